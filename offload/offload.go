@@ -1,0 +1,33 @@
+// Package offload provides elastic functions: functions which run natively on
+// the UE or as Wasm on an edge host, and look the same to their caller.
+//
+// A developer marks a function, runs "go generate", and calls the generated
+// function of the same signature. With no router every call runs natively; the
+// UE offload handler (package handler/ue) is the router that offloads.
+//
+//	//go:generate go tool offloadgen
+//
+//	//offload:func deadline=100ms idempotent
+//	func detect(ctx context.Context, frame []byte) ([]Box, error) { ... }
+//
+//	boxes, err := Detect(ctx, frame) // here or there
+//
+// The idea is paper 001's: "a function call to look the same both when a module
+// containing the function implementation is residing locally in the UE or when
+// it is at a remote location" (section II). Where distribution matters it is
+// explicit: [CallError] says whether a call may have run, [WithTrace] tells
+// where it ran and where its time went.
+//
+// # Errors
+//
+// An error of the function itself comes back from an edge host as a
+// [RemoteError], which keeps its identity when it is registered with
+// [RegisterError]. A call that gave no result is repeated natively when that is
+// safe, and is a [CallError] when it is not. The end of the caller's context
+// ends the call wherever it runs.
+//
+// # Concurrency
+//
+// Elastic functions may be called by many goroutines at once, if the marked
+// function may be.
+package offload

@@ -1,0 +1,188 @@
+package offload_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
+)
+
+var errDark = errors.New("too dark")
+
+func init() { offload.RegisterError("offload_test.dark", errDark) }
+
+// brightness is an elastic function as offloadgen writes one.
+var brightness = offload.Func[[]byte, float64]{
+	Desc: offload.Desc{Name: "brightness", Idempotent: true},
+	Native: func(_ context.Context, gray []byte) (float64, error) {
+		if len(gray) == 0 {
+			return 0, errDark
+		}
+		sum := 0
+		for _, p := range gray {
+			sum += int(p)
+		}
+		return float64(sum) / float64(len(gray)), nil
+	},
+	AppendIn:  pack.AppendBytes,
+	ReadIn:    (*pack.Reader).Bytes,
+	AppendOut: pack.AppendFloat64,
+	ReadOut:   (*pack.Reader).Float64,
+}
+
+// edge serves brightness as an edge host does, without the network.
+type edge struct {
+	err    error
+	status abi.Status // of a reply with payload, if that is set
+	reply  []byte
+	freed  int
+}
+
+func (e *edge) Route(context.Context, *offload.Desc) (offload.Far, error) { return e, nil }
+
+func (e *edge) Call(ctx context.Context, _ *offload.Desc, request []byte) (*offload.Reply, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	r := &offload.Reply{Host: "edge-1", Status: e.status, Payload: e.reply, Free: func() { e.freed++ }}
+	if e.reply == nil {
+		b := brightness.Serve(ctx, request, nil)
+		r.Status, r.Payload = abi.Status(b[0]), b[1:]
+	}
+	return r, nil
+}
+
+func Example() {
+	ctx := context.Background()
+	var t offload.Trace
+	mean, err := brightness.Call(offload.WithTrace(ctx, &t), []byte{10, 20, 30})
+	fmt.Printf("%v %v on host %q\n", mean, err, t.Host)
+
+	defer offload.Use(offload.Use(&edge{})) // the UE offload handler does this
+	mean, err = brightness.Call(offload.WithTrace(ctx, &t), []byte{10, 20, 30})
+	fmt.Printf("%v %v on host %q\n", mean, err, t.Host)
+	// Output:
+	// 20 <nil> on host ""
+	// 20 <nil> on host "edge-1"
+}
+
+func TestErrorKeepsItsIdentity(t *testing.T) {
+	e := &edge{}
+	defer offload.Use(offload.Use(e))
+	_, err := brightness.Call(t.Context(), nil)
+	var remote *offload.RemoteError
+	if !errors.Is(err, errDark) || !errors.As(err, &remote) || remote.Text != "too dark" {
+		t.Errorf("got %#v, want a RemoteError that is errDark", err)
+	}
+	if e.freed != 1 {
+		t.Errorf("the reply was released %d times, want once", e.freed)
+	}
+}
+
+func TestFallback(t *testing.T) {
+	lost := errors.New("lost")
+	call := func(f offload.Fate) error { return &offload.CallError{Func: "f", Host: "h", Fate: f, Err: lost} }
+	tests := []struct {
+		name       string
+		err        error
+		idempotent bool
+		here       bool
+	}{
+		{"not started", call(offload.NotStarted), false, true},
+		{"unknown", call(offload.Unknown), false, false},
+		{"unknown, idempotent", call(offload.Unknown), true, true},
+		{"ended", call(offload.Ended), true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			defer offload.Use(offload.Use(&edge{err: tt.err}))
+			f := brightness
+			f.Idempotent = tt.idempotent
+			var tr offload.Trace
+			got, err := f.Call(offload.WithTrace(t.Context(), &tr), []byte{4})
+			if tt.here && (got != 4 || err != nil || !errors.Is(tr.Fallback, lost)) {
+				t.Errorf("got %v, %v, fallback because %v; want 4, because lost", got, err, tr.Fallback)
+			}
+			if !tt.here && !errors.Is(err, lost) {
+				t.Errorf("got %v, want the call's error", err)
+			}
+		})
+	}
+}
+
+// A cancelled caller gets no answer late from here.
+func TestCancelledCallerDoesNotFallBack(t *testing.T) {
+	defer offload.Use(offload.Use(&edge{err: &offload.CallError{Fate: offload.NotStarted, Err: context.Canceled}}))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := brightness.Call(ctx, []byte{1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+func TestRepliesThatAreNone(t *testing.T) {
+	tests := []struct {
+		name   string
+		status abi.Status
+		reply  []byte
+	}{
+		{"not a float", abi.OK, []byte{0xc1}},
+		{"trailing bytes", abi.OK, append(pack.AppendFloat64(nil, 1), 0)},
+		{"empty error", abi.Error, []byte{1}},
+		{"panic", abi.Panic, []byte("boom")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			defer offload.Use(offload.Use(&edge{status: tt.status, reply: tt.reply}))
+			_, err := brightness.Call(t.Context(), []byte{1})
+			var ce *offload.CallError
+			if !errors.As(err, &ce) || ce.Fate != offload.Ended {
+				t.Errorf("reply %x gave %v, want a CallError that ended", tt.reply, err)
+			}
+		})
+	}
+}
+
+func TestServeRefusesBadRequests(t *testing.T) {
+	b := brightness.Serve(t.Context(), []byte{0xc1}, nil)
+	if len(b) == 0 || abi.Status(b[0]) != abi.Error || !strings.Contains(string(b), "request of brightness") {
+		t.Errorf("got %q, want an error that names the function", b)
+	}
+}
+
+func TestModule(t *testing.T) {
+	wasm := bytes.Repeat([]byte("\x00asm"), 1000)
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	w.Write(wasm)
+	w.Close()
+	m := offload.Module{Digest: sha256.Sum256(wasm), Gzip: z.String()}
+	got, err := m.Wasm()
+	if err != nil || !bytes.Equal(got, wasm) {
+		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(wasm))
+	}
+	for name, bad := range map[string]offload.Module{
+		"other digest": {Gzip: m.Gzip},
+		"cut":          {Digest: m.Digest, Gzip: m.Gzip[:len(m.Gzip)/2]},
+		"no gzip":      {Digest: m.Digest, Gzip: "x"},
+	} {
+		if _, err := bad.Wasm(); !errors.Is(err, offload.ErrModule) {
+			t.Errorf("%s: %v, want ErrModule", name, err)
+		}
+	}
+}
+
+func TestCallErrorSaysItAll(t *testing.T) {
+	err := &offload.CallError{Func: "detect", Host: "edge-1", Fate: offload.NotStarted, Err: errors.New("draining")}
+	if got, want := err.Error(), "detect on edge-1: draining (not started)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

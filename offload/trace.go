@@ -1,0 +1,53 @@
+package offload
+
+import (
+	"context"
+	"time"
+)
+
+// A Trace tells where a call ran and where its time went.
+type Trace struct {
+	// Host is the edge host that ran the call. Empty: it ran natively.
+	Host string
+	// Fallback is why a call ran natively though it was meant for an edge host.
+	// Nil for a call that ran where it was meant to.
+	Fallback error
+
+	Encode  time.Duration // the request's codec
+	Network time.Duration // from the request's first byte out to the reply's last byte in, less Queue and Run
+	Queue   time.Duration // waiting on the host for an instance
+	Run     time.Duration // the function itself, natively or on the host
+	Decode  time.Duration // the reply's codec
+	Spans   []Span        // parts of Run that host functions reported
+
+	BytesUp, BytesDown int // of the call's frames; 0 for a native call
+}
+
+// A Span is a named part of a call's Run.
+type Span struct {
+	Name string
+	Time time.Duration
+}
+
+// Span returns the time of the span called name, 0 when there is none.
+func (t *Trace) Span(name string) time.Duration {
+	for _, s := range t.Spans {
+		if s.Name == name {
+			return s.Time
+		}
+	}
+	return 0
+}
+
+type traceKey struct{}
+
+// WithTrace returns a context whose elastic calls write their trace to t.
+// It is for one call at a time: t is written when a call returns a result.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+func traceOf(ctx context.Context) *Trace {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	return t
+}
