@@ -1,0 +1,120 @@
+package identity
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// handshake connects a and b in memory and returns each end's error and the
+// name that the host saw.
+func handshake(t *testing.T, ue, host *tls.Config) (ueErr, hostErr error, name string) {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	done := make(chan error, 1)
+	server := tls.Server(b, host)
+	go func() {
+		err := server.Handshake()
+		if err == nil {
+			_, err = server.Write([]byte("x"))
+		}
+		b.Close()
+		done <- err
+	}()
+	client := tls.Client(a, ue)
+	ueErr = client.Handshake()
+	if ueErr == nil { // in TLS 1.3 the host's verdict on the UE comes after
+		_, ueErr = client.Read(make([]byte, 1))
+	}
+	a.Close()
+	hostErr = <-done
+	return ueErr, hostErr, Peer(server.ConnectionState())
+}
+
+func TestRoles(t *testing.T) {
+	ca, other := authority(t), authority(t)
+	tests := []struct {
+		name     string
+		ue, host *tls.Config
+		ok       bool
+		why      string
+	}{
+		{"one authority", issue(t, ca, UE), issue(t, ca, Host), true, ""},
+		{"foreign host", issue(t, ca, UE), issue(t, other, Host), false, "the UE trusts its own authority only"},
+		{"foreign UE", issue(t, other, UE), issue(t, ca, Host), false, "and so does the host"},
+		{"UE poses as host", issue(t, ca, UE), withCert(issue(t, ca, Host), issue(t, ca, UE)), false, "a UE's certificate is for dialling"},
+		{"host poses as UE", withCert(issue(t, ca, UE), issue(t, ca, Host)), issue(t, ca, Host), false, "a host's is for listening"},
+		{"no certificate", withCert(issue(t, ca, UE), &tls.Config{}), issue(t, ca, Host), false, "both ends must prove who they are"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ueErr, hostErr, name := handshake(t, tt.ue, tt.host)
+			if ok := ueErr == nil && hostErr == nil; ok != tt.ok {
+				t.Errorf("UE: %v; host: %v; want success %v; %s", ueErr, hostErr, tt.ok, tt.why)
+			}
+			if tt.ok && name != "ue" {
+				t.Errorf("the host sees %q, want ue", name)
+			}
+		})
+	}
+}
+
+func TestWriteAndLoad(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "certs")
+	if err := Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	ue, err := Load(dir, UE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := Load(dir, Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ueErr, hostErr, _ := handshake(t, ue, host); ueErr != nil || hostErr != nil {
+		t.Errorf("UE: %v; host: %v", ueErr, hostErr)
+	}
+	if st, err := os.Stat(filepath.Join(dir, "host.key")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("key: %v, %v; want mode 0600", st.Mode(), err)
+	}
+	if err := Write(dir); !os.IsExist(err) {
+		t.Errorf("a second Write gave %v, want that the files exist", err)
+	}
+}
+
+func TestLoadSaysWhatIsLacking(t *testing.T) {
+	_, err := Load(t.TempDir(), UE)
+	if err == nil || !strings.Contains(err.Error(), "bungee certs") {
+		t.Errorf("an empty folder gave %v, want the command that fills it", err)
+	}
+}
+
+func authority(t *testing.T) *Authority {
+	t.Helper()
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func issue(t *testing.T, a *Authority, role Role) *tls.Config {
+	t.Helper()
+	c, err := a.TLS(role, role.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func withCert(c, from *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.Certificates = from.Certificates
+	return c
+}

@@ -1,0 +1,185 @@
+// Package wire owns every byte that Bungee puts on the network: the frames,
+// their bounds and the version. docs/protocol.md describes them, and a test
+// holds the two together.
+//
+// Every stream begins with a frame whose type says what the stream is for.
+// Integers are big endian. A frame of the control plane is a type, a length and
+// a msgpack array; the frames of a call are laid out by hand, because they are
+// on the path of each video frame.
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// ALPN names the protocol and its version in the TLS handshake (RFC 7301), so
+// that peers of different versions part before they exchange a frame.
+const ALPN = "bungee/1"
+
+// A Type is the first byte of a frame.
+type Type byte
+
+// The types of frames. Those below 0x10 are the control plane's, 0x1x the data
+// plane's, 0x2x probes.
+const (
+	TypeHello   Type = 0x01 // UE to host, first on the session's stream
+	TypeWelcome Type = 0x02 // its answer
+	TypeGoAway  Type = 0x03 // host to UE, on the session's stream: no new calls
+	TypeHave    Type = 0x04 // UE to host: is this module there?
+	TypePut     Type = 0x05 // UE to host: here it is; Put.Size bytes follow
+	TypeModule  Type = 0x06 // the answer to Have and Put
+	TypeCall    Type = 0x10 // UE to host
+	TypeResult  Type = 0x11 // the answer: the guest function's reply
+	TypeFail    Type = 0x12 // the answer to anything that cannot be done
+	TypePing    Type = 0x20 // UE to host
+	TypePong    Type = 0x21 // its answer
+)
+
+// Bounds on what a peer may send.
+const (
+	MaxControl = 16 << 10 // body of a control frame
+	MaxPayload = 64 << 20 // request or reply of a call
+	MaxModule  = 64 << 20 // a module's bytes
+	MaxText    = 4 << 10  // text of a Fail
+	MaxName    = 255      // a name
+	MaxSpans   = 16       // spans of a Result
+)
+
+// ErrFrame reports bytes which are no frame of this protocol, or a frame that
+// is out of bounds or out of place. The stream they came on is of no more use.
+var ErrFrame = errors.New("malformed frame")
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrFrame}, args...)...)
+}
+
+// Hello opens a session.
+type Hello struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Name     string   // of the UE, for logs
+}
+
+// Welcome answers Hello.
+type Welcome struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Name     string   // of the edge host
+	Cores    int      // calls that it runs at once
+}
+
+// GoAway says that the host takes no new calls; those begun still end.
+type GoAway struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Reason   string
+}
+
+// Have asks whether the host has a module.
+type Have struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Digest   [32]byte // SHA-256 of the module
+}
+
+// Put sends a module. Size bytes follow the frame.
+type Put struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Digest   [32]byte
+	Size     int
+}
+
+// Module answers Have and Put.
+type Module struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Ready    bool     // the module is loaded; false: send it with Put
+}
+
+// Ping asks for a Pong with the same Token.
+type Ping struct {
+	_msgpack struct{} `msgpack:",as_array"`
+	Token    uint64
+}
+
+// AppendControl appends a control frame or a probe: body is one of Hello,
+// Welcome, GoAway, Have, Put, Module, Ping. It panics for a body over
+// MaxControl, which only a caller's mistake can make.
+func AppendControl(b []byte, t Type, body any) []byte {
+	p, err := msgpack.Marshal(body)
+	if err != nil || len(p) > MaxControl {
+		panic(fmt.Sprintf("wire: body of frame 0x%02x: %d bytes, %v", t, len(p), err))
+	}
+	b = binary.BigEndian.AppendUint16(append(b, byte(t)), uint16(len(p)))
+	return append(b, p...)
+}
+
+// ReadType reads the type of the next frame. io.EOF means that there is none.
+func ReadType(r io.Reader) (Type, error) {
+	var b [1]byte
+	_, err := io.ReadFull(r, b[:])
+	return Type(b[0]), err
+}
+
+// ReadControl reads the body of a control frame, whose type has been read,
+// into body, a pointer to its struct.
+func ReadControl(r io.Reader, body any) error {
+	var h [2]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return midFrame(err)
+	}
+	n := int(binary.BigEndian.Uint16(h[:]))
+	if n > MaxControl {
+		return malformed("control body of %d bytes, over %d", n, MaxControl)
+	}
+	p := make([]byte, n)
+	if _, err := io.ReadFull(r, p); err != nil {
+		return midFrame(err)
+	}
+	d := msgpack.NewDecoder(bytes.NewReader(p))
+	if err := d.Decode(body); err != nil {
+		return malformed("%T: %v", body, err)
+	}
+	return nil
+}
+
+// ExpectControl reads a frame of type want into body. A Fail in its place is
+// returned as *Fail.
+func ExpectControl(r io.Reader, want Type, body any) error {
+	t, err := ReadType(r)
+	if err != nil {
+		return midFrame(err)
+	}
+	switch t {
+	case want:
+		return ReadControl(r, body)
+	case TypeFail:
+		f, err := ReadFail(r)
+		if err != nil {
+			return err
+		}
+		return f
+	}
+	return malformed("frame 0x%02x where 0x%02x belongs", t, want)
+}
+
+// ReadEnd checks that the peer sent nothing more.
+func ReadEnd(r io.Reader) error {
+	var b [1]byte
+	switch n, err := io.ReadFull(r, b[:]); {
+	case n > 0:
+		return malformed("bytes after the frame")
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+// midFrame returns err, an end inside a frame as io.ErrUnexpectedEOF.
+func midFrame(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
