@@ -34,6 +34,7 @@ const (
 	MaxRequest = 64 << 20
 	MaxReply   = 64 << 20
 	MaxLog     = 4 << 10
+	MaxCode    = 255      // code of an error
 	MaxText    = 64 << 10 // text of an error or a panic
 )
 
@@ -59,28 +60,34 @@ var ErrReply = errors.New("malformed reply")
 // SplitReply returns where the reply is which bungee_call returned as v.
 func SplitReply(v uint64) (ptr, n uint32) { return uint32(v >> 32), uint32(v) }
 
-// ParseReply reads the reply in b, by reference.
+// ParseReply reads the reply in b, by reference. The text of a panic is cut to
+// MaxText.
 func ParseReply(b []byte) (Reply, error) {
 	if len(b) == 0 || len(b) > MaxReply+1 || Status(b[0]) > Panic {
 		return Reply{}, ErrReply
 	}
-	return Reply{Status(b[0]), b[1:]}, nil
+	r := Reply{Status(b[0]), b[1:]}
+	if r.Status == Panic {
+		r.Payload = r.Payload[:min(len(r.Payload), MaxText)]
+	}
+	return r, nil
 }
 
-// AppendError appends the payload of an Error reply.
+// AppendError appends the payload of an Error reply. It cuts code and text to
+// their bounds.
 func AppendError(b []byte, code, text string) []byte {
-	code, text = clip(code, 255), clip(text, MaxText)
+	code, text = clip(code, MaxCode), clip(text, MaxText)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(code)))
 	return append(append(b, code...), text...)
 }
 
-// ParseError reads the payload of an Error reply.
+// ParseError reads the payload of an Error reply. It cuts text to MaxText.
 func ParseError(p []byte) (code, text string, err error) {
 	if len(p) < 2 {
 		return "", "", ErrReply
 	}
 	n := int(binary.LittleEndian.Uint16(p))
-	if len(p) < 2+n {
+	if n > MaxCode || len(p) < 2+n {
 		return "", "", ErrReply
 	}
 	return string(p[2 : 2+n]), clip(string(p[2+n:]), MaxText), nil

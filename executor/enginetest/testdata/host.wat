@@ -1,0 +1,21 @@
+;; A guest that calls the host functions of enginetest, by number.
+(module
+  (import "test" "sum" (func $sum (param i32 i32 i64) (result i64)))
+  (import "test" "fill" (func $fill (param i32 i32)))
+  (import "test" "fail" (func $fail))
+  (import "test" "crash" (func $crash))
+  (import "test" "wait" (func $wait))
+  (memory (export "memory") 1)
+  (func (export "bungee_abi") (result i32) (i32.const 1))
+  (func (export "bungee_buf") (param i32) (result i32) (i32.const 1024))
+  ;; The result is the payload, 8 bytes, or what fill wrote over the request.
+  (func (export "bungee_call") (param $fn i32) (param $ptr i32) (param $n i32) (param $deadline i64) (result i64)
+    (if (i32.eq (local.get $fn) (i32.const 1))
+      (then (drop (memory.grow (i32.const 1))) (call $fill (local.get $ptr) (local.get $n))
+        (memory.copy (i32.const 16) (local.get $ptr) (local.get $n))
+        (return (i64.or (i64.const 0xf00000000) (i64.extend_i32_u (i32.add (local.get $n) (i32.const 1)))))))
+    (if (i32.eq (local.get $fn) (i32.const 2)) (then (call $fail)))
+    (if (i32.eq (local.get $fn) (i32.const 3)) (then (call $crash)))
+    (if (i32.eq (local.get $fn) (i32.const 4)) (then (call $wait)))
+    (i64.store (i32.const 16) (call $sum (local.get $ptr) (local.get $n) (i64.const -3)))
+    (i64.const 0xf00000009)))

@@ -1,0 +1,3 @@
+;; A module that is no guest.
+(module
+  (memory (export "memory") 1))

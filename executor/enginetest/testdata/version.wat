@@ -1,0 +1,6 @@
+;; A guest of an ABI version that no host has.
+(module
+  (memory (export "memory") 1)
+  (func (export "bungee_abi") (result i32) (i32.const 99))
+  (func (export "bungee_buf") (param i32) (result i32) (i32.const 1024))
+  (func (export "bungee_call") (param i32 i32 i32 i64) (result i64) (i64.const 0x100000001)))

@@ -1,0 +1,101 @@
+package executor_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/internal/abi"
+)
+
+// A pool shares instances of a module between calls. This guest's function 0
+// answers with its request.
+func Example() {
+	ctx := context.Background()
+	wasm, err := os.ReadFile("enginetest/testdata/basic.wasm")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	engine, err := wazero.New(wazero.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer engine.Close()
+	module, err := engine.Load(ctx, wasm)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer module.Close()
+	pool := executor.NewPool(module, executor.PoolConfig{Size: 2})
+	defer pool.Close()
+
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err = pool.Call(ctx, 0, []byte("ping"), func(r abi.Reply, queue, run time.Duration, _ []executor.Span) error {
+		fmt.Printf("%d %s\n", r.Status, r.Payload)
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// 0 ping
+	// <nil>
+}
+
+// A host module gives each instance functions of its own. This guest's function
+// 1 has a host function overwrite the request.
+func ExampleHostModule() {
+	fill := executor.HostFunc{
+		Name:   "fill",
+		Params: "ii", // pointer, length
+		Call: func(_ context.Context, mem executor.Memory, stack []uint64) error {
+			b, ok := mem.Bytes(uint32(stack[0]), uint32(stack[1]))
+			if !ok {
+				return fmt.Errorf("pointer %#x is outside the memory", stack[0])
+			}
+			copy(b, "from the host")
+			return nil
+		},
+	}
+	nothing := func(context.Context, executor.Memory, []uint64) error { return nil }
+	host := executor.HostModule{Name: "test", New: func() ([]executor.HostFunc, func()) {
+		return []executor.HostFunc{
+			fill,
+			{Name: "sum", Params: "iil", Results: "l", Call: nothing},
+			{Name: "fail", Call: nothing}, {Name: "crash", Call: nothing}, {Name: "wait", Call: nothing},
+		}, nil
+	}}
+	fmt.Println(callHost(host))
+	// Output: from the host <nil>
+}
+
+// callHost calls function 1 of the guest host.
+func callHost(host executor.HostModule) (string, error) {
+	ctx := context.Background()
+	wasm, err := os.ReadFile("enginetest/testdata/host.wasm")
+	if err != nil {
+		return "", err
+	}
+	engine, err := wazero.New(wazero.Config{})
+	if err != nil {
+		return "", err
+	}
+	defer engine.Close()
+	module, err := engine.Load(ctx, wasm)
+	if err != nil {
+		return "", err
+	}
+	defer module.Close()
+	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{host}})
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	r, err := in.Call(ctx, 1, make([]byte, 13))
+	return string(r.Payload), err
+}
