@@ -1,0 +1,226 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrNotFound is wrapped by the error of a [Resolve] that found no usable files
+// of the model. The error says what was tried and every way to get them.
+var ErrNotFound = errors.New("no usable files of the model")
+
+// Options configure [Resolve]. The zero Options are ready to use.
+type Options struct {
+	// Dir is the folder looked at first. Empty means what the environment
+	// variable BUNGEE_MODELS names.
+	Dir string
+	// CacheDir is where fetched models are kept. Empty means bungee/models in
+	// the user's cache folder.
+	CacheDir string
+	// Offline keeps Resolve to what is on this machine.
+	Offline bool
+
+	// Head says how the outputs of the user's own model are read, and in what
+	// form it wants its input: darknet, yolox, centernet or yolov8. Empty
+	// means darknet for .weights; for .onnx by the outputs' shape, with the
+	// input of yolov8. For a model of the catalog it replaces the entry's.
+	Head string
+	// InputSize is the side of the input of the user's own model, in pixels.
+	// Zero means what the .cfg says, or else 640, 512 for centernet.
+	InputSize int
+
+	// HTTP fetches files. Nil means a client of our own with time limits.
+	HTTP *http.Client
+	// BaseURL is the folder of the Yolo-Fastest files, ending in a slash.
+	// Empty means its author's repository.
+	BaseURL string
+	// NPM runs the npm client with args in dir. Nil means the npm on the path.
+	NPM func(ctx context.Context, dir string, args ...string) error
+	// Progress is called as a file comes in, from one goroutine at a time.
+	// total is 0 where it is not known. Nil is quiet.
+	Progress func(file string, done, total int64)
+}
+
+// filled returns o with defaults, all but the head and the input's size.
+func (o Options) filled() Options {
+	if o.Dir == "" {
+		o.Dir = os.Getenv("BUNGEE_MODELS")
+	}
+	if o.CacheDir == "" {
+		if dir, err := os.UserCacheDir(); err == nil {
+			o.CacheDir = filepath.Join(dir, "bungee", "models")
+		}
+	}
+	if o.HTTP == nil {
+		o.HTTP = defaultHTTP
+	}
+	if o.BaseURL == "" {
+		o.BaseURL = yoloFastestURL
+	}
+	if o.NPM == nil {
+		o.NPM = runNPM
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	return o
+}
+
+// A Found is a detector whose files are there and as pinned.
+type Found struct {
+	// Entry has a Model whose paths can be opened.
+	Entry
+	// Why says in a sentence what was taken, from where, and what was passed
+	// over for what reason.
+	Why string
+}
+
+// Resolve finds the model called name, and fetches it if it must. The empty name
+// asks for the default, a path that ends in .onnx or .weights for the user's
+// own file; labels are then taken from a file that ends in .names beside it, or
+// else are COCO's.
+//
+// Where no files can be had the error wraps [ErrNotFound]. A cancelled ctx
+// gives its cause.
+func Resolve(ctx context.Context, name string, opt Options) (Found, error) {
+	if opt.Head != "" && !slices.Contains(heads, opt.Head) {
+		return Found{}, fmt.Errorf("no head is called %q; known are %s", opt.Head, strings.Join(heads, ", "))
+	}
+	opt = opt.filled()
+	if isFile(name) {
+		return ownFile(name, opt)
+	}
+	steps, err := plan(name, opt)
+	if err != nil {
+		return Found{}, err
+	}
+	found, err := walk(ctx, steps)
+	if err != nil {
+		return Found{}, fmt.Errorf("%w %s: %w; %s", ErrNotFound, cmp.Or(name, Default), err, ways(opt))
+	}
+	if opt.Head != "" {
+		found.Head = opt.Head
+	}
+	return found, nil
+}
+
+// A step is a place where an entry may be.
+type step struct {
+	entry Entry
+	place string // where, as a part of a sentence
+	try   func(ctx context.Context, e Entry) (Entry, error)
+}
+
+// plan returns the steps for a name, the best first.
+func plan(name string, opt Options) ([]step, error) {
+	e, known := Lookup(cmp.Or(name, Default))
+	if !known {
+		return nil, fmt.Errorf("no model is called %q; known are %s; or give the path of a file that ends in .onnx, or in .weights with a .cfg beside it", name, names())
+	}
+	steps := []step{opt.folder(e), opt.cache(e)}
+	if name != "" {
+		return append(steps, opt.source(e)), nil
+	}
+	// A fallback in the cache was put there because the default could not be
+	// fetched, or at the user's wish: no reason to try the network each time.
+	f, _ := Lookup(fallback)
+	return append(steps, opt.cache(f), opt.source(e), opt.source(f)), nil
+}
+
+// walk tries the steps in turn.
+func walk(ctx context.Context, steps []step) (Found, error) {
+	var passed []string
+	for _, s := range steps {
+		e, err := s.try(ctx, s.entry)
+		if err == nil {
+			return Found{Entry: e, Why: why(e.Name, s.place, passed)}, nil
+		}
+		if ctx.Err() != nil {
+			return Found{}, context.Cause(ctx)
+		}
+		passed = append(passed, fmt.Sprintf("%s %s (%s)", s.entry.Name, s.place, reason(err)))
+	}
+	return Found{}, errors.New("not " + strings.Join(passed, ", not "))
+}
+
+func why(name, place string, passed []string) string {
+	s := "took " + name + " " + place
+	if len(passed) == 0 {
+		return s + ", the first place looked at"
+	}
+	return s + "; passed over " + strings.Join(passed, ", ")
+}
+
+// ways says how the user can provide a model.
+func ways(opt Options) string {
+	return "put the files into a folder and name it in BUNGEE_MODELS, or into " + opt.CacheDir +
+		"; or let this machine reach the source of the model (HTTPS to GitHub for yolo-fastest, the npm client for centernet)" +
+		"; or give the path of a model file of your own"
+}
+
+func (o Options) folder(e Entry) step {
+	if o.Dir == "" {
+		return step{e, "from the folder that BUNGEE_MODELS names", func(context.Context, Entry) (Entry, error) {
+			return Entry{}, errors.New("it is not set")
+		}}
+	}
+	return step{e, "from the folder " + o.Dir, func(_ context.Context, e Entry) (Entry, error) { return e.in(o.Dir) }}
+}
+
+func (o Options) cache(e Entry) step {
+	return step{e, "from the cache " + o.CacheDir, func(_ context.Context, e Entry) (Entry, error) {
+		if o.CacheDir == "" {
+			return Entry{}, errNoCache
+		}
+		return e.in(o.CacheDir)
+	}}
+}
+
+var errNoCache = errors.New("this user has no cache folder; set XDG_CACHE_HOME")
+
+// source fetches into the cache.
+func (o Options) source(e Entry) step {
+	return step{e, "from " + e.Source, func(ctx context.Context, e Entry) (Entry, error) {
+		if o.CacheDir == "" {
+			return Entry{}, errNoCache
+		}
+		if err := e.fetch(ctx, o); err != nil {
+			return Entry{}, err
+		}
+		return e.in(o.CacheDir)
+	}}
+}
+
+// fetch puts the entry's files into the cache.
+func (e Entry) fetch(ctx context.Context, o Options) error {
+	if o.Offline {
+		return errors.New("nothing was to be fetched")
+	}
+	if e.from == byHand {
+		return errors.New("it is not fetched by itself: get " + e.Model.Files[0].Path + " by hand")
+	}
+	if err := os.MkdirAll(o.CacheDir, 0o755); err != nil {
+		return err
+	}
+	if e.from == byNPM {
+		return fetchNPM(ctx, o, e)
+	}
+	return fetchHTTPS(ctx, o, e)
+}
+
+// reason says why a step failed, in few words where a file is not there.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
+		return "no " + filepath.Base(path.Path) + " there"
+	}
+	return err.Error()
+}

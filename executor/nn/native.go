@@ -1,0 +1,114 @@
+//go:build !wasip1
+
+package nn
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// A Backend runs graphs. Implementations live in subpackages.
+//
+// All methods may be called from many goroutines at once.
+type Backend interface {
+	// Graph returns the graph registered under name, or an error that wraps
+	// ErrNoGraph.
+	Graph(name string) (BackendGraph, error)
+}
+
+// A BackendGraph is a network ready to run.
+type BackendGraph interface {
+	// Inputs returns the shapes of the inputs, NCHW for images.
+	Inputs() [][]int
+	// NewSession returns a session, which is used by one goroutine at a time.
+	NewSession() (BackendSession, error)
+}
+
+// A BackendSession is one use of a network. Its owner closes it.
+type BackendSession interface {
+	// SetInput copies t into input index. t is not kept.
+	SetInput(index int, t Tensor) error
+	// SetImage decodes and letterboxes an encoded image into input index.
+	// encoded is not kept. Bytes that do not decode give an error that wraps
+	// ErrBadImage.
+	SetImage(ctx context.Context, index int, encoded []byte) (Fit, error)
+	// Compute runs the network. It needs all inputs set.
+	Compute(ctx context.Context) error
+	// Outputs returns the outputs of the last Compute. They are valid until
+	// the next call of Compute or Close.
+	Outputs() ([]Tensor, error)
+	// Timings returns where the time went since the last SetImage.
+	Timings() Timings
+	Close() error
+}
+
+var backend atomic.Pointer[Backend]
+
+// Use makes b the backend of this process. Call it once, before the first Load.
+func Use(b Backend) { backend.Store(&b) }
+
+// A Graph is a network that can be run. It needs no closing.
+type Graph struct{ g BackendGraph }
+
+// Load returns the graph registered under name. Its errors wrap ErrNoGraph or
+// ErrNoBackend, or are the backend's.
+func Load(name string) (*Graph, error) {
+	b := backend.Load()
+	if b == nil {
+		return nil, ErrNoBackend
+	}
+	g, err := (*b).Graph(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Graph{g}, nil
+}
+
+// Inputs returns the shapes of the graph's inputs.
+func (g *Graph) Inputs() [][]int { return g.g.Inputs() }
+
+// NewSession returns a session of the graph. The caller closes it.
+func (g *Graph) NewSession() (*Session, error) {
+	s, err := g.g.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	return &Session{s: s}, nil
+}
+
+// A Session is one use of a Graph.
+type Session struct{ s BackendSession }
+
+// SetInput copies t into input index.
+func (s *Session) SetInput(index int, t Tensor) error { return s.s.SetInput(index, t) }
+
+// SetImage decodes an encoded image (JPEG, PNG) and letterboxes it into input
+// index. It returns how the image was placed. Bytes that do not decode give an
+// error that wraps ErrBadImage.
+func (s *Session) SetImage(ctx context.Context, index int, encoded []byte) (Fit, error) {
+	return s.s.SetImage(ctx, index, encoded)
+}
+
+// Compute runs the network on the inputs that were set.
+func (s *Session) Compute(ctx context.Context) error {
+	err := s.s.Compute(ctx)
+	if t, ok := ctx.Value(timingsKey{}).(*Timings); ok {
+		*t = s.s.Timings()
+	}
+	return err
+}
+
+// Outputs returns all outputs of the last Compute. They are valid until the
+// next Compute or Close.
+func (s *Session) Outputs() ([]Tensor, error) { return s.s.Outputs() }
+
+// Close frees the session.
+func (s *Session) Close() error { return s.s.Close() }
+
+type timingsKey struct{}
+
+// WithTimings returns a context whose native sessions write their timings to t
+// at each Compute. In a guest the host keeps the timings and this does nothing.
+func WithTimings(ctx context.Context, t *Timings) context.Context {
+	return context.WithValue(ctx, timingsKey{}, t)
+}
