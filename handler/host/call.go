@@ -1,0 +1,114 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// call answers a call, whose type has been read from st.
+func (s *session) call(st *link.Stream) {
+	buf := buffers.Get().(*callBuffers)
+	defer buffers.Put(buf)
+	c, err := wire.ReadCall(st)
+	if err == nil {
+		buf.request, err = wire.ReadPayload(st, buf.request, c.Size)
+	}
+	if err == nil {
+		err = wire.ReadEnd(st)
+	}
+	if err != nil {
+		s.refuse(st, err)
+		return
+	}
+	buf.reply = s.h.run(st.Context(), s.ue, c, buf.request, buf.reply[:0])
+	if st.Context().Err() == nil { // else the UE has given the call up
+		answer(st, buf.reply)
+	}
+}
+
+type callBuffers struct{ request, reply []byte }
+
+var buffers = sync.Pool{New: func() any { return new(callBuffers) }}
+
+// run runs a call and appends the frame that answers it to dst.
+func (h *Handler) run(ctx context.Context, ue string, c wire.Call, request, dst []byte) []byte {
+	limit := h.cfg.CallLimit
+	if c.Deadline > 0 {
+		limit = min(limit, c.Deadline)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	dst, err := h.tryRun(ctx, c, request, dst)
+	if err == nil {
+		return dst
+	}
+	fail := failOf(err)
+	h.cfg.Logger.Warn("call failed", "ue", ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	return wire.AppendFail(dst[:0], fail)
+}
+
+// tryRun takes a place in the queue, then a slot, then an instance.
+func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	select {
+	case <-h.ended:
+		return dst, &wire.Fail{Code: wire.CodeDraining}
+	default:
+	}
+	select {
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
+	default:
+		return dst, &wire.Fail{Code: wire.CodeOverloaded}
+	}
+	begin := time.Now()
+	pool, err := h.mods.get(ctx, c.Module)
+	if err != nil {
+		return dst, err
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return dst, &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+	}
+	waited := time.Since(begin)
+	err = pool.Call(ctx, c.Fn, request, func(r abi.Reply, queue, run time.Duration, spans []executor.Span) error {
+		if len(r.Payload) > wire.MaxPayload {
+			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
+		}
+		dst = appendResult(dst, r, waited+queue, run, spans)
+		return nil
+	})
+	return dst, err
+}
+
+func appendResult(dst []byte, r abi.Reply, queue, run time.Duration, spans []executor.Span) []byte {
+	res := wire.Result{Status: byte(r.Status), Queue: queue, Run: run, Size: len(r.Payload)}
+	for _, s := range spans {
+		res.Spans = append(res.Spans, wire.Span(s))
+	}
+	return append(wire.AppendResult(dst, res), r.Payload...)
+}
+
+// failOf returns the Fail that says err to the UE.
+func failOf(err error) wire.Fail {
+	var f *wire.Fail
+	if errors.As(err, &f) {
+		return *f
+	}
+	fail := wire.Fail{Code: wire.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
+	switch {
+	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
+		fail.Code = wire.CodeDeadline
+	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI):
+		fail.Code = wire.CodeTrap
+	}
+	return fail
+}

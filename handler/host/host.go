@@ -1,0 +1,220 @@
+// Package host is the host offload handler: it serves elastic functions on an
+// edge host.
+//
+// UEs connect over QUIC with certificates of one authority. A UE asks for a
+// module by digest and uploads it when the host lacks it, once for all UEs; its
+// calls then run in parallel, at most one a core, on warm instances of the
+// module. The handler knows executor.Engine and never which engine it is.
+//
+//	h, err := host.New(host.Config{Engine: engine, TLS: conf})
+//	err = h.Serve(ctx, packetConn) // until Shutdown, Close or the end of ctx
+//
+// # Failure
+//
+// A guest that traps, overruns its deadline or its memory costs its own instance
+// and call. A UE that breaks the protocol costs its own stream, or its own
+// connection. Shutdown tells the UEs to go, lets running calls end, and then ends.
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/link"
+)
+
+// Config configures a Handler. Engine and TLS must be set.
+type Config struct {
+	// Name is told to UEs and stands in their logs. Empty means "edge".
+	Name string
+	// Engine runs the modules. The handler does not close it.
+	Engine executor.Engine
+	// TLS identifies the host and says whose UEs it serves.
+	TLS *tls.Config
+	// Functions are what guests may import, beyond the guest ABI's own.
+	Functions []executor.HostModule
+	// Calls is how many run at once. Zero means GOMAXPROCS.
+	Calls int
+	// Waiting is how many calls may wait; further ones are refused. Zero means
+	// 64 for each of Calls.
+	Waiting int
+	// Modules is how many modules the host keeps; a further one is refused.
+	// Zero means 64.
+	Modules int
+	// MemoryLimit bounds the memory of an instance, in bytes. Zero means the
+	// executor's default.
+	MemoryLimit int64
+	// CallLimit bounds a call that asks for no deadline, or a longer one. Zero
+	// means 10 s.
+	CallLimit time.Duration
+	// Logger receives a record a session, a module and a failed call. Nil is
+	// silent.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Engine == nil || c.TLS == nil {
+		return c, errors.New("host: Config needs Engine and TLS")
+	}
+	if c.Name == "" {
+		c.Name = "edge"
+	}
+	if c.Calls <= 0 {
+		c.Calls = runtime.GOMAXPROCS(0)
+	}
+	if c.Waiting <= 0 {
+		c.Waiting = 64 * c.Calls
+	}
+	if c.Modules <= 0 {
+		c.Modules = 64
+	}
+	if c.CallLimit <= 0 {
+		c.CallLimit = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// A Handler serves UEs. It may be used by many goroutines.
+type Handler struct {
+	cfg   Config
+	mods  *modules
+	slots chan struct{} // one for each call that may run
+	queue chan struct{} // one for each call that runs or waits
+
+	ending sync.Once
+	ended  chan struct{} // closed by Shutdown and Close: no new calls
+
+	mu       sync.Mutex
+	closed   bool
+	listener []*link.Listener
+	sessions map[*session]struct{}
+
+	wg sync.WaitGroup // all goroutines
+}
+
+// New returns a handler that serves nobody yet.
+func New(cfg Config) (*Handler, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		cfg:      cfg,
+		mods:     newModules(&cfg),
+		slots:    make(chan struct{}, cfg.Calls),
+		queue:    make(chan struct{}, cfg.Calls+cfg.Waiting),
+		ended:    make(chan struct{}),
+		sessions: map[*session]struct{}{},
+	}, nil
+}
+
+// Serve accepts UEs on pc, which belongs to the handler from then on, until
+// Close, Shutdown or the end of ctx. It returns nil after the first two.
+func (h *Handler) Serve(ctx context.Context, pc net.PacketConn) error {
+	l, err := link.Listen(pc, h.cfg.TLS)
+	if err != nil {
+		return err
+	}
+	if !h.add(l) {
+		return l.Close()
+	}
+	for {
+		conn, err := l.Accept(ctx)
+		if err != nil {
+			return h.serveEnd(ctx)
+		}
+		h.start(conn)
+	}
+}
+
+func (h *Handler) serveEnd(ctx context.Context) error {
+	select {
+	case <-h.ended:
+		return nil
+	default:
+		return context.Cause(ctx)
+	}
+}
+
+func (h *Handler) add(l *link.Listener) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.listener = append(h.listener, l)
+	return true
+}
+
+func (h *Handler) start(conn *link.Conn) {
+	s := &session{h: h, conn: conn, ue: conn.Peer(), greeted: make(chan *link.Stream, 1)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		conn.Close("host has ended")
+		return
+	}
+	h.sessions[s] = struct{}{}
+	h.wg.Go(func() {
+		s.run()
+		h.mu.Lock()
+		delete(h.sessions, s)
+		h.mu.Unlock()
+	})
+}
+
+// Shutdown tells the UEs that the host takes no new calls, waits until they have
+// the answers of those under way and are gone, or until ctx ends, and then closes.
+// It returns what ended the wait early.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.end()
+	h.mu.Lock()
+	var left []*session
+	for s := range h.sessions {
+		left = append(left, s)
+		h.wg.Go(func() { s.goAway("host is draining") })
+	}
+	h.mu.Unlock()
+	for _, s := range left {
+		select {
+		case <-s.conn.Done():
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), h.Close())
+		}
+	}
+	return h.Close()
+}
+
+// end lets no new call begin.
+func (h *Handler) end() { h.ending.Do(func() { close(h.ended) }) }
+
+// Close ends all sessions, running calls included, and returns when the last
+// goroutine of the handler has ended. Further calls do nothing.
+func (h *Handler) Close() error {
+	h.end()
+	h.mu.Lock()
+	h.closed = true
+	listeners := h.listener
+	h.listener = nil
+	for s := range h.sessions {
+		s.conn.Close("host has ended")
+	}
+	h.mu.Unlock()
+	var err error
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	h.wg.Wait()
+	h.mods.close()
+	return err
+}

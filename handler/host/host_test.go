@@ -1,0 +1,218 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/radio"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// echoEngine takes every module that begins as Wasm does; calls answer with
+// their request.
+type echoEngine struct{}
+
+func (echoEngine) Load(_ context.Context, wasm []byte) (executor.Module, error) {
+	if !bytes.HasPrefix(wasm, []byte("\x00asm")) {
+		return nil, errors.New("not Wasm")
+	}
+	return echoModule{}, nil
+}
+func (echoEngine) Close() error { return nil }
+
+type echoModule struct{}
+
+func (echoModule) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
+	return echoInstance{}, nil
+}
+func (echoModule) Close() error { return nil }
+
+type echoInstance struct{}
+
+func (echoInstance) Call(_ context.Context, _ uint32, request []byte) (abi.Reply, error) {
+	return abi.Reply{Status: abi.OK, Payload: request}, nil
+}
+func (echoInstance) Close() error { return nil }
+
+// dial starts a host and connects to it, in virtual time.
+func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, err := identity.NewAuthority()
+		if err != nil {
+			t.Fatal(err)
+		}
+		hostTLS, err := ca.TLS(identity.Host, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ueTLS, err := ca.TLS(identity.UE, "ue")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := host.New(host.Config{Engine: echoEngine{}, TLS: hostTLS, Modules: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		air := &radio.Air{OneWay: time.Millisecond}
+		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}
+		served := make(chan error, 1)
+		pc := air.Endpoint(addr)
+		go func() { served <- h.Serve(context.Background(), pc) }()
+		c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}), addr, ueTLS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, c)
+		c.Close("")
+		if err := errors.Join(h.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// ask sends b on a stream of its own and returns all that comes back.
+func ask(t *testing.T, c *link.Conn, b []byte, end bool) []byte {
+	t.Helper()
+	st, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Write(b)
+	if end {
+		st.Close()
+	}
+	answer, err := io.ReadAll(st)
+	if err != nil {
+		t.Logf("request %.40x: %v", b, err)
+	}
+	return answer
+}
+
+func wantFail(t *testing.T, what string, answer []byte, code wire.Code) {
+	t.Helper()
+	r := bytes.NewReader(answer)
+	if typ, err := wire.ReadType(r); err != nil || typ != wire.TypeFail {
+		t.Errorf("%s: answered with %.40x, want a Fail", what, answer)
+		return
+	}
+	f, err := wire.ReadFail(r)
+	if err != nil || f.Code != code || f.Started {
+		t.Errorf("%s: %+v, %v; want %q, not started", what, f, err, code)
+	}
+}
+
+var wasm = []byte("\x00asm and the rest")
+
+func put(wasm []byte) []byte {
+	p := wire.Put{Digest: sha256.Sum256(wasm), Size: len(wasm)}
+	return append(wire.AppendControl(nil, wire.TypePut, p), wasm...)
+}
+
+func TestModuleIsSentOnce(t *testing.T) {
+	dial(t, func(t *testing.T, c *link.Conn) {
+		have := wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: sha256.Sum256(wasm)})
+		for _, step := range []struct {
+			request []byte
+			ready   bool
+		}{{have, false}, {put(wasm), true}, {have, true}} {
+			var m wire.Module
+			if err := wire.ExpectControl(bytes.NewReader(ask(t, c, step.request, true)), wire.TypeModule, &m); err != nil || m.Ready != step.ready {
+				t.Errorf("request %.8x: %+v, %v; want ready %v", step.request, m, err, step.ready)
+			}
+		}
+	})
+}
+
+func TestBadRequests(t *testing.T) {
+	digest := sha256.Sum256(wasm)
+	tests := []struct {
+		name    string
+		request []byte
+		code    wire.Code
+	}{
+		{"no such frame", []byte{0x7f}, wire.CodeProtocol},
+		{"answer in place of a request", wire.AppendFail(nil, wire.Fail{}), wire.CodeProtocol},
+		{"call of an unknown module", wire.AppendCall(nil, wire.Call{Module: [32]byte{9}}), wire.CodeNoModule},
+		{"call with a huge request", wire.AppendCall(nil, wire.Call{Module: digest, Size: wire.MaxPayload + 1}), wire.CodeProtocol},
+		{"call with more than it said", append(wire.AppendCall(nil, wire.Call{Module: digest, Size: 1}), 1, 2), wire.CodeProtocol},
+		{"module with another digest", append(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: len(wasm)}), wasm...), wire.CodeBadModule},
+		{"module that is none", put([]byte("ELF")), wire.CodeBadModule},
+		{"huge module", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: wire.MaxModule + 1}), wire.CodeTooLarge},
+		{"module of negative size", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: -1}), wire.CodeTooLarge},
+		{"control that is no msgpack", []byte{byte(wire.TypePing), 0, 1, 0xc1}, wire.CodeProtocol},
+	}
+	dial(t, func(t *testing.T, c *link.Conn) {
+		for _, tt := range tests {
+			wantFail(t, tt.name, ask(t, c, tt.request, true), tt.code)
+		}
+		// The connection has not suffered.
+		ask(t, c, put(wasm), true)
+		call := append(wire.AppendCall(nil, wire.Call{Module: digest, Size: 2}), "hi"...)
+		answer := ask(t, c, call, true)
+		if !bytes.HasSuffix(answer, []byte("hi")) || wire.Type(answer[0]) != wire.TypeResult {
+			t.Errorf("a good call was answered with %x", answer)
+		}
+	})
+}
+
+// A UE that stops in the middle of a frame holds nothing for long.
+func TestHalfAFrame(t *testing.T) {
+	dial(t, func(t *testing.T, c *link.Conn) {
+		begin := time.Now()
+		half := wire.AppendCall(nil, wire.Call{Size: 100})[:20]
+		ask(t, c, half, false)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("the host waited %v for the rest of a frame", took)
+		}
+	})
+}
+
+func TestModulesAreBounded(t *testing.T) {
+	dial(t, func(t *testing.T, c *link.Conn) {
+		for i := range 3 {
+			answer := ask(t, c, put(fmt.Appendf(nil, "\x00asm%d", i)), true)
+			if i < 2 {
+				if wire.Type(answer[0]) != wire.TypeModule {
+					t.Errorf("module %d: %x", i, answer)
+				}
+				continue
+			}
+			wantFail(t, "third module of two", answer, wire.CodeOverloaded)
+		}
+	})
+}
+
+func TestSecondHello(t *testing.T) {
+	dial(t, func(t *testing.T, c *link.Conn) {
+		hello := wire.AppendControl(nil, wire.TypeHello, wire.Hello{Name: "ue"})
+		st, err := c.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.Write(hello)
+		var w wire.Welcome
+		if err := wire.ExpectControl(st, wire.TypeWelcome, &w); err != nil || w.Name != "edge" || w.Cores < 1 {
+			t.Errorf("%+v, %v", w, err)
+		}
+		wantFail(t, "second hello", ask(t, c, hello, true), wire.CodeProtocol)
+	})
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	if _, err := host.New(host.Config{}); err == nil {
+		t.Error("a Config without engine and TLS was accepted")
+	}
+}

@@ -1,0 +1,173 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// frameTimeout bounds how long a UE may take to send a control frame that it
+// has begun. Modules have moduleTimeout: 64 MB at 10 Mbit/s is 51 s.
+const (
+	frameTimeout  = 5 * time.Second
+	moduleTimeout = 60 * time.Second
+)
+
+// A session is one UE's connection. Each stream has a goroutine.
+type session struct {
+	h    *Handler
+	conn *link.Conn
+	ue   string
+
+	helloed atomic.Bool
+	greeted chan *link.Stream // the session's stream, once the UE said hello; cap 1: said once
+}
+
+// run serves the UE's streams until the connection ends.
+func (s *session) run() {
+	log := s.h.cfg.Logger.With("ue", s.ue, "addr", s.conn.RemoteAddr().String())
+	log.Info("session begins")
+	var streams sync.WaitGroup
+	for {
+		st, err := s.conn.Accept(context.Background())
+		if err != nil {
+			break
+		}
+		streams.Go(func() { s.serve(st) })
+	}
+	s.conn.Close("")
+	streams.Wait()
+	log.Info("session ends", "why", s.conn.Err())
+}
+
+// serve answers the frame that st begins with.
+func (s *session) serve(st *link.Stream) {
+	st.SetReadDeadline(time.Now().Add(frameTimeout))
+	t, err := wire.ReadType(st)
+	if err != nil {
+		abandon(st)
+		return
+	}
+	switch t {
+	case wire.TypeCall:
+		s.call(st)
+	case wire.TypePing:
+		err = s.pong(st)
+	case wire.TypeHello:
+		err = s.hello(st)
+	case wire.TypeHave:
+		err = s.have(st)
+	case wire.TypePut:
+		err = s.put(st)
+	default:
+		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}
+	}
+	if err != nil {
+		s.refuse(st, err)
+	}
+}
+
+// refuse answers a control request with err and ends the stream.
+func (s *session) refuse(st *link.Stream, err error) {
+	fail := &wire.Fail{Code: wire.CodeInternal}
+	if !errors.As(err, &fail) {
+		fail.Text = err.Error()
+		if errors.Is(err, wire.ErrFrame) {
+			fail.Code = wire.CodeProtocol
+		}
+	}
+	s.h.cfg.Logger.Warn("request refused", "ue", s.ue, "code", fail.Code.String(), "why", fail.Text)
+	answer(st, wire.AppendFail(nil, *fail))
+}
+
+// answer sends the last bytes of a stream. When it cannot, the UE is gone or has
+// given the request up, and there is nobody to tell.
+func answer(st *link.Stream, b []byte) {
+	st.CancelRead(0)
+	st.SetWriteDeadline(time.Now().Add(frameTimeout))
+	if _, err := st.Write(b); err != nil {
+		abandon(st)
+		return
+	}
+	st.Close()
+}
+
+// abandon ends both directions of a stream without an answer.
+func abandon(st *link.Stream) {
+	st.CancelRead(0)
+	st.CancelWrite(0)
+}
+
+func (s *session) hello(st *link.Stream) error {
+	var hello wire.Hello
+	if err := wire.ReadControl(st, &hello); err != nil {
+		return err
+	}
+	if s.helloed.Swap(true) {
+		return &wire.Fail{Code: wire.CodeProtocol, Text: "hello was said before"}
+	}
+	w := wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls}
+	if _, err := st.Write(wire.AppendControl(nil, wire.TypeWelcome, w)); err != nil {
+		abandon(st)
+		return nil
+	}
+	s.greeted <- st // for goAway
+	return nil
+}
+
+// goAway tells the UE that no new call is taken.
+func (s *session) goAway(reason string) {
+	select {
+	case st := <-s.greeted:
+		answer(st, wire.AppendControl(nil, wire.TypeGoAway, wire.GoAway{Reason: reason}))
+	default:
+	}
+}
+
+func (s *session) pong(st *link.Stream) error {
+	var p wire.Ping
+	if err := wire.ReadControl(st, &p); err != nil {
+		return err
+	}
+	answer(st, wire.AppendControl(nil, wire.TypePong, p))
+	return nil
+}
+
+func (s *session) have(st *link.Stream) error {
+	var have wire.Have
+	if err := wire.ReadControl(st, &have); err != nil {
+		return err
+	}
+	err := s.h.mods.have(st.Context(), have.Digest)
+	if err != nil && !isNoModule(err) {
+		return err
+	}
+	m := wire.Module{Ready: err == nil}
+	answer(st, wire.AppendControl(nil, wire.TypeModule, m))
+	return nil
+}
+
+func (s *session) put(st *link.Stream) error {
+	var put wire.Put
+	if err := wire.ReadControl(st, &put); err != nil {
+		return err
+	}
+	if put.Size < 1 || put.Size > wire.MaxModule {
+		return &wire.Fail{Code: wire.CodeTooLarge, Text: "module size out of bounds"}
+	}
+	st.SetReadDeadline(time.Now().Add(moduleTimeout))
+	wasm, err := wire.ReadPayload(st, nil, put.Size)
+	if err != nil {
+		return err
+	}
+	if err := s.h.mods.put(st.Context(), put.Digest, wasm); err != nil {
+		return err
+	}
+	answer(st, wire.AppendControl(nil, wire.TypeModule, wire.Module{Ready: true}))
+	return nil
+}

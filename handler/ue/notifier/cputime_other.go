@@ -1,0 +1,8 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly || windows)
+
+package notifier
+
+import "time"
+
+// processTime is not known on this system.
+func processTime() (time.Duration, bool) { return 0, false }
