@@ -57,8 +57,6 @@ func newPool(t *testing.T, guest string, size int) *executor.Pool {
 	return p
 }
 
-type use = func(abi.Reply, time.Duration, time.Duration, []executor.Span) error
-
 func ignore(abi.Reply, time.Duration, time.Duration, []executor.Span) error { return nil }
 
 func TestPoolKeepsInstances(t *testing.T) {

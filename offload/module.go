@@ -1,47 +1,12 @@
 package offload
 
-import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"io"
-	"strings"
-)
-
-// MaxModule bounds a module's size in bytes.
-const MaxModule = 64 << 20
-
 // A Digest is the SHA-256 of a module's Wasm bytes. It names the module.
-type Digest [sha256.Size]byte
-
-// String returns the digest in hexadecimal.
-func (d Digest) String() string { return hex.EncodeToString(d[:]) }
-
-// ErrModule reports an embedded module that does not match its digest.
-var ErrModule = errors.New(`embedded module does not match its digest; run "go generate" again`)
+type Digest [32]byte
 
 // A Module is the Wasm version of a package's marked functions, as generated
-// code embeds it.
+// code embeds it. A guest has none.
 type Module struct {
 	Digest Digest
 	// Gzip is the module, compressed.
 	Gzip string
-}
-
-// Wasm returns the module's bytes, checked against Digest.
-func (m *Module) Wasm() ([]byte, error) {
-	z, err := gzip.NewReader(strings.NewReader(m.Gzip))
-	if err != nil {
-		return nil, ErrModule
-	}
-	var b bytes.Buffer
-	if _, err := io.Copy(&b, io.LimitReader(z, MaxModule+1)); err != nil || b.Len() > MaxModule {
-		return nil, ErrModule
-	}
-	if sha256.Sum256(b.Bytes()) != m.Digest {
-		return nil, ErrModule
-	}
-	return b.Bytes(), nil
 }

@@ -1,10 +1,7 @@
 package offload_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -155,28 +152,6 @@ func TestServeRefusesBadRequests(t *testing.T) {
 	b := brightness.Serve(t.Context(), []byte{0xc1}, nil)
 	if len(b) == 0 || abi.Status(b[0]) != abi.Error || !strings.Contains(string(b), "request of brightness") {
 		t.Errorf("got %q, want an error that names the function", b)
-	}
-}
-
-func TestModule(t *testing.T) {
-	wasm := bytes.Repeat([]byte("\x00asm"), 1000)
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	w.Write(wasm)
-	w.Close()
-	m := offload.Module{Digest: sha256.Sum256(wasm), Gzip: z.String()}
-	got, err := m.Wasm()
-	if err != nil || !bytes.Equal(got, wasm) {
-		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(wasm))
-	}
-	for name, bad := range map[string]offload.Module{
-		"other digest": {Gzip: m.Gzip},
-		"cut":          {Digest: m.Digest, Gzip: m.Gzip[:len(m.Gzip)/2]},
-		"no gzip":      {Digest: m.Digest, Gzip: "x"},
-	} {
-		if _, err := bad.Wasm(); !errors.Is(err, offload.ErrModule) {
-			t.Errorf("%s: %v, want ErrModule", name, err)
-		}
 	}
 }
 

@@ -136,6 +136,8 @@ func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error 
 			Log:         func(line string) { guest.Info("guest", "says", line) },
 		},
 	})
+	ctx, cancel := context.WithTimeout(ctx, cfg.CallLimit) // of the guest's own initialisation
+	defer cancel()
 	if err := pool.Warm(ctx, 1); err != nil {
 		pool.Close()
 		mod.Close()

@@ -23,6 +23,7 @@ var (
 	errConnecting = errors.New("the edge host is not connected yet")
 	errDeploying  = errors.New("the module is not on the edge host yet")
 	errSilent     = errors.New("the edge host missed a deadline and is being probed")
+	errRefused    = errors.New("the edge host refused the module")
 )
 
 const (
@@ -54,9 +55,9 @@ type edge struct {
 
 // A view is what calls need to know of the edge host. It is immutable.
 type view struct {
-	sess  *session
-	why   error // why no call is sent; nil: calls are sent
-	ready map[offload.Digest]struct{}
+	sess    *session
+	why     error                    // why no call is sent; nil: calls are sent
+	modules map[offload.Digest]error // deployed: nil; refused: why
 }
 
 func newEdge(addr, name string, conf *tls.Config, listen func() (net.PacketConn, error), log *slog.Logger) *edge {
@@ -75,10 +76,11 @@ func (v *view) serves(m *offload.Module) error {
 	if v.why != nil {
 		return v.why
 	}
-	if _, ok := v.ready[m.Digest]; !ok {
+	err, ok := v.modules[m.Digest]
+	if !ok {
 		return errDeploying
 	}
-	return nil
+	return err
 }
 
 // want makes run deploy m to the host, now and after each reconnection.
@@ -116,18 +118,18 @@ func (e *edge) nudge() {
 }
 
 // publish changes the view of s, if s is the session in view, and wakes waiters.
-// A nil ready keeps what is ready.
-func (e *edge) publish(s *session, why error, ready map[offload.Digest]struct{}) {
+// Nil modules keep those in view.
+func (e *edge) publish(s *session, why error, modules map[offload.Digest]error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.view.Load()
 	if old.sess != s {
 		return
 	}
-	if ready == nil {
-		ready = old.ready
+	if modules == nil {
+		modules = old.modules
 	}
-	e.setLocked(&view{sess: s, why: why, ready: ready})
+	e.setLocked(&view{sess: s, why: why, modules: modules})
 }
 
 // begin puts s in view in place of the session before. Nil is none.
@@ -144,15 +146,16 @@ func (e *edge) setLocked(v *view) {
 	e.changed = make(chan struct{})
 }
 
-// await waits until calls of m can be sent, or ctx ends: then it says why not.
+// await waits until calls of m can be sent. It says why not when the host has
+// refused m, or ctx ends.
 func (e *edge) await(ctx context.Context, m *offload.Module) error {
 	for {
 		e.mu.Lock()
 		changed := e.changed
 		e.mu.Unlock()
 		why := e.view.Load().serves(m)
-		if why == nil {
-			return nil
+		if why == nil || errors.Is(why, errRefused) {
+			return why
 		}
 		select {
 		case <-changed:
@@ -240,8 +243,7 @@ type keeper struct {
 	held     <-chan time.Time // after a pong: fires when calls may be sent again
 	pong     chan error       // cap 1: one ping at a time
 
-	ready     map[offload.Digest]struct{}
-	refused   map[offload.Digest]struct{} // by this host: not asked again
+	modules   map[offload.Digest]error // as in view; a refused one is not sent again
 	deploying bool
 	deployed  chan deployment // cap 1: one deployment at a time
 }
@@ -254,7 +256,7 @@ type deployment struct {
 
 // keep returns why the session must end.
 func (k *keeper) keep(ctx context.Context) error {
-	k.ready, k.refused = map[offload.Digest]struct{}{}, map[offload.Digest]struct{}{}
+	k.modules = map[offload.Digest]error{}
 	k.look(ctx)
 	// The session ends; the host asks us to leave; calls report; a pong comes;
 	// the time after a missed deadline is over; a module is deployed.
@@ -277,7 +279,9 @@ func (k *keeper) keep(ctx context.Context) error {
 			k.probing, k.held = false, nil
 			k.edge.publish(k.sess, nil, nil)
 		case d := <-k.deployed:
-			k.finish(d)
+			if err := k.finish(d); err != nil {
+				return err
+			}
 			k.look(ctx)
 		}
 	}
@@ -294,12 +298,10 @@ func (k *keeper) look(ctx context.Context) {
 		k.probe(ctx)
 	}
 	if lacking {
-		clear(k.ready)
+		clear(k.modules)
 	}
 	for d, m := range wanted {
-		_, ready := k.ready[d]
-		_, refused := k.refused[d]
-		if !ready && !refused && !k.deploying {
+		if _, asked := k.modules[d]; !asked && !k.deploying {
 			k.deploy(ctx, m)
 		}
 	}
@@ -343,20 +345,28 @@ func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
 	})
 }
 
-func (k *keeper) finish(d deployment) {
+// finish takes note of a deployment. One that failed for the connection's sake
+// ends the session: the next one tries again.
+func (k *keeper) finish(d deployment) error {
 	k.deploying = false
-	if d.err != nil {
-		k.refused[d.mod.Digest] = struct{}{}
-		k.edge.log.Warn("edge host refused a module", "host", k.sess.host, "module", d.mod.Digest.String()[:12], "why", d.err)
-		return
+	log := k.edge.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])
+	var refusal *wire.Fail
+	switch {
+	case d.err == nil:
+		k.modules[d.mod.Digest] = nil
+		log.Info("module is on the edge host", "uploaded", d.uploaded)
+	case errors.As(d.err, &refusal), errors.Is(d.err, offload.ErrModule):
+		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
+		log.Warn("edge host refused a module", "why", d.err)
+	default:
+		return fmt.Errorf("deploy module %s: %w", d.mod.Digest.String()[:12], d.err)
 	}
-	k.ready[d.mod.Digest] = struct{}{}
-	k.edge.log.Info("module is on the edge host", "host", k.sess.host, "module", d.mod.Digest.String()[:12], "uploaded", d.uploaded)
 	var why error
 	if k.probing {
 		why = errSilent
 	}
-	k.edge.publish(k.sess, why, maps.Clone(k.ready))
+	k.edge.publish(k.sess, why, maps.Clone(k.modules))
+	return nil
 }
 
 // place is the edge host as the target of a move, while its session is s.

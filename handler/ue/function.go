@@ -129,7 +129,7 @@ func (f *function) addTo(s *Stats) {
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
 	known := []error{
-		errNoEdge, errConnecting, errDeploying, errSilent, errLeave, ErrLate, elastic.ErrMoved,
+		errNoEdge, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
 		link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion,
 	}
 	for _, k := range known {

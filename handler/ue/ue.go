@@ -57,9 +57,19 @@ type Config struct {
 	Listen func() (net.PacketConn, error)
 }
 
-// LoadTLS returns the UE's TLS configuration from the folder that
-// "bungee certs" made: ca.pem, ue.pem, ue.key.
-func LoadTLS(dir string) (*tls.Config, error) { return identity.Load(dir, identity.UE) }
+// LoadTLS returns the UE's TLS configuration from a folder that "bungee certs"
+// made: ca.pem, ue.pem, ue.key. The empty dir is the user's own folder, where
+// "bungee host" makes them, too.
+func LoadTLS(dir string) (*tls.Config, error) {
+	if dir == "" {
+		own, err := identity.Dir()
+		if err != nil {
+			return nil, err
+		}
+		dir = own
+	}
+	return identity.Load(dir, identity.UE)
+}
 
 // A Handler is the UE offload handler of a process.
 type Handler struct {

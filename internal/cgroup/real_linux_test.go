@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,18 +32,13 @@ func TestMain(m *testing.M) {
 
 // spinUntilEOF keeps a core busy until its stdin is closed.
 func spinUntilEOF() {
-	end := make(chan struct{})
+	var end atomic.Bool
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(end)
+		end.Store(true)
 	}()
 	fmt.Println("spinning")
-	for {
-		select {
-		case <-end:
-			return
-		default:
-		}
+	for !end.Load() {
 	}
 }
 

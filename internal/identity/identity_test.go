@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// handshake connects a and b in memory and returns each end's error and the
-// name that the host saw.
-func handshake(t *testing.T, ue, host *tls.Config) (ueErr, hostErr error, name string) {
+// handshake connects a and b in memory and returns the name that the host saw
+// and each end's error.
+func handshake(t *testing.T, ue, host *tls.Config) (name string, ueErr, hostErr error) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()
@@ -33,7 +33,7 @@ func handshake(t *testing.T, ue, host *tls.Config) (ueErr, hostErr error, name s
 	}
 	a.Close()
 	hostErr = <-done
-	return ueErr, hostErr, Peer(server.ConnectionState())
+	return Peer(server.ConnectionState()), ueErr, hostErr
 }
 
 func TestRoles(t *testing.T) {
@@ -53,7 +53,7 @@ func TestRoles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ueErr, hostErr, name := handshake(t, tt.ue, tt.host)
+			name, ueErr, hostErr := handshake(t, tt.ue, tt.host)
 			if ok := ueErr == nil && hostErr == nil; ok != tt.ok {
 				t.Errorf("UE: %v; host: %v; want success %v; %s", ueErr, hostErr, tt.ok, tt.why)
 			}
@@ -77,7 +77,7 @@ func TestWriteAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ueErr, hostErr, _ := handshake(t, ue, host); ueErr != nil || hostErr != nil {
+	if _, ueErr, hostErr := handshake(t, ue, host); ueErr != nil || hostErr != nil {
 		t.Errorf("UE: %v; host: %v", ueErr, hostErr)
 	}
 	if st, err := os.Stat(filepath.Join(dir, "host.key")); err != nil || st.Mode().Perm() != 0o600 {

@@ -20,7 +20,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// Errors of Dial. They are wrapped with the address.
+// What a connection can end with, or fail with at the dial.
 var (
 	// ErrVersion says that the peer speaks no version of the protocol that we speak.
 	ErrVersion = errors.New("peer speaks another protocol version than " + wire.ALPN)
@@ -28,6 +28,8 @@ var (
 	ErrIdentity = errors.New("certificates of the two ends are not of one authority")
 	// ErrNoAnswer says that nothing answered at the address.
 	ErrNoAnswer = errors.New("no answer")
+	// ErrClosed says that one end closed the connection in order.
+	ErrClosed = errors.New("connection is closed")
 )
 
 // The connection's timers. A lost host is found by deadlines of calls long
@@ -83,12 +85,15 @@ func Explain(err error) error {
 	var te *quic.TransportError
 	var idle *quic.IdleTimeoutError
 	var hs *quic.HandshakeTimeoutError
+	var app *quic.ApplicationError
 	switch {
 	case errors.As(err, &te) && te.ErrorCode.IsCryptoError():
 		if alert := te.ErrorCode - 0x100; alert == alertNoProtocol {
 			return fmt.Errorf("%w (%w)", ErrVersion, err)
 		}
 		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+	case errors.As(err, &app) && app.ErrorCode == 0:
+		return fmt.Errorf("%w: %.100q", ErrClosed, app.ErrorMessage)
 	case errors.As(err, &hs), errors.As(err, &idle):
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
 	}

@@ -30,11 +30,6 @@ func (m *message) int(field int, v int64) {
 	*m = binary.AppendUvarint(*m, uint64(v))
 }
 
-func (m *message) float(field int, v float32) {
-	m.key(field, 5)
-	*m = binary.LittleEndian.AppendUint32(*m, math.Float32bits(v))
-}
-
 func (m *message) bytes(field int, v []byte) {
 	m.key(field, 2)
 	*m = binary.AppendUvarint(*m, uint64(len(v)))

@@ -61,58 +61,53 @@ func malformed(format string, args ...any) error {
 
 // Hello opens a session.
 type Hello struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Name     string   // of the UE, for logs
+	Name string // of the UE, for logs
 }
 
 // Welcome answers Hello.
 type Welcome struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Name     string   // of the edge host
-	Cores    int      // calls that it runs at once
+	Name  string // of the edge host
+	Cores int    // calls that it runs at once
 }
 
 // GoAway says that the host takes no new calls; those begun still end.
 type GoAway struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Reason   string
+	Reason string
 }
 
 // Have asks whether the host has a module.
 type Have struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Digest   [32]byte // SHA-256 of the module
+	Digest [32]byte // SHA-256 of the module
 }
 
 // Put sends a module. Size bytes follow the frame.
 type Put struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Digest   [32]byte
-	Size     int
+	Digest [32]byte
+	Size   int
 }
 
 // Module answers Have and Put.
 type Module struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Ready    bool     // the module is loaded; false: send it with Put
+	Ready bool // the module is loaded; false: send it with Put
 }
 
 // Ping asks for a Pong with the same Token.
 type Ping struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	Token    uint64
+	Token uint64
 }
 
 // AppendControl appends a control frame or a probe: body is one of Hello,
 // Welcome, GoAway, Have, Put, Module, Ping. It panics for a body over
 // MaxControl, which only a caller's mistake can make.
 func AppendControl(b []byte, t Type, body any) []byte {
-	p, err := msgpack.Marshal(body)
-	if err != nil || len(p) > MaxControl {
-		panic(fmt.Sprintf("wire: body of frame 0x%02x: %d bytes, %v", t, len(p), err))
+	var p bytes.Buffer
+	e := msgpack.NewEncoder(&p)
+	e.UseArrayEncodedStructs(true)
+	if err := e.Encode(body); err != nil || p.Len() > MaxControl {
+		panic(fmt.Sprintf("wire: body of frame 0x%02x: %d bytes, %v", t, p.Len(), err))
 	}
-	b = binary.BigEndian.AppendUint16(append(b, byte(t)), uint16(len(p)))
-	return append(b, p...)
+	b = binary.BigEndian.AppendUint16(append(b, byte(t)), uint16(p.Len()))
+	return append(b, p.Bytes()...)
 }
 
 // ReadType reads the type of the next frame. io.EOF means that there is none.

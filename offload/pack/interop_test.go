@@ -1,6 +1,7 @@
 package pack_test
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"strings"
@@ -11,21 +12,20 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// A thing is a struct of every kind of value, in array form for vmihailenco.
+// A thing is a struct of every kind of value.
 type thing struct {
-	_msgpack struct{} `msgpack:",as_array"`
-	B        bool
-	I        int64
-	I8       int8
-	U        uint64
-	U16      uint16
-	F        float32
-	D        float64
-	S        string
-	P        []byte
-	L        []string
-	M        map[string]int
-	N        *int
+	B   bool
+	I   int64
+	I8  int8
+	U   uint64
+	U16 uint16
+	F   float32
+	D   float64
+	S   string
+	P   []byte
+	L   []string
+	M   map[string]int
+	N   *int
 }
 
 func (v thing) append(b []byte) []byte {
@@ -80,12 +80,21 @@ func things() (all []thing) {
 	return all
 }
 
+// marshal is vmihailenco's encoding of v as an array.
+func marshal(t *testing.T, v thing) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := msgpack.NewEncoder(&b)
+	e.UseArrayEncodedStructs(true)
+	if err := e.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func TestInteropReads(t *testing.T) {
 	for _, want := range things() {
-		b, err := msgpack.Marshal(&want)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := marshal(t, want)
 		if got := read(t, b, readThing); !reflect.DeepEqual(got, want) {
 			t.Errorf("vmihailenco's %x: got I %d, S of %d; want I %d, S of %d", head(b), got.I, len(got.S), want.I, len(want.S))
 		}

@@ -1,0 +1,89 @@
+// Hello is the smallest whole program: a marked function, and a handler that
+// runs it here or on an edge host.
+//
+//	go run ./examples/hello                        # here
+//	go run ./examples/hello -edge 127.0.0.1:4433   # with "bungee host" running
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+//go:generate go tool offloadgen
+
+// brightness returns the mean of the pixels of a grey image, 0 to 1: is the room
+// bright enough to track hands?
+//
+//offload:func deadline=100ms idempotent
+func brightness(ctx context.Context, gray []byte) (float64, error) {
+	if len(gray) == 0 {
+		return 0, errors.New("brightness: the image has no pixels")
+	}
+	var sum int
+	for _, p := range gray {
+		sum += int(p)
+	}
+	return float64(sum) / float64(len(gray)) / 255, nil
+}
+
+func main() {
+	edge := flag.String("edge", "", "address of an edge host (default: none, run here)")
+	flag.Parse()
+	if err := run(context.Background(), *edge); err != nil {
+		log.Fatal("hello: ", err)
+	}
+}
+
+func run(ctx context.Context, edge string) error {
+	h, err := start(ctx, edge)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+
+	var t offload.Trace
+	image := make([]byte, 640*480)
+	for i := range image {
+		image[i] = byte(i / 640 * 255 / 479) // dark at the top, bright at the bottom
+	}
+	mean, err := Brightness(offload.WithTrace(ctx, &t), image)
+	if err != nil {
+		return err
+	}
+	where := "here"
+	if t.Host != "" {
+		where = "on " + t.Host
+	}
+	fmt.Printf("mean brightness %.2f, computed %s\n", mean, where)
+	return nil
+}
+
+// start starts the handler and, with an edge host, waits until that is ready. A
+// program that need not offload from its first call on would not wait.
+func start(ctx context.Context, edge string) (*ue.Handler, error) {
+	if edge == "" {
+		return ue.Start(ctx, ue.Config{})
+	}
+	conf, err := ue.LoadTLS("")
+	if err != nil {
+		return nil, err
+	}
+	h, err := ue.Start(ctx, ue.Config{Edge: edge, TLS: conf})
+	if err != nil {
+		return nil, err
+	}
+	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := h.Prepare(wait, &brightnessFunc.Desc); err != nil {
+		log.Print(err, "; going on without it")
+	}
+	return h, nil
+}

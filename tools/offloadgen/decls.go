@@ -1,0 +1,219 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+)
+
+// A decl is a declaration that the guest has or has not: a function, a type, a
+// variable specification, or a group of constants, which count on each other.
+type decl struct {
+	file  *file
+	node  ast.Node // *ast.FuncDecl, *ast.TypeSpec, *ast.ValueSpec or *ast.GenDecl
+	names []*ast.Ident
+	recv  string // of a method: the name of its type
+}
+
+// declarations returns those of f in their order.
+func declarations(f *file) []*decl {
+	var all []*decl
+	for _, d := range f.ast.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			all = append(all, &decl{f, d, []*ast.Ident{d.Name}, receiver(d)})
+		case *ast.GenDecl:
+			all = append(all, specs(f, d)...)
+		}
+	}
+	return all
+}
+
+func specs(f *file, d *ast.GenDecl) (all []*decl) {
+	group := &decl{file: f, node: d}
+	for _, s := range d.Specs {
+		switch s := s.(type) {
+		case *ast.TypeSpec:
+			all = append(all, &decl{f, s, []*ast.Ident{s.Name}, ""})
+		case *ast.ValueSpec:
+			if d.Tok == token.VAR {
+				all = append(all, &decl{f, s, s.Names, ""})
+			} else {
+				group.names = append(group.names, s.Names...)
+			}
+		}
+	}
+	if d.Tok == token.CONST {
+		all = append(all, group)
+	}
+	return all
+}
+
+// receiver returns the name of the type that fn is a method of, if any.
+func receiver(fn *ast.FuncDecl) string {
+	if fn.Recv == nil || len(fn.Recv.List) == 0 {
+		return ""
+	}
+	t := fn.Recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.ParenExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// label returns what people call the declaration.
+func (d *decl) label() string {
+	switch {
+	case d.recv != "":
+		return d.recv + "." + d.names[0].Name
+	case len(d.names) == 0:
+		return "const ()"
+	}
+	return d.names[0].Name
+}
+
+// root says whether the guest has the declaration though nothing refers to it:
+// all of a file that only guests have, and the init functions that register
+// errors.
+func (d *decl) root() bool {
+	fn, ok := d.node.(*ast.FuncDecl)
+	return d.file.only || ok && fn.Recv == nil && fn.Name.Name == "init" && registersError(d.file, fn)
+}
+
+func registersError(f *file, fn *ast.FuncDecl) (found bool) {
+	local := localName(f, offloadPath, "offload")
+	ast.Inspect(fn, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "RegisterError" {
+			x, ok := s.X.(*ast.Ident)
+			found = found || ok && x.Name == local
+		}
+		return !found
+	})
+	return found
+}
+
+// localName returns what f calls the package at path, whose own name is name,
+// or nothing when it does not import it.
+func localName(f *file, path, name string) string {
+	for _, i := range f.ast.Imports {
+		if importPath(i) != path {
+			continue
+		}
+		if i.Name != nil {
+			return i.Name.Name
+		}
+		return name
+	}
+	return ""
+}
+
+// nearbyImports returns the imports that the marks may reach, found by the
+// spelling of names. It errs on the side of too many.
+func nearbyImports(s *source, marks []*mark, names map[string]string) []string {
+	near := nearby{names: names, byName: map[string][]*decl{}, kept: map[*decl]bool{}, seen: map[string]bool{}}
+	var roots []*decl
+	for _, f := range s.files {
+		if !f.guest {
+			continue
+		}
+		for _, d := range declarations(f) {
+			near.index(d)
+			if d.root() || marked(marks, d) {
+				roots = append(roots, d)
+			}
+		}
+	}
+	for _, d := range roots {
+		near.visit(d)
+	}
+	return near.imports
+}
+
+func marked(marks []*mark, d *decl) bool {
+	for _, m := range marks {
+		if m.decl == d.node {
+			return true
+		}
+	}
+	return false
+}
+
+// nearby walks declarations by the spelling of names.
+type nearby struct {
+	names   map[string]string // package names by import path
+	byName  map[string][]*decl
+	kept    map[*decl]bool
+	seen    map[string]bool
+	imports []string
+}
+
+func (n *nearby) index(d *decl) {
+	if d.recv != "" {
+		n.byName[d.recv] = append(n.byName[d.recv], d) // methods come with their type
+		return
+	}
+	for _, id := range d.names {
+		n.byName[id.Name] = append(n.byName[id.Name], d)
+	}
+}
+
+func (n *nearby) visit(d *decl) {
+	if n.kept[d] {
+		return
+	}
+	n.kept[d] = true
+	used := map[string]bool{"_": true, ".": true}
+	ast.Inspect(d.node, func(x ast.Node) bool {
+		if id, ok := x.(*ast.Ident); ok && id.Name != "init" && id.Name != "_" {
+			used[id.Name] = true
+			for _, next := range n.byName[id.Name] {
+				n.visit(next)
+			}
+		}
+		return true
+	})
+	for _, i := range d.file.ast.Imports {
+		if p := importPath(i); used[localName(d.file, p, n.names[p])] && !n.seen[p] {
+			n.seen[p] = true
+			n.imports = append(n.imports, p)
+		}
+	}
+}
+
+// elasticStubs returns files that declare the elastic functions, so that marked
+// functions may call them.
+func elasticStubs(s *source, marks []*mark) []*ast.File {
+	var files []*ast.File
+	for _, m := range marks {
+		var b strings.Builder
+		fmt.Fprintf(&b, "package %s\n", m.file.ast.Name.Name)
+		for _, i := range m.file.ast.Imports {
+			b.WriteString("import " + m.file.slice(i) + "\n")
+		}
+		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.elastic(), strings.TrimPrefix(m.file.slice(m.decl.Type), "func "+m.name))
+		if f, err := parser.ParseFile(s.fset, m.elastic(), b.String(), parser.SkipObjectResolution); err == nil {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// slice returns the text of n.
+func (f *file) slice(n ast.Node) string {
+	base := f.ast.FileStart
+	return string(f.text[n.Pos()-base : n.End()-base])
+}

@@ -1,0 +1,103 @@
+// Offloadgen makes marked functions elastic.
+//
+// It reads the package in the current directory, or in the one it is given, and
+// writes beside its sources the elastic version of each marked function, the
+// codecs of its types, and a Wasm module with all of them. Install it and run it
+// from the package's sources:
+//
+//	go get -tool github.com/bungee-xr/bungee/tools/offloadgen
+//
+//	//go:generate go tool offloadgen
+//
+// # Marks
+//
+// A line in the doc comment of a function marks it:
+//
+//	// detectObjects finds objects in frame.
+//	//
+//	//offload:func deadline=100ms idempotent
+//	func detectObjects(ctx context.Context, frame Frame) ([]Box, error) { ... }
+//
+// Offloadgen writes DetectObjects, which has the same signature and runs
+// detectObjects natively or on an edge host, as the application's offload
+// handler decides at each call. With no handler it always runs natively, and
+// then costs no allocation and no copy.
+//
+//	deadline=DURATION  bounds each call on an edge host
+//	idempotent         the function may run again when it is not known whether it ran
+//
+// A marked function is a plain function with a lower-case name. Its first
+// parameter is a context.Context and its last result an error. It may be in any
+// package, package main included.
+//
+// # What crosses
+//
+// Parameters and results cross as msgpack, by generated code: bools, integers,
+// floats, strings, slices, arrays, maps whose keys are strings, integers or
+// bools, pointers, structs, time.Time, and named types of these. A pointer that is nil and
+// a slice or map that is nil come back nil. Two pointers to one value come back
+// as pointers to two. A time.Time comes back in UTC with its nanoseconds, for the
+// years 1678 to 2261. Maps cross in the order of their keys, so that equal values
+// are equal bytes.
+//
+// Structs of the package cross with all their fields, structs of other packages
+// if all their fields are exported. Channels, functions, interfaces, complex
+// numbers, addresses and types that contain themselves are refused.
+//
+// Natively a marked function gets its parameters as they are; on an edge host
+// it gets copies. So it must not pass results back through its parameters.
+//
+// # What is in the module
+//
+// The module, or guest, is built for GOOS=wasip1 from a slice of the package: the
+// declarations that the marked functions reach. The rest of the package need not
+// build for Wasm, nor be buildable on this machine. The rules:
+//
+//   - Files count if they are built for GOOS=wasip1 without cgo. So a function can
+//     have one version in a file for !wasip1 and another in a file *_wasip1.go.
+//   - A group of constants is in as a whole.
+//   - A type is in with its methods, since an interface may call them. A method
+//     that does not build for Wasm is left out, unless something names it.
+//   - An init function is in if it calls offload.RegisterError. Other init
+//     functions, and variables that nothing refers to, are not.
+//   - Files that are built for wasip1 but not for Linux, macOS or Windows are in
+//     as a whole, init functions included.
+//   - Imports are in as far as they are used. A blank import is in if a function
+//     of its file is, and it builds for Wasm.
+//   - Assembly and C sources of the package are not in.
+//
+// Packages that the slice imports are in as they are, with their init functions.
+// The compiler sees each declaration at its own file, line and column.
+//
+// # Files
+//
+//	bungee_offload.go         the elastic functions and the codecs
+//	bungee_offload_module.go  the module's digest, for native builds
+//	bungee_offload_wasip1.go  what registers the functions, for the module itself
+//	bungee_offload.wasm.gz    the module
+//
+// They belong under version control. The first does not compile any more once a
+// signature or a type has changed. The same sources give the same bytes on every
+// machine with the same version of Go.
+//
+// When nothing has changed, a run takes some tens of milliseconds: the second
+// file keeps digests of the inputs (the tool, the version of Go, go.mod, go.sum,
+// the package and the packages of its module that the guest imports) and of the
+// other three files.
+//
+// # Flags
+//
+//	-force  generate even if nothing has changed
+//	-v      say what is done, and which methods are left out of the guest
+//
+// # Errors
+//
+// All that is wrong is shown in one run, each as file:line:col, what is wrong and
+// the way out; nothing is written then. The exit status is 0, 1 for a failure and
+// 2 for wrong usage.
+//
+// # Limits
+//
+// Marks of one package share one module. A module of a small function is about
+// 2.6 MB, 0.75 MB compressed, most of it Go's runtime.
+package main

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A generator makes the marked functions of one package elastic.
+type generator struct {
+	dir   string
+	force bool
+	log   io.Writer // gets what -v says
+}
+
+// run generates, unless nothing has changed. On error it has written nothing.
+func (g generator) run() error {
+	begin := time.Now()
+	dir, err := filepath.Abs(g.dir)
+	if err != nil {
+		return err
+	}
+	cmd := goCmd{dir}
+	if !g.force && current(cmd, dir) {
+		fmt.Fprintf(g.log, "%s: nothing has changed (%d ms)\n", g.dir, time.Since(begin).Milliseconds())
+		return nil
+	}
+	s, bad, err := slicePackage(cmd, dir)
+	if err != nil {
+		return err
+	}
+	for _, line := range s.left {
+		fmt.Fprintln(g.log, line)
+	}
+	e := plan(s, bad)
+	if err := bad.err(); err != nil {
+		return err
+	}
+	files, err := g.files(cmd, s, e)
+	if err != nil {
+		return err
+	}
+	err = write(dir, files)
+	fmt.Fprintf(g.log, "%s: generated %s (%d ms)\n", g.dir, functionNames(e.funcs), time.Since(begin).Milliseconds())
+	return err
+}
+
+// slicePackage finds the marks of the package in dir and what they reach.
+// Complaints of what it finds are added to bad; those that leave nothing to go
+// on with are its error.
+func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
+	src, bad, err := readSource(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := bad.err(); err != nil {
+		return nil, nil, err // what the files say is not known
+	}
+	marks := findMarks(src, bad)
+	if len(marks) == 0 && bad.err() != nil {
+		return nil, nil, bad
+	}
+	if len(marks) == 0 {
+		return nil, nil, fmt.Errorf("%s: no function is marked; write //%s into the doc comment of one", dir, markText)
+	}
+	c, err := check(cmd, src, marks)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cut(c, marks, bad), bad, nil
+}
+
+// plan plans the code of all marked functions.
+func plan(s *slice, bad *complaints) *emitter {
+	n := newNames(s.source, s.types.Name())
+	n.shadowed(bad)
+	for _, name := range []string{"bungeeModule", "bungeeWasm"} {
+		if pos, taken := n.taken[name]; taken {
+			bad.add(pos, "%s is a name that offloadgen needs; rename it", name)
+		}
+		n.fresh(name)
+	}
+	c := &codecs{names: n, own: s.types, bad: bad, done: map[string]*codec{}}
+	e := &emitter{codecs: c, pkgName: s.types.Name(), path: s.path}
+	for _, m := range s.marks {
+		if f := planFunction(m, s, c, bad); f != nil {
+			e.funcs = append(e.funcs, f)
+		}
+	}
+	return e
+}
+
+// files returns the generated files by name.
+func (g generator) files(cmd goCmd, s *slice, e *emitter) (map[string][]byte, error) {
+	offload, err := e.offloadGo()
+	if err != nil {
+		return nil, err
+	}
+	guest, err := e.guestGo()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{offloadFile: offload, guestFile: guest}
+	begin := time.Now()
+	wasm, err := buildGuest(cmd, s, files)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(g.log, "%s: built the guest, %d bytes (%d ms)\n", g.dir, len(wasm), time.Since(begin).Milliseconds())
+	if files[wasmFile], err = compress(wasm); err != nil {
+		return nil, err
+	}
+	st := stamp{outputs: digestOutputs(files), packages: localPackages(s.deps)}
+	if st.inputs, err = digestInputs(cmd, s.dir, st.packages); err != nil {
+		return nil, err
+	}
+	files[moduleFile], err = e.moduleGo(st, sha256.Sum256(wasm))
+	return files, err
+}
+
+// write writes the files that are not there as they should be. The one with
+// the stamp comes last, so that a run that was cut off is run again.
+func write(dir string, files map[string][]byte) error {
+	for _, name := range []string{wasmFile, offloadFile, guestFile, moduleFile} {
+		path := filepath.Join(dir, name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, files[name]) {
+			continue
+		}
+		if err := os.WriteFile(path+".tmp", files[name], 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(path+".tmp", path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func functionNames(funcs []*function) string {
+	var names []string
+	for _, f := range funcs {
+		names = append(names, f.elastic())
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

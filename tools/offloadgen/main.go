@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command. It returns the exit status: 0, 1 (failed) or 2 (usage).
+func run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("offloadgen", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	force := fs.Bool("force", false, "generate even if nothing has changed")
+	verbose := fs.Bool("v", false, "say what is done and what is left out of the guest")
+	fs.Usage = func() { usage(fs) }
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if fs.NArg() > 1 {
+		fs.Usage()
+		return 2
+	}
+	g := generator{dir: ".", force: *force, log: io.Discard}
+	if fs.NArg() == 1 {
+		g.dir = fs.Arg(0)
+	}
+	if *verbose {
+		g.log = stdout
+	}
+	if err := g.run(); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func usage(fs *flag.FlagSet) {
+	fmt.Fprint(fs.Output(), `usage: offloadgen [-force] [-v] [directory]
+
+Offloadgen makes the functions marked with //offload:func elastic: it writes
+their elastic versions, their codecs and the Wasm module beside the sources of
+the package in directory, or in the current one. It is run by
+
+	//go:generate go tool offloadgen
+
+The manual: go doc github.com/bungee-xr/bungee/tools/offloadgen
+
+`)
+	fs.PrintDefaults()
+}
