@@ -1,0 +1,16 @@
+//go:build !cgo
+
+package main
+
+import (
+	"log/slog"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wazero"
+)
+
+// newEngine returns the engine that needs no cgo. It keeps nothing in dir.
+func newEngine(_ string, log *slog.Logger) (executor.Engine, error) {
+	log.Warn("built without cgo: modules run on wazero, 1.5 to 4 times slower than on wasmtime")
+	return wazero.New(wazero.Config{})
+}

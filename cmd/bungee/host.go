@@ -1,0 +1,168 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/identity"
+)
+
+// hostFlags are the flags of "bungee host".
+type hostFlags struct {
+	listen, certs, cache, name string
+	head                       string
+	models                     []string
+	calls, nets, threads       int
+	input                      int
+	memoryMiB                  int64
+	callLimit, drain           time.Duration
+	untilEOF, verbose          bool
+}
+
+func hostCommand() *cobra.Command {
+	var f hostFlags
+	c := &cobra.Command{
+		Use:   "host",
+		Short: "Serve elastic functions on this machine",
+		Long: `host is the edge host daemon. It serves the modules that UEs send it, runs their
+calls in parallel up to its cores, and logs to stderr. SIGTERM and SIGINT make it
+refuse new calls, end the running ones, and exit.
+
+It prints "listening on ADDRESS" to stdout when it is ready.
+
+Without --certs it uses the certificates in the user's own folder and makes them
+when there are none; a UE on the same machine finds them there. See "bungee certs".`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context()) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.listen, "listen", ":4433", "UDP address to listen on; port 0 takes a free one")
+	fl.StringVar(&f.certs, "certs", "", "folder with ca.pem, host.pem, host.key (default: the user's own)")
+	fl.StringVar(&f.cache, "cache", "", "folder for compiled modules (default: the user's cache)")
+	fl.StringVar(&f.name, "name", "", "name of this host in the UEs' logs (default: the machine's)")
+	fl.StringArrayVar(&f.models, "model", nil, "network that modules may run: a name of the catalog or a file; may be repeated (default: the one that yolo-demo takes, if it is on this machine)")
+	fl.StringVar(&f.head, "head", "", "form of a network of your own: darknet, yolox, centernet, yolov8 (default: by its outputs)")
+	fl.IntVar(&f.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
+	fl.IntVar(&f.nets, "nets", 0, "networks of one model that compute at once (default: one a call)")
+	fl.IntVar(&f.threads, "threads", 0, "threads of a network (default: one a core)")
+	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have (default 256)")
+	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
+	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
+	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log each session and module, not warnings only")
+	return c
+}
+
+func (f *hostFlags) run(ctx context.Context) error {
+	level := slog.LevelWarn
+	if f.verbose {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if f.untilEOF {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go func() { // ends with the process: a read of stdin cannot be cancelled
+			io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+	}
+	conf, err := hostTLS(f.certs)
+	if err != nil {
+		return err
+	}
+	if f.cache, err = cacheDir(f.cache); err != nil {
+		return err
+	}
+	engine, err := newEngine(f.cache, log)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	functions, closeNN, err := nnFunctions(ctx, f, log)
+	if err != nil {
+		return err
+	}
+	defer closeNN()
+	h, err := host.New(host.Config{
+		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions,
+		Calls: f.calls, MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	return serve(ctx, h, f.listen, f.drain)
+}
+
+// serve serves until ctx ends, and then drains.
+func serve(ctx context.Context, h *host.Handler, listen string, drain time.Duration) error {
+	addr, err := net.ResolveUDPAddr("udp", listen)
+	if err != nil {
+		return fmt.Errorf("%w: --listen: %w", errUsage, err)
+	}
+	pc, err := net.ListenUDP("udp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", pc.LocalAddr())
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(context.WithoutCancel(ctx), pc) }()
+	select {
+	case err := <-served:
+		return errors.Join(err, h.Close())
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return errors.Join(h.Shutdown(end), <-served)
+}
+
+// hostTLS loads the host's certificates. In the user's own folder it makes them
+// where there are none.
+func hostTLS(dir string) (conf *tls.Config, err error) {
+	own := dir == ""
+	if dir, err = certsDir([]string{dir}); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ca.pem")); own && errors.Is(err, fs.ErrNotExist) {
+		if err := identity.Write(dir); err != nil {
+			return nil, err
+		}
+	}
+	return identity.Load(dir, identity.Host)
+}
+
+// cacheDir returns dir, by default one in the user's cache, and makes it.
+func cacheDir(dir string) (string, error) {
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("%w; name a folder with --cache", err)
+		}
+		dir = filepath.Join(user, "bungee", "modules")
+	}
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+func machineName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "edge"
+	}
+	return name
+}
