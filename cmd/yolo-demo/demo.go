@@ -1,0 +1,238 @@
+//go:build cgo && opencv
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/video"
+	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/executor/nn/catalog"
+	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/internal/cgroup"
+)
+
+// A demo is all that a run needs. Its fields are set by newDemo.
+type demo struct {
+	opt   options
+	log   *slog.Logger
+	model catalog.Found
+	cam   *camera
+
+	backend *opencv.Backend
+	device  *notifier.Notifier
+	handler *ue.Handler
+	host    *edgeHost     // nil with -edge
+	limit   *cgroup.Group // nil without -ue-cpu
+	page    *page.Page    // nil without -http
+	win     *window       // nil without -display
+
+	undo []func() error // in the order made
+}
+
+// newDemo makes a demo ready to run.
+func newDemo(ctx context.Context, o options) (*demo, error) {
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelInfo
+	}
+	d := &demo{opt: o, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	steps := []func(context.Context) error{
+		d.openOut, d.openVideo, d.openModel, d.openDevice, d.openEdge, d.openViews, d.limitUE,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
+	return d, nil
+}
+
+// Close undoes what newDemo did, the last thing first.
+func (d *demo) Close() error {
+	var err error
+	for len(d.undo) > 0 {
+		last := len(d.undo) - 1
+		err = errors.Join(err, d.undo[last]())
+		d.undo = d.undo[:last]
+	}
+	return err
+}
+
+func (d *demo) atEnd(undo func() error) { d.undo = append(d.undo, undo) }
+
+// openOut makes the report's folder first: a run must not find out at its end.
+func (d *demo) openOut(context.Context) error {
+	if d.opt.out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(d.opt.out, 0o755); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) openVideo(ctx context.Context) error {
+	path, why, err := video.Resolve(ctx, d.opt.video, video.Options{
+		Say: func(what string) { fmt.Fprintln(os.Stderr, "video:", what) },
+	})
+	if err != nil {
+		return err
+	}
+	if d.cam, err = openCamera(path, d.opt.loop); err != nil {
+		return err
+	}
+	d.atEnd(func() error { d.cam.Close(); return nil })
+	fmt.Fprintf(os.Stderr, "video: %s, because %s\n", path, why)
+	return nil
+}
+
+func (d *demo) openModel(ctx context.Context) error {
+	o := catalog.Options{Head: d.opt.head, InputSize: d.opt.input, Progress: downloadProgress()}
+	var err error
+	if d.model, err = catalog.Resolve(ctx, d.opt.model, o); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "model:", d.model.Why)
+	d.backend, err = opencv.New(opencv.Config{Threads: d.threads(), Nets: 1, Models: []opencv.Model{d.model.Model}})
+	if err != nil {
+		return err
+	}
+	d.atEnd(d.backend.Close)
+	nn.Use(d.backend)
+	return d.backend.Warm(ctx, d.model.Model.Name, 1)
+}
+
+// threads returns how many threads OpenCV gets. At a quota of up to a core a
+// second one only uses the quota up sooner.
+func (d *demo) threads() int {
+	if d.opt.ueCPU > 0 && d.opt.ueCPU <= 1 {
+		return 1
+	}
+	return 0
+}
+
+func (d *demo) openDevice(context.Context) error {
+	var err error
+	if d.device, err = notifier.New(nil); err != nil {
+		return err
+	}
+	d.atEnd(func() error { d.device.Close(); return nil })
+	return nil
+}
+
+// openEdge starts the handler, and an edge host if none was named.
+func (d *demo) openEdge(ctx context.Context) error {
+	cfg := ue.Config{Name: "yolo-demo", Policy: ue.Toggle{Every: uint64(d.opt.toggle)}, Logger: d.log}
+	var err error
+	if cfg.Edge, cfg.TLS, err = d.edge(ctx); err != nil {
+		return err
+	}
+	if d.handler, err = ue.Start(context.WithoutCancel(ctx), cfg); err != nil {
+		return err
+	}
+	d.atEnd(d.handler.Close)
+	ctx, cancel := context.WithTimeout(ctx, d.opt.wait)
+	defer cancel()
+	if err := d.handler.Prepare(ctx, &detectObjectsFunc.Desc); err != nil {
+		d.log.Warn("the edge host is not ready; frames meant for it are computed here until it is", "why", err)
+	}
+	return nil
+}
+
+func (d *demo) edge(ctx context.Context) (addr string, conf *tls.Config, err error) {
+	if d.opt.edge != "" {
+		conf, err = ue.LoadTLS(d.opt.certs)
+		return d.opt.edge, conf, err
+	}
+	args, err := d.hostArgs()
+	if err != nil {
+		return "", nil, err
+	}
+	if d.host, err = startEdgeHost(ctx, args, d.log); err != nil {
+		return "", nil, err
+	}
+	d.atEnd(d.host.Close)
+	return d.host.addr, d.host.tls, nil
+}
+
+// hostArgs returns the command line of the edge host, but for what
+// startEdgeHost adds.
+func (d *demo) hostArgs() ([]string, error) {
+	model := d.opt.model
+	if model == "" {
+		model = d.model.Name
+	}
+	args := []string{"--model", model}
+	if d.opt.head != "" {
+		args = append(args, "--head", d.opt.head)
+	}
+	if d.opt.input != 0 {
+		args = append(args, "--input", strconv.Itoa(d.opt.input))
+	}
+	if d.opt.host == "native" {
+		self, err := os.Executable()
+		return append([]string{self, nativeHostCommand}, args...), err
+	}
+	bungee, err := findBungee()
+	return append([]string{bungee, "host"}, args...), err
+}
+
+func (d *demo) openViews(context.Context) error {
+	if d.opt.display {
+		w, err := openWindow()
+		if err != nil {
+			return err
+		}
+		d.win = w
+		d.atEnd(func() error { w.Close(); return nil })
+	}
+	if d.opt.http == "" {
+		return nil
+	}
+	p, err := page.Listen(d.opt.http, page.Info{
+		Model: d.model.Name, Frames: d.opt.frames, Toggle: d.opt.toggle,
+		TempSource: d.temperature().source, UECPU: d.opt.ueCPU,
+	})
+	if err != nil {
+		d.log.Warn("there is no page; name another address with -http", "why", err)
+		return nil
+	}
+	d.page = p
+	d.atEnd(p.Close)
+	fmt.Fprintln(os.Stderr, "page:", p.URL())
+	return nil
+}
+
+// limitUE limits this process. A machine that does not let it is no reason not
+// to run; what is measured then is not a weak UE, and every report says so.
+func (d *demo) limitUE(context.Context) error {
+	if d.opt.ueCPU == 0 {
+		return nil
+	}
+	g, err := cgroup.Limit(d.opt.ueCPU, cgroup.Options{})
+	if err != nil {
+		d.log.Warn("this process is not limited: the figures are of the whole machine", "why", err)
+		d.opt.ueCPU = 0
+		return nil
+	}
+	d.limit = g
+	d.atEnd(g.Close)
+	fmt.Fprintln(os.Stderr, "limit:", g)
+	if d.host == nil {
+		return nil
+	}
+	if err := d.host.moveOut(g.MoveOut); err != nil {
+		d.log.Warn("the edge host shares the UE's CPU limit", "why", err)
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+// Package page is the demo's live page: the annotated picture, where it was
+// computed, and four charts as in Figure 3 of paper 001, drawn while the run
+// goes on.
+//
+//	p, err := page.Listen("127.0.0.1:0", page.Info{Model: "yolo-fastest-1.1-xl"})
+//	...
+//	defer p.Close()
+//	p.Frame(frame)
+//	if p.Watching() {
+//		p.Picture(drawAndEncode(frame))
+//	}
+//
+// Frames go to the browser by Server-Sent Events, pictures as one response
+// that never ends, each part replacing the one before. Someone who opens the
+// page late gets the frames so far.
+//
+// The run never waits for a viewer. Frame and Picture store and return; each
+// viewer has a goroutine of its own that takes what is there when it is ready,
+// the newest picture and all frames since the last. One that reads nothing for
+// [stall] is cut off, and its browser comes back by itself.
+//
+// The page needs nothing from elsewhere: no script, font or style of others. A
+// page that listens on loopback refuses requests for other host names, so that
+// a web site cannot reach it through the browser.
+package page
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
+)
+
+const (
+	// stall is how long a viewer may take nothing.
+	stall = 5 * time.Second
+	// beat is the least time between two events to a viewer: faster than that
+	// a chart moves for nobody, and each costs the UE a system call.
+	beat = 100 * time.Millisecond
+	// maxFrames bounds the history that a late viewer gets: an hour at 5 FPS,
+	// about 5 MB.
+	maxFrames = 18000
+)
+
+// Info says what is run. It is shown on the page.
+type Info struct {
+	// Model is the network's name.
+	Model string `json:"model"`
+	// TempSource is where temperatures are from: "modelled", a sensor's name,
+	// or "unknown".
+	TempSource string `json:"tempSource"`
+	// Video is what is looked at. Empty is fine.
+	Video string `json:"video"`
+	// Toggle is the number of frames between two moves.
+	Toggle int `json:"toggle"`
+	// Frames is how many frames the run will have. 0 means not known.
+	Frames int `json:"frames"`
+	// UECPU is the share of a core that the UE may use. 0 means no limit.
+	UECPU float64 `json:"ueCPU"`
+	// FPSOffered is the rate at which frames come. 0 means flat out.
+	FPSOffered float64 `json:"fpsOffered"`
+}
+
+// A Page is served until it is closed. Its methods may be called by many
+// goroutines at once.
+type Page struct {
+	// Set by Listen, then constant.
+	info  Info
+	url   string
+	local bool // listens on loopback
+	http  http.Server
+	serve sync.WaitGroup // the goroutine that accepts
+	quit  chan struct{}  // closed by Close
+	once  sync.Once
+
+	mu       sync.Mutex // leaf lock
+	closed   bool
+	viewers  sync.WaitGroup // handlers that stream; added to only while not closed
+	watching int            // handlers that stream pictures
+	frames   []point        // the newest maxFrames or so
+	dropped  int            // older ones
+	summary  *report.Summary
+	picture  []byte
+	pictures int           // how many there were
+	news     chan struct{} // closed when something above changed, and replaced
+}
+
+// Listen serves the page at addr, which is "host:port"; port 0 takes a free
+// one, and an empty host means loopback.
+func Listen(addr string, info Info) (*Page, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("serve the page: %w; want host:port, such as 127.0.0.1:8080", err)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, fmt.Errorf(`serve the page: %w; choose another address with -http, or none with -http ""`, err)
+	}
+	at, _ := l.Addr().(*net.TCPAddr)
+	p := &Page{
+		info:  info,
+		url:   "http://" + l.Addr().String() + "/",
+		local: at != nil && at.IP.IsLoopback(),
+		quit:  make(chan struct{}),
+		news:  make(chan struct{}),
+	}
+	p.http = http.Server{Handler: p.routes(), ReadHeaderTimeout: stall, IdleTimeout: time.Minute}
+	p.serve.Go(func() { _ = p.http.Serve(l) }) // ends with ErrServerClosed
+	return p, nil
+}
+
+// URL returns where the page is.
+func (p *Page) URL() string { return p.url }
+
+// Watching says whether someone looks at the pictures. Where nobody does, none
+// need be made. A page in a hidden tab does not look.
+func (p *Page) Watching() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.watching > 0
+}
+
+// Frame shows what was measured of a frame. Frames come in order.
+func (p *Page) Frame(f report.Frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if len(p.frames) >= maxFrames {
+		// A quarter goes at once, so that a frame costs next to nothing.
+		const old = maxFrames / 4
+		p.frames = append(p.frames[:0:0], p.frames[old:]...)
+		p.dropped += old
+	}
+	p.frames = append(p.frames, newPoint(&f))
+	p.tellLocked()
+}
+
+// Picture shows a picture, a JPEG, which belongs to the page from then on.
+func (p *Page) Picture(jpeg []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(jpeg) == 0 {
+		return
+	}
+	p.picture = jpeg
+	p.pictures++
+	p.tellLocked()
+}
+
+// Done shows the summary. The page stays until Close.
+func (p *Page) Done(s report.Summary) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.summary = &s
+	p.tellLocked()
+}
+
+// Close cuts off all viewers and returns when every goroutine of the page has
+// ended. It is idempotent.
+func (p *Page) Close() error {
+	var err error
+	p.once.Do(func() {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		close(p.quit)
+		if err = p.http.Close(); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	})
+	p.serve.Wait()
+	p.viewers.Wait()
+	return err
+}
+
+// tellLocked wakes the viewers.
+func (p *Page) tellLocked() {
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+// enter counts a viewer in, unless the page is closed; pictures says whether
+// it is one that looks at pictures. The caller calls leave at its end.
+func (p *Page) enter(pictures int) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, false
+	}
+	p.viewers.Add(1)
+	p.watching += pictures
+	return func() {
+		p.mu.Lock()
+		p.watching -= pictures
+		p.mu.Unlock()
+		p.viewers.Done()
+	}, true
+}

@@ -1,0 +1,209 @@
+package page
+
+import (
+	"embed"
+	"encoding/json"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
+)
+
+//go:embed static
+var static embed.FS
+
+// routes returns the page's handler.
+func (p *Page) routes() http.Handler {
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		panic(err) // the name above is a constant
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServerFS(files))
+	mux.HandleFunc("GET /events", p.serveEvents)
+	mux.HandleFunc("GET /picture", p.servePictures)
+	mux.HandleFunc("GET /still", p.serveStill)
+	return p.guard(mux)
+}
+
+// policy lets the page load its own files and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// guard sets the headers that keep the page to itself.
+func (p *Page) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.local && !isLoopback(r.Host) {
+			http.Error(w, "this page answers to localhost only", http.StatusForbidden)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isLoopback says whether a request's host, with or without a port, is this
+// machine by one of its own names.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip != nil && ip.IsLoopback()
+}
+
+// A batch is one event: what a viewer has not got yet.
+type batch struct {
+	Info    *Info           `json:"info,omitempty"` // in the first
+	Frames  []point         `json:"frames,omitempty"`
+	Summary *report.Summary `json:"summary,omitempty"`
+	// Rows and Notes are the summary as the terminal has it.
+	Rows  []report.Row `json:"rows,omitempty"`
+	Notes []string     `json:"notes,omitempty"`
+}
+
+// since returns what came after the first seen frames, how many there are now,
+// and what tells of more. withSummary is set for a viewer that has none yet.
+func (p *Page) since(seen int, withSummary bool) (b batch, now int, news <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now = p.dropped + len(p.frames)
+	b.Frames = append(b.Frames, p.frames[max(seen-p.dropped, 0):]...)
+	if withSummary && p.summary != nil {
+		b.Summary, b.Rows, b.Notes = p.summary, p.summary.Rows(), p.summary.Notes()
+	}
+	return b, now, p.news
+}
+
+// serveEvents sends the frames so far and then those that come, as one event
+// each beat.
+func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
+	leave, ok := p.enter(0)
+	if !ok {
+		return
+	}
+	defer leave()
+	w.Header().Set("Content-Type", "text/event-stream")
+	send := &stream{w: w, ctl: http.NewResponseController(w)}
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	seen, done := 0, false
+	for first := true; ; first = false {
+		b, now, news := p.since(seen, !done)
+		if first {
+			b.Info = &p.info
+		}
+		if first || now > seen || b.Summary != nil {
+			if !send.event(b) {
+				return
+			}
+			seen, done = now, done || b.Summary != nil
+		}
+		if !wait(p, r, news) || !wait(p, r, tick.C) {
+			return
+		}
+	}
+}
+
+// stream writes to a viewer that may be slow, but not for ever.
+type stream struct {
+	w   http.ResponseWriter
+	ctl *http.ResponseController
+}
+
+// event sends v, and says whether the viewer took it.
+func (s *stream) event(v batch) bool {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return false
+	}
+	return s.write([]byte("data: "), b, []byte("\n\n"))
+}
+
+func (s *stream) write(parts ...[]byte) bool {
+	if s.ctl.SetWriteDeadline(time.Now().Add(stall)) != nil {
+		return false
+	}
+	for _, part := range parts {
+		if _, err := s.w.Write(part); err != nil {
+			return false
+		}
+	}
+	return s.ctl.Flush() == nil
+}
+
+// servePictures sends the newest picture whenever there is one and the viewer
+// is ready for it.
+func (p *Page) servePictures(w http.ResponseWriter, r *http.Request) {
+	leave, ok := p.enter(1)
+	if !ok {
+		return
+	}
+	defer leave()
+	w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary="+boundary)
+	send := &stream{w: w, ctl: http.NewResponseController(w)}
+	if !send.write([]byte(partHead)) {
+		return
+	}
+	for seen := 0; ; {
+		jpeg, now, news := p.newest()
+		if now > seen {
+			seen = now
+			if !send.write(jpeg, []byte("\r\n"+partHead)) {
+				return
+			}
+		}
+		if !wait(p, r, news) {
+			return
+		}
+	}
+}
+
+const boundary = "bungee-picture"
+
+// partHead begins a part. It follows right behind the picture before: Chromium
+// shows a picture when it has seen the next one's header.
+const partHead = "--" + boundary + "\r\nContent-Type: image/jpeg\r\n\r\n"
+
+// serveStill sends the newest picture and no more, for the end of a run.
+func (p *Page) serveStill(w http.ResponseWriter, r *http.Request) {
+	jpeg, _, _ := p.newest()
+	if jpeg == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	_, _ = w.Write(jpeg) // a viewer who has left needs none
+}
+
+// newest returns the last picture, its number, and what tells of more.
+func (p *Page) newest() (jpeg []byte, now int, news <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.picture, p.pictures, p.news
+}
+
+// wait waits for c, and says whether it came before the viewer left and the
+// page was closed.
+func wait[T any](p *Page, r *http.Request, c <-chan T) bool {
+	// What is waited for, the viewer's end, the page's end.
+	select {
+	case <-c:
+		return true
+	case <-r.Context().Done():
+	case <-p.quit:
+	}
+	return false
+}

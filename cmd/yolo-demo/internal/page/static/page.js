@@ -1,0 +1,211 @@
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const keep = 18000; // frames, as the page's history
+
+const state = { info: {}, frames: [], stretches: [], fallbacks: [], moves: 0, hover: -1, done: false };
+
+const charts = [
+  new Chart(byId("chart-fps"), { of: (f) => f.fps, color: "#60a5fa", digits: 1 }),
+  new Chart(byId("chart-cpu"), { of: cpuPercent, color: "#fb923c", unit: " %" }),
+  new Chart(byId("chart-temp"), { of: (f) => f.temp, color: "#f87171", digits: 1, fromZero: false, unit: " °C" }),
+  new Chart(byId("chart-bytes"), { of: (f) => f.bytes / 1000, color: "#34d399", digits: 1, unit: " KB" }),
+];
+
+// cpuPercent is of the share that the UE may use, of one core where it may use
+// all.
+function cpuPercent(f) {
+  return f.cpu === null ? null : f.cpu / (state.info.ueCPU || 1) * 100;
+}
+
+let asked = false;
+function redraw() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    const { frames, info } = state;
+    const end = frames.length ? frames[frames.length - 1].n + 1 : 1;
+    const last = Math.max(end, info.frames || 0);
+    for (const chart of charts) chart.draw({ ...state, last });
+  });
+}
+
+// add takes one frame into the state.
+function add(f) {
+  const { frames, stretches } = state;
+  const before = frames[frames.length - 1];
+  if (before && before.edge !== f.edge) state.moves++;
+  if (f.edge) {
+    if (before?.edge) stretches[stretches.length - 1].to = f.n;
+    else stretches.push({ from: f.n, to: f.n });
+  }
+  if (f.fallback) {
+    state.fallbacks.push(f.n);
+    reason(f);
+  }
+  frames.push(f);
+}
+
+// trim forgets the oldest frames of an endless run.
+function trim() {
+  const { frames } = state;
+  if (frames.length <= keep * 1.25) return;
+  frames.splice(0, frames.length - keep);
+  const first = frames[0].n;
+  state.stretches = state.stretches.filter((s) => s.to >= first).map((s) => ({ from: Math.max(s.from, first), to: s.to }));
+  state.fallbacks = state.fallbacks.filter((n) => n >= first);
+}
+
+function reason(f) {
+  byId("reasons").hidden = false;
+  byId("fallbacktile").className = "bad";
+  const item = document.createElement("li");
+  const number = document.createElement("b");
+  number.textContent = `frame ${f.n}`;
+  item.append(number, f.fallback);
+  const list = byId("reasonlist");
+  list.prepend(item);
+  while (list.children.length > 8) list.lastChild.remove();
+}
+
+const write = (id, text) => { byId(id).textContent = text; };
+const figure = (v, digits) => (v === null || !Number.isFinite(v) ? "–" : v.toFixed(digits));
+
+// showNow writes the newest frame's figures.
+function showNow() {
+  const { frames, info } = state;
+  const f = frames[frames.length - 1];
+  if (!f) return;
+  byId("place").dataset.place = f.edge ? "edge" : "ue";
+  write("where", f.edge ? "Edge host" : "UE");
+  write("host", f.edge ? f.host || "\u00a0" : f.fallback ? `natively, fallen back: ${f.fallback}` : "natively");
+  write("fps", figure(f.fps, 1));
+  write("latency", figure(f.ms, 1));
+  write("outside", figure(f.outside, 1));
+  write("cpu", figure(cpuPercent(f), 0));
+  write("temp", f.temp === null ? "unknown" : figure(f.temp, 1));
+  write("tempunit", f.temp === null ? "" : "°C");
+  write("bytes", figure(f.bytes / 1000, 1));
+  write("found", f.found);
+  write("moves", state.moves);
+  write("fallbacks", state.fallbacks.length);
+  write("frame", info.frames ? `frame ${f.n + 1} of ${info.frames}` : `frame ${f.n + 1}`);
+  byId("progress").hidden = !info.frames;
+  byId("progress").max = info.frames || 1;
+  byId("progress").value = info.frames ? f.n + 1 : 0;
+}
+
+function showInfo(info) {
+  const chips = [
+    ["model", info.model], ["video", info.video],
+    ["moves every", info.toggle && `${info.toggle} frames`],
+    ["UE limited to", info.ueCPU && `${info.ueCPU} of a core`],
+    ["offered", info.fpsOffered ? `${info.fpsOffered} FPS` : "flat out"],
+  ];
+  byId("info").replaceChildren(...chips.filter(([, value]) => value).map(([name, value]) => {
+    const chip = document.createElement("li");
+    const bold = document.createElement("b");
+    bold.textContent = value;
+    chip.append(`${name} `, bold);
+    return chip;
+  }));
+  write("cputitle", info.ueCPU ? `UE CPU, % of its ${info.ueCPU} core` : "UE CPU, % of a core");
+  const source = info.tempSource || "unknown";
+  write("temptitle", `UE temperature (${source})`);
+  write("tempchart", source === "unknown" ? "UE temperature: unknown"
+    : source === "modelled" ? "UE temperature, °C (modelled, not measured)" : `UE temperature, °C (${source})`);
+}
+
+function showSummary(batch) {
+  const rows = batch.rows.map((row) => {
+    const ratio = row.Alone || row.Local === null || row.Edge === null || !row.Local ? null : row.Edge / row.Local;
+    const tr = document.createElement("tr");
+    const name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = row.Name.trim();
+    if (row.Name.startsWith(" ")) name.className = "part";
+    tr.append(name);
+    for (const [value, digits, kind] of [[row.Local, row.Digits], [row.Edge, row.Digits], [ratio, 3, "ratio"]]) {
+      const cell = document.createElement("td");
+      cell.textContent = figure(value, digits);
+      if (kind) cell.className = kind;
+      tr.append(cell);
+    }
+    return tr;
+  });
+  byId("rows").replaceChildren(...rows);
+  byId("notes").replaceChildren(...batch.notes.map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }));
+  byId("summary").hidden = false;
+}
+
+function setState(name, text) {
+  byId("state").dataset.state = name;
+  write("state", text);
+}
+
+function restart() {
+  Object.assign(state, { frames: [], stretches: [], fallbacks: [], moves: 0, hover: -1, done: false });
+  byId("reasonlist").replaceChildren();
+  byId("reasons").hidden = byId("summary").hidden = true;
+  byId("fallbacktile").className = "";
+}
+
+const events = new EventSource("events");
+events.onmessage = (message) => {
+  const batch = JSON.parse(message.data);
+  if (batch.info) {
+    restart();
+    state.info = batch.info;
+    showInfo(batch.info);
+    setState("live", "live");
+  }
+  for (const f of batch.frames ?? []) add(f);
+  trim();
+  showNow();
+  if (batch.summary) {
+    state.done = true;
+    showSummary(batch);
+    setState("done", "finished");
+    watch();
+  }
+  redraw();
+};
+events.onerror = () => {
+  if (!state.done) setState("gone", "connection lost");
+};
+
+// The picture is asked for only while the page can be seen, since making one
+// costs the UE. At the end of the run the last one stays.
+const picture = byId("picture");
+let retry = 0;
+function watch() {
+  clearTimeout(retry);
+  if (state.done) picture.src = "still";
+  else if (document.hidden) picture.removeAttribute("src");
+  else picture.src = `picture?${Date.now()}`;
+}
+picture.onerror = () => {
+  if (!state.done) retry = setTimeout(watch, 2000);
+};
+setInterval(() => { byId("nopicture").hidden = picture.naturalWidth > 0; }, 500);
+document.addEventListener("visibilitychange", () => { if (!state.done) watch(); });
+// Not before: a picture that never ends would keep the page loading for ever.
+window.addEventListener("load", watch);
+
+for (const chart of charts) {
+  chart.onresize = redraw;
+  chart.canvas.addEventListener("pointermove", (e) => {
+    const first = state.frames.length ? state.frames[0].n : 0;
+    state.hover = chart.numberAt(e.offsetX) - first;
+    redraw();
+  });
+  chart.canvas.addEventListener("pointerleave", () => {
+    state.hover = -1;
+    redraw();
+  });
+}

@@ -1,0 +1,124 @@
+//go:build cgo && opencv
+
+// Command yolo-demo is the demonstration of paper 001: object detection on a
+// video, computed on the UE for 50 frames, on an edge host for the next 50, and so
+// on, with what that does to the frame rate and to the UE.
+//
+//	yolo-demo                       # an edge host of its own, on this machine
+//	yolo-demo -ue-cpu 0.25          # with a weak UE: a quarter of a core
+//	yolo-demo -edge 192.0.2.7:4433  # with "bungee host" on another machine
+//
+// While it runs, a page shows the annotated video and four live charts; at the
+// end -out has metrics.csv, figure3.svg and .png, annotated.mp4 and summary.json.
+//
+// The network is Yolo-Fastest-1.1-xl unless -model says otherwise. Your own is a
+// file: "-model my-yolov8n.onnx" for an export of YOLOv8 with an input of 640
+// pixels, "-head" and "-input" for others. With -edge, start the host with the
+// same --model.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// errUsage marks an error of the command line.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := start(ctx, os.Args[1:])
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "yolo-demo:", err)
+		os.Exit(2)
+	}
+	fmt.Fprintln(os.Stderr, "yolo-demo:", err)
+	os.Exit(1)
+}
+
+func start(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == nativeHostCommand {
+		return nativeHost(ctx, args[1:])
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	d, err := newDemo(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.run(ctx), d.Close())
+}
+
+// options are the flags.
+type options struct {
+	video, edge, certs, model, head, out, http, host string
+	loop, display, verbose                           bool
+	frames, toggle, input, quality                   int
+	fps, ueCPU                                       float64
+	wait                                             time.Duration
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("yolo-demo", flag.ContinueOnError)
+	fs.StringVar(&o.video, "video", "", "video file (default: what BUNGEE_VIDEO names, else one out of a Debian package)")
+	fs.BoolVar(&o.loop, "loop", true, "begin the video again at its end")
+	fs.IntVar(&o.frames, "frames", 600, "frames to compute")
+	fs.Float64Var(&o.fps, "fps", 0, "frames offered per second; 0: as fast as they are computed")
+	fs.IntVar(&o.toggle, "toggle", 50, "move the computation every so many frames; 0: never offload")
+	fs.StringVar(&o.edge, "edge", "", "address of a running edge host (default: start one on this machine)")
+	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee certs\")")
+	fs.Float64Var(&o.ueCPU, "ue-cpu", 0, "limit this process to so much of a core, such as 0.25; 0: no limit")
+	fs.StringVar(&o.model, "model", "", "network: a name of the catalog or a file of your own (default: yolo-fastest-1.1-xl)")
+	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: darknet, yolox, centernet, yolov8 (default: the model's own)")
+	fs.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fs.IntVar(&o.quality, "quality", 75, "JPEG quality of the frames, 1 to 100")
+	fs.StringVar(&o.out, "out", "", "folder for the report (default: none is written)")
+	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the live page; empty: no page")
+	fs.BoolVar(&o.display, "display", false, "show the video in a window")
+	fs.StringVar(&o.host, "host", "wasm", "what the edge host that is started runs: wasm, or native for a comparison")
+	fs.DurationVar(&o.wait, "wait", 20*time.Second, "longest to wait for the edge host before the first frame; without it, frames meant for it are computed here")
+	fs.BoolVar(&o.verbose, "v", false, "log what the handlers do, not only warnings")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return o, err
+		}
+		return o, errors.Join(errUsage, err)
+	}
+	return o, o.check(fs.NArg())
+}
+
+func (o *options) check(rest int) error {
+	wrong := func(what string) error { return fmt.Errorf("%w: %s", errUsage, what) }
+	switch {
+	case rest > 0:
+		return wrong("yolo-demo takes flags only")
+	case o.frames < 1:
+		return wrong("-frames must be 1 or more")
+	case o.toggle < 0:
+		return wrong("-toggle must be 0 or more")
+	case o.fps < 0 || o.fps > 1000:
+		return wrong("-fps must be 0 to 1000")
+	case o.ueCPU < 0 || o.ueCPU > 1024:
+		return wrong("-ue-cpu must be a share of a core, such as 0.25")
+	case o.quality < 1 || o.quality > 100:
+		return wrong("-quality must be 1 to 100")
+	case o.host != "wasm" && o.host != "native":
+		return wrong("-host must be wasm or native")
+	case o.host == "native" && o.edge != "":
+		return wrong("-host is for the edge host that the demo starts; a running one is as it is")
+	}
+	return nil
+}
