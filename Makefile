@@ -1,0 +1,67 @@
+# make demo    installs what is missing, builds, runs the demo, leaves a report in out/
+# make test    installs what the tests need and runs them all
+# The rest is below.
+
+GO   ?= go
+TAGS  = opencv
+STATICCHECK = v0.8.2
+BIN   = bin
+OUT  ?= out
+
+.DEFAULT_GOAL := build
+.PHONY: build demo demo20 test lint pure generated generate paper001 bench setup clean
+
+setup:
+	@scripts/setup.sh demo
+
+# wasmtime's static library is 68 MB. With these flags the linker leaves out what
+# is not called, and bungee is half as large.
+build: setup
+	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo
+
+# The run of the README: a UE with a quarter of a core, flat out.
+demo: build
+	$(BIN)/yolo-demo -ue-cpu 0.25 -frames 600 -out $(OUT)
+
+# The same at an offered rate, where CPU shares can be compared.
+demo20: build
+	$(BIN)/yolo-demo -ue-cpu 0.25 -frames 600 -fps 20 -out $(OUT)/fps20
+
+# Paper 001's comparison: three UEs, native and Wasm hosts.
+paper001: build
+	$(BIN)/bungee bench paper001 --out $(OUT)/paper001
+
+bench:
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./handler/... ./executor/...
+
+test:
+	@scripts/setup.sh test
+	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 20m ./...
+
+# What .ci/run checks besides the tests.
+lint:
+	@unformatted=$$(git ls-files '*.go' | grep -v /testdata/ | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) -tags $(TAGS) ./...
+
+# The UE side builds without cgo, for each system that it is for; everything
+# builds without cgo and without OpenCV.
+pure:
+	CGO_ENABLED=0 $(GO) vet ./...
+	for target in linux/amd64 linux/arm64 android/arm64 darwin/arm64 windows/amd64; do \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build ./offload/... ./elastic/... ./handler/ue/... ./executor/nn || exit 1; \
+	done
+
+generate:
+	$(GO) generate ./...
+
+# Generated files are as the generator makes them, to the byte.
+generated:
+	git ls-files '*bungee_offload*' | grep -v testdata | xargs rm -f
+	$(GO) generate ./...
+	@changed=$$(git status --porcelain -- '*bungee_offload*'); \
+	if [ -n "$$changed" ]; then echo "generated code is not current; run \"make generate\" and commit:"; echo "$$changed"; exit 1; fi
+
+clean:
+	rm -rf $(BIN) $(OUT)
