@@ -27,9 +27,7 @@ var (
 )
 
 const (
-	attemptTimeout = 5 * time.Second // dial and hello
-	pongTimeout    = time.Second     // of a host that missed a deadline: then it is lost
-	deployTimeout  = 90 * time.Second
+	attemptTimeout = 5 * time.Second  // dial and hello
 	drainTimeout   = 10 * time.Second // of a host that said go away
 )
 
@@ -108,6 +106,16 @@ func (e *edge) failed(s *session, err error) {
 		return
 	}
 	e.nudge()
+}
+
+// reports returns what calls have reported of s since it was last asked, and the
+// modules that they want.
+func (e *edge) reports(s *session) (late, lacking bool, wanted map[offload.Digest]*offload.Module) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	late, lacking = e.late == s, e.lacking == s
+	e.late, e.lacking = nil, nil
+	return late, lacking, maps.Clone(e.wanted)
 }
 
 func (e *edge) nudge() {
@@ -201,7 +209,7 @@ func (e *edge) attempt(ctx context.Context, connected func()) error {
 	connected()
 	e.log.Info("edge host is connected", "host", s.host, "addr", e.addr)
 	e.begin(s, nil)
-	k := &keeper{edge: e, sess: s, pong: make(chan error, 1), deployed: make(chan deployment, 1)}
+	k := newKeeper(e, s)
 	err = k.keep(ctx)
 	e.begin(nil, err)
 	if errors.Is(err, errLeave) { // calls in flight end on the host, which waits for us to go
@@ -229,144 +237,6 @@ func (e *edge) dial(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return openSession(ctx, pc, addr, e.conf, e.name)
-}
-
-// A keeper watches over one session. Its fields belong to keep.
-type keeper struct {
-	edge *edge
-	sess *session
-	wg   sync.WaitGroup // ping, deploy
-
-	misses   int       // in a row
-	lastMiss time.Time // of the last one
-	probing  bool
-	held     <-chan time.Time // after a pong: fires when calls may be sent again
-	pong     chan error       // cap 1: one ping at a time
-
-	modules   map[offload.Digest]error // as in view; a refused one is not sent again
-	deploying bool
-	deployed  chan deployment // cap 1: one deployment at a time
-}
-
-type deployment struct {
-	mod      *offload.Module
-	uploaded bool
-	err      error
-}
-
-// keep returns why the session must end.
-func (k *keeper) keep(ctx context.Context) error {
-	k.modules = map[offload.Digest]error{}
-	k.look(ctx)
-	// The session ends; the host asks us to leave; calls report; a pong comes;
-	// the time after a missed deadline is over; a module is deployed.
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-k.sess.conn.Done():
-			return k.sess.conn.Err()
-		case reason := <-k.sess.leave:
-			return fmt.Errorf("%w: %q", errLeave, reason)
-		case <-k.edge.wake:
-			k.look(ctx)
-		case err := <-k.pong:
-			if err != nil {
-				return fmt.Errorf("no answer to a ping within %v: %w", pongTimeout, err)
-			}
-			k.held = time.After(holdOff(k.misses))
-		case <-k.held:
-			k.probing, k.held = false, nil
-			k.edge.publish(k.sess, nil, nil)
-		case d := <-k.deployed:
-			if err := k.finish(d); err != nil {
-				return err
-			}
-			k.look(ctx)
-		}
-	}
-}
-
-// look acts on what calls reported.
-func (k *keeper) look(ctx context.Context) {
-	k.edge.mu.Lock()
-	late, lacking := k.edge.late == k.sess, k.edge.lacking == k.sess
-	k.edge.late, k.edge.lacking = nil, nil
-	wanted := maps.Clone(k.edge.wanted)
-	k.edge.mu.Unlock()
-	if late && !k.probing {
-		k.probe(ctx)
-	}
-	if lacking {
-		clear(k.modules)
-	}
-	for d, m := range wanted {
-		if _, asked := k.modules[d]; !asked && !k.deploying {
-			k.deploy(ctx, m)
-		}
-	}
-}
-
-// probe asks a host that missed a deadline whether it is alive.
-func (k *keeper) probe(ctx context.Context) {
-	if time.Since(k.lastMiss) > missMemory {
-		k.misses = 0
-	}
-	k.misses++
-	k.lastMiss = time.Now()
-	k.probing = true
-	k.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, pongTimeout)
-		defer cancel()
-		_, err := k.sess.ping(ctx)
-		k.pong <- err
-	})
-}
-
-// missMemory is how long a missed deadline counts against the host.
-const missMemory = 10 * time.Second
-
-// holdOff is how long no call is sent to a host that is alive but has missed
-// so many deadlines in a row: none after the first, then 250 ms, doubled to 4 s.
-func holdOff(misses int) time.Duration {
-	if misses < 2 {
-		return 0
-	}
-	return min(250*time.Millisecond<<min(misses-2, 10), 4*time.Second)
-}
-
-func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
-	k.deploying = true
-	k.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, deployTimeout)
-		defer cancel()
-		uploaded, err := k.sess.deploy(ctx, m)
-		k.deployed <- deployment{m, uploaded, err}
-	})
-}
-
-// finish takes note of a deployment. One that failed for the connection's sake
-// ends the session: the next one tries again.
-func (k *keeper) finish(d deployment) error {
-	k.deploying = false
-	log := k.edge.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])
-	var refusal *wire.Fail
-	switch {
-	case d.err == nil:
-		k.modules[d.mod.Digest] = nil
-		log.Info("module is on the edge host", "uploaded", d.uploaded)
-	case errors.As(d.err, &refusal), errors.Is(d.err, offload.ErrModule):
-		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
-		log.Warn("edge host refused a module", "why", d.err)
-	default:
-		return fmt.Errorf("deploy module %s: %w", d.mod.Digest.String()[:12], d.err)
-	}
-	var why error
-	if k.probing {
-		why = errSilent
-	}
-	k.edge.publish(k.sess, why, maps.Clone(k.modules))
-	return nil
 }
 
 // place is the edge host as the target of a move, while its session is s.

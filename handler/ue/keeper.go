@@ -1,0 +1,212 @@
+package ue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+const (
+	pongTimeout   = time.Second // of a host that missed a deadline: then it is lost
+	deployTimeout = 90 * time.Second
+)
+
+// A phase is where a session stands while it lasts. From each, keep ends it when
+// the connection is lost, the host says go away, or no pong comes.
+type phase int
+
+const (
+	serving phase = iota // calls are sent
+	probing              // a call missed its deadline; a ping is out
+	holding              // the ping was answered; calls wait a while all the same
+)
+
+// An event is something that happened to a session.
+type event int
+
+const (
+	evLate event = iota // a call missed its deadline
+	evPong              // the ping was answered
+	evTime              // the wait after the pong has passed
+)
+
+// next returns the phase after ev.
+//
+//	serving --late--> probing --pong--> holding --time--> serving
+//
+// A deadline missed while probing or holding changes nothing: the call had been
+// sent before.
+func (p phase) next(ev event) phase {
+	switch {
+	case p == serving && ev == evLate:
+		return probing
+	case p == probing && ev == evPong:
+		return holding
+	case p == holding && ev == evTime:
+		return serving
+	}
+	return p
+}
+
+// A keeper watches over one session. Its fields belong to keep.
+type keeper struct {
+	edge *edge
+	sess *session
+	wg   sync.WaitGroup // ping, deploy
+
+	phase    phase
+	misses   int              // in a row
+	lastMiss time.Time        // the last one's
+	held     <-chan time.Time // fires when holding is over
+	pong     chan error       // cap 1: one ping at a time
+
+	modules   map[offload.Digest]error // as in view; a refused one is not sent again
+	deploying bool
+	deployed  chan deployment // cap 1: one deployment at a time
+}
+
+type deployment struct {
+	mod      *offload.Module
+	uploaded bool
+	err      error
+}
+
+func newKeeper(e *edge, s *session) *keeper {
+	return &keeper{
+		edge: e, sess: s, modules: map[offload.Digest]error{},
+		pong: make(chan error, 1), deployed: make(chan deployment, 1),
+	}
+}
+
+// keep returns why the session must end.
+func (k *keeper) keep(ctx context.Context) error {
+	k.look(ctx)
+	// The session ends; the host tells us to leave; calls report; a pong comes or
+	// not; holding is over; a module is deployed.
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-k.sess.conn.Done():
+			return k.sess.conn.Err()
+		case reason := <-k.sess.leave:
+			return fmt.Errorf("%w: %q", errLeave, reason)
+		case <-k.edge.wake:
+			k.look(ctx)
+		case err := <-k.pong:
+			if err != nil {
+				return fmt.Errorf("no answer to a ping within %v: %w", pongTimeout, err)
+			}
+			k.step(ctx, evPong)
+		case <-k.held:
+			k.step(ctx, evTime)
+		case d := <-k.deployed:
+			if err := k.finish(d); err != nil {
+				return err
+			}
+			k.look(ctx)
+		}
+	}
+}
+
+// step goes to the phase after ev and does what that one asks.
+func (k *keeper) step(ctx context.Context, ev event) {
+	before := k.phase
+	k.phase = before.next(ev)
+	if k.phase == before {
+		return
+	}
+	switch k.phase {
+	case serving:
+		k.edge.publish(k.sess, nil, nil)
+	case probing:
+		k.miss()
+		k.wg.Go(func() { k.pong <- k.ping(ctx) })
+	case holding:
+		k.held = time.After(holdOff(k.misses))
+	}
+}
+
+// miss counts a missed deadline.
+func (k *keeper) miss() {
+	if time.Since(k.lastMiss) > missMemory {
+		k.misses = 0
+	}
+	k.misses++
+	k.lastMiss = time.Now()
+}
+
+func (k *keeper) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
+	defer cancel()
+	_, err := k.sess.ping(ctx)
+	return err
+}
+
+// missMemory is how long a missed deadline counts against the host.
+const missMemory = 10 * time.Second
+
+// holdOff is how long no call is sent to a host that is alive but has missed
+// so many deadlines in a row: none after the first, then 250 ms, doubled to 4 s.
+func holdOff(misses int) time.Duration {
+	if misses < 2 {
+		return 0
+	}
+	return min(250*time.Millisecond<<min(misses-2, 10), 4*time.Second)
+}
+
+// look acts on what calls reported.
+func (k *keeper) look(ctx context.Context) {
+	late, lacking, wanted := k.edge.reports(k.sess)
+	if late {
+		k.step(ctx, evLate)
+	}
+	if lacking {
+		clear(k.modules)
+	}
+	for d, m := range wanted {
+		if _, asked := k.modules[d]; !asked && !k.deploying {
+			k.deploy(ctx, m)
+		}
+	}
+}
+
+func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
+	k.deploying = true
+	k.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, deployTimeout)
+		defer cancel()
+		uploaded, err := k.sess.deploy(ctx, m)
+		k.deployed <- deployment{m, uploaded, err}
+	})
+}
+
+// finish takes note of a deployment. One that failed for the connection's sake
+// ends the session: the next one tries again.
+func (k *keeper) finish(d deployment) error {
+	k.deploying = false
+	log := k.edge.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])
+	var refusal *wire.Fail
+	switch {
+	case d.err == nil:
+		k.modules[d.mod.Digest] = nil
+		log.Info("module is on the edge host", "uploaded", d.uploaded)
+	case errors.As(d.err, &refusal), errors.Is(d.err, offload.ErrModule):
+		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
+		log.Warn("edge host refused a module", "why", d.err)
+	default:
+		return fmt.Errorf("deploy module %s: %w", d.mod.Digest.String()[:12], d.err)
+	}
+	var why error
+	if k.phase != serving {
+		why = errSilent
+	}
+	k.edge.publish(k.sess, why, maps.Clone(k.modules))
+	return nil
+}
