@@ -39,6 +39,20 @@ var (
 	ErrDiscarded = errors.New("instance was discarded after a failed call")
 )
 
+// A Reply is what a guest function answered: a Status and the bytes after it.
+type Reply = abi.Reply
+
+// A Status says whether a Reply's Payload is a result, an error of the function,
+// or a panic.
+type Status = abi.Status
+
+// The values of Status.
+const (
+	StatusOK    = abi.OK
+	StatusError = abi.Error
+	StatusPanic = abi.Panic
+)
+
 // An Engine compiles modules. It may be used by many goroutines.
 type Engine interface {
 	// Load compiles wasm, or takes what an earlier Load left in the cache. It
@@ -96,7 +110,7 @@ type Instance interface {
 	// status, not an error of Call. After a panic, and after any error but
 	// ErrNotStarted, the instance is of no more use: each further Call returns
 	// ErrDiscarded.
-	Call(ctx context.Context, fn uint32, request []byte) (abi.Reply, error)
+	Call(ctx context.Context, fn uint32, request []byte) (Reply, error)
 	// Close frees the instance. No Call may be running.
 	Close() error
 }

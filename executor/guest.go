@@ -50,20 +50,20 @@ func (g *Guest) Close() error {
 }
 
 // Call implements [Instance].
-func (g *Guest) Call(ctx context.Context, fn uint32, request []byte) (abi.Reply, error) {
+func (g *Guest) Call(ctx context.Context, fn uint32, request []byte) (Reply, error) {
 	if err := g.admit(ctx, request); err != nil {
-		return abi.Reply{}, err
+		return Reply{}, err
 	}
 	// Until the guest is known to have come back sound, it is not.
 	g.broken = true
 	ptr, refused, err := g.give(ctx, request)
 	if err != nil {
 		g.broken = !refused
-		return abi.Reply{}, err
+		return Reply{}, err
 	}
 	v, err := g.raw.Invoke(ctx, fn, ptr, uint32(len(request)), guestDeadline(ctx))
 	if err != nil {
-		return abi.Reply{}, err
+		return Reply{}, err
 	}
 	reply, err := g.reply(v)
 	g.broken = err != nil || reply.Status == abi.Panic
@@ -102,18 +102,18 @@ func (g *Guest) give(ctx context.Context, request []byte) (ptr uint32, refused b
 }
 
 // reply reads what bungee_call returned.
-func (g *Guest) reply(v uint64) (abi.Reply, error) {
+func (g *Guest) reply(v uint64) (Reply, error) {
 	ptr, n := abi.SplitReply(v)
 	if n > abi.MaxReply+1 {
-		return abi.Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", ErrABI, n, abi.MaxReply+1)
+		return Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", ErrABI, n, abi.MaxReply+1)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
-		return abi.Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
+		return Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
 	}
 	r, err := abi.ParseReply(b)
 	if err != nil {
-		return abi.Reply{}, fmt.Errorf("%w: %w", ErrABI, err)
+		return Reply{}, fmt.Errorf("%w: %w", ErrABI, err)
 	}
 	return r, nil
 }

@@ -76,7 +76,7 @@ func NewPool(m Module, cfg PoolConfig) *Pool {
 // ErrNotStarted came before the guest function was entered; a ctx that ends
 // while the call waits gives such an error.
 func (p *Pool) Call(ctx context.Context, fn uint32, request []byte,
-	use func(reply abi.Reply, queue, run time.Duration, spans []Span) error) error {
+	use func(reply Reply, queue, run time.Duration, spans []Span) error) error {
 	begin := time.Now()
 	in, err := p.take(ctx)
 	if err != nil {

@@ -26,9 +26,13 @@ type Far interface {
 	Call(ctx context.Context, f *Desc, request []byte) (*Reply, error)
 }
 
+// A Status is the first byte of a guest function's reply (docs/abi.md): it says
+// whether what follows is a result, an error of the function, or a panic.
+type Status = abi.Status
+
 // A Reply is what a Far brought back.
 type Reply struct {
-	Status  abi.Status
+	Status  Status
 	Payload []byte
 	Host    string // name of the edge host
 

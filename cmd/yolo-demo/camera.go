@@ -101,7 +101,7 @@ type picture struct {
 
 var (
 	ueColour   = color.RGBA{R: 230, G: 126, B: 34, A: 255}
-	edgeColour = color.RGBA{R: 39, G: 174, B: 96, A: 255}
+	edgeColour = color.RGBA{R: 47, G: 111, B: 214, A: 255}
 	ink        = color.RGBA{R: 255, G: 255, B: 255, A: 255}
 )
 

@@ -44,9 +44,9 @@ func (nativeModule) Instantiate(context.Context, executor.InstanceConfig) (execu
 }
 func (nativeModule) Close() error { return nil }
 
-func (i *nativeInstance) Call(ctx context.Context, fn uint32, request []byte) (abi.Reply, error) {
+func (i *nativeInstance) Call(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
 	if fn != detectObjectsFunc.Index {
-		return abi.Reply{}, executor.ErrNotStarted
+		return executor.Reply{}, executor.ErrNotStarted
 	}
 	var t nn.Timings
 	i.reply = detectObjectsFunc.Serve(nn.WithTimings(ctx, &t), request, i.reply[:0])

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
@@ -79,7 +78,7 @@ func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) 
 		return dst, &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
 	}
 	waited := time.Since(begin)
-	err = pool.Call(ctx, c.Fn, request, func(r abi.Reply, queue, run time.Duration, spans []executor.Span) error {
+	err = pool.Call(ctx, c.Fn, request, func(r executor.Reply, queue, run time.Duration, spans []executor.Span) error {
 		if len(r.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
@@ -89,7 +88,7 @@ func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) 
 	return dst, err
 }
 
-func appendResult(dst []byte, r abi.Reply, queue, run time.Duration, spans []executor.Span) []byte {
+func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans []executor.Span) []byte {
 	res := wire.Result{Status: byte(r.Status), Queue: queue, Run: run, Size: len(r.Payload)}
 	for _, s := range spans {
 		res.Spans = append(res.Spans, wire.Span(s))
