@@ -17,3 +17,6 @@ func nnFunctions(_ context.Context, f *hostFlags, _ *slog.Logger) ([]executor.Ho
 	}
 	return nil, func() {}, nil
 }
+
+// linkNN returns none.
+func linkNN() ([]executor.HostModule, func(), error) { return nil, func() {}, nil }

@@ -36,6 +36,15 @@ func nnFunctions(ctx context.Context, f *hostFlags, log *slog.Logger) ([]executo
 	return nnhost.Modules(b), func() { b.Close() }, nil
 }
 
+// linkNN returns the host functions that run networks, with no network.
+func linkNN() ([]executor.HostModule, func(), error) {
+	b, err := opencv.New(opencv.Config{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return nnhost.Modules(b), func() { b.Close() }, nil
+}
+
 func resolve(ctx context.Context, f *hostFlags, log *slog.Logger) ([]opencv.Model, error) {
 	if len(f.models) == 0 {
 		found, err := catalog.Resolve(ctx, "", catalog.Options{Offline: true})

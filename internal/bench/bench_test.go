@@ -2,10 +2,17 @@ package bench
 
 import (
 	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/enginetest"
+	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 func TestTargets(t *testing.T) {
@@ -59,6 +66,32 @@ func TestFiguresCompareWithTheLocalArmOfTheSameUE(t *testing.T) {
 		}
 	}
 	t.Error("no fps_over_local of the weakest UE")
+}
+
+func TestColdStart(t *testing.T) {
+	wasm := enginetest.Guest(t, "basic")
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write(wasm); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := ColdStart{
+		NewEngine: func() (executor.Engine, error) { return wazero.New(wazero.Config{}) },
+		Module:    &offload.Module{Digest: sha256.Sum256(wasm), Gzip: z.String()},
+		N:         3,
+	}
+	figures, err := c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
+		if f.N != 3 || !(f.Value > 0) {
+			t.Errorf("%+v; want 3 measurements of some time", f)
+		}
+	}
 }
 
 func TestPrintAndDraw(t *testing.T) {
