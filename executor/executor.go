@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -70,6 +71,23 @@ type DigestLoader interface {
 	// when the cache lacks the module, and fails when the digest of what wasm
 	// returns is another.
 	LoadDigest(ctx context.Context, digest [sha256.Size]byte, wasm func() ([]byte, error)) (Module, error)
+}
+
+// Load loads the module whose SHA-256 is digest: from the cache of e, where it is
+// a [DigestLoader] and has it, else from the bytes that wasm returns, which must
+// match digest.
+func Load(ctx context.Context, e Engine, digest [sha256.Size]byte, wasm func() ([]byte, error)) (Module, error) {
+	if l, ok := e.(DigestLoader); ok {
+		return l.LoadDigest(ctx, digest, wasm)
+	}
+	b, err := wasm()
+	if err != nil {
+		return nil, err
+	}
+	if got := sha256.Sum256(b); got != digest {
+		return nil, fmt.Errorf("module has digest %x, not %x as asked for", got, digest)
+	}
+	return e.Load(ctx, b)
 }
 
 // A Module is a compiled module. It may be used by many goroutines.

@@ -23,6 +23,15 @@ var ErrModule = errors.New(`embedded module does not match its digest; run "go g
 // String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
+// NewModule returns the module of wasm. Generated code has its own.
+func NewModule(wasm []byte) *Module {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(wasm) // a write to memory cannot fail
+	z.Close()
+	return &Module{Digest: sha256.Sum256(wasm), Gzip: b.String()}
+}
+
 // Wasm returns the module's bytes, checked against Digest.
 func (m *Module) Wasm() ([]byte, error) {
 	z, err := gzip.NewReader(strings.NewReader(m.Gzip))

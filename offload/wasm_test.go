@@ -4,8 +4,6 @@ package offload_test
 
 import (
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"errors"
 	"testing"
 
@@ -14,11 +12,7 @@ import (
 
 func TestModule(t *testing.T) {
 	wasm := bytes.Repeat([]byte("\x00asm"), 1000)
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	w.Write(wasm)
-	w.Close()
-	m := offload.Module{Digest: sha256.Sum256(wasm), Gzip: z.String()}
+	m := offload.NewModule(wasm)
 	got, err := m.Wasm()
 	if err != nil || !bytes.Equal(got, wasm) {
 		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(wasm))

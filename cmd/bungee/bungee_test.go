@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -92,7 +90,7 @@ func raw(t *testing.T, guest string, fn uint32, native error) *offload.Func[[]by
 	t.Helper()
 	return &offload.Func[[]byte, []byte]{
 		Desc: offload.Desc{
-			Name: fmt.Sprint(guest, " ", fn), Index: fn, Module: pressed(t, enginetest.Guest(t, guest)),
+			Name: fmt.Sprint(guest, " ", fn), Index: fn, Module: offload.NewModule(enginetest.Guest(t, guest)),
 			Deadline: 2 * time.Second, Idempotent: true,
 		},
 		Native:    func(context.Context, []byte) ([]byte, error) { return nil, native },
@@ -101,17 +99,6 @@ func raw(t *testing.T, guest string, fn uint32, native error) *offload.Func[[]by
 		AppendOut: pack.AppendBytes,
 		ReadOut:   (*pack.Reader).Bytes,
 	}
-}
-
-func pressed(t *testing.T, wasm []byte) *offload.Module {
-	t.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := z.Write(wasm)
-	if err := errors.Join(err, z.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return &offload.Module{Digest: sha256.Sum256(wasm), Gzip: b.String()}
 }
 
 func startUE(t *testing.T, p *process) *ue.Handler {

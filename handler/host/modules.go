@@ -123,7 +123,7 @@ func (ms *modules) load(m *module, d digest, wasm func() ([]byte, error)) {
 
 func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error {
 	ctx := context.Background()
-	mod, err := compile(ctx, cfg.Engine, d, wasm)
+	mod, err := executor.Load(ctx, cfg.Engine, d, wasm)
 	if err != nil {
 		return badModule(err)
 	}
@@ -145,21 +145,6 @@ func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error 
 	}
 	m.mod, m.pool = mod, pool
 	return nil
-}
-
-// compile asks the engine's cache first, if it has one.
-func compile(ctx context.Context, e executor.Engine, d digest, wasm func() ([]byte, error)) (executor.Module, error) {
-	if l, ok := e.(executor.DigestLoader); ok {
-		return l.LoadDigest(ctx, d, wasm)
-	}
-	b, err := wasm()
-	if err != nil {
-		return nil, err
-	}
-	if sha256.Sum256(b) != d {
-		return nil, errors.New("the bytes do not match the digest")
-	}
-	return e.Load(ctx, b)
 }
 
 func noModule(d digest) error {

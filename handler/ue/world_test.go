@@ -1,12 +1,8 @@
 package ue_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -179,7 +175,7 @@ func doubler(name string, idempotent bool, native func(context.Context, int64) (
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
 	return &offload.Func[int64, int64]{
 		Desc: offload.Desc{
-			Name: name, Module: moduleOf([]byte("the module of " + name)),
+			Name: name, Module: offload.NewModule([]byte("the module of " + name)),
 			Deadline: 500 * time.Millisecond, Idempotent: idempotent,
 		},
 		Native:   native,
@@ -188,13 +184,3 @@ func doubler(name string, idempotent bool, native func(context.Context, int64) (
 }
 
 func double(_ context.Context, n int64) (int64, error) { return 2 * n, nil }
-
-func moduleOf(wasm []byte) *offload.Module {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := z.Write(wasm)
-	if err := errors.Join(err, z.Close()); err != nil {
-		panic(err)
-	}
-	return &offload.Module{Digest: sha256.Sum256(wasm), Gzip: b.String()}
-}

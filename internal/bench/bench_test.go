@@ -2,8 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,18 +67,9 @@ func TestFiguresCompareWithTheLocalArmOfTheSameUE(t *testing.T) {
 }
 
 func TestColdStart(t *testing.T) {
-	wasm := enginetest.Guest(t, "basic")
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	if _, err := w.Write(wasm); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
 	c := ColdStart{
 		NewEngine: func() (executor.Engine, error) { return wazero.New(wazero.Config{}) },
-		Module:    &offload.Module{Digest: sha256.Sum256(wasm), Gzip: z.String()},
+		Module:    offload.NewModule(enginetest.Guest(t, "basic")),
 		N:         3,
 	}
 	figures, err := c.Run(t.Context())

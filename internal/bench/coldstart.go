@@ -54,7 +54,7 @@ func (c ColdStart) once(ctx context.Context) (load, instantiate time.Duration, e
 	}
 	defer e.Close()
 	begin := time.Now()
-	m, err := c.load(ctx, e)
+	m, err := executor.Load(ctx, e, c.Module.Digest, c.Module.Wasm)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -66,18 +66,6 @@ func (c ColdStart) once(ctx context.Context) (load, instantiate time.Duration, e
 	}
 	defer i.Close()
 	return loaded.Sub(begin), time.Since(loaded), nil
-}
-
-// load asks by digest where the engine can, as the host does.
-func (c ColdStart) load(ctx context.Context, e executor.Engine) (executor.Module, error) {
-	if l, ok := e.(executor.DigestLoader); ok {
-		return l.LoadDigest(ctx, c.Module.Digest, c.Module.Wasm)
-	}
-	wasm, err := c.Module.Wasm()
-	if err != nil {
-		return nil, err
-	}
-	return e.Load(ctx, wasm)
 }
 
 // quantile returns the nearest rank of p of d, which it sorts.
