@@ -140,11 +140,14 @@ func label(labels []string, class int) string {
 // A window shows pictures on the desktop.
 type window struct{ w *gocv.Window }
 
-func openWindow() (*window, error) {
+// openWindow opens a window as large as the frames of c.
+func openWindow(c *camera) (*window, error) {
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return nil, errors.New("-display needs a desktop, and there is none here (DISPLAY is not set); look at the page instead")
 	}
-	return &window{gocv.NewWindow("yolo-demo")}, nil
+	w := gocv.NewWindow("yolo-demo")
+	w.ResizeWindow(c.mat.Cols(), c.mat.Rows())
+	return &window{w}, nil
 }
 
 func (w *window) show(c *camera) {

@@ -189,7 +189,7 @@ func (d *demo) hostArgs() ([]string, error) {
 
 func (d *demo) openViews(context.Context) error {
 	if d.opt.display {
-		w, err := openWindow()
+		w, err := openWindow(d.cam)
 		if err != nil {
 			return err
 		}

@@ -319,21 +319,14 @@ func TestNoRightsForCgroup(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user; run the tests as root")
 	}
-	home := t.TempDir()
-	for dir := home; dir != filepath.Dir(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
-		if dir == os.TempDir() {
-			break
-		}
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chown(home, 65534, 65534); err != nil {
+	home := nobodysHome(t)
+	models, video := filepath.Join(home, "models"), filepath.Join(home, "video")
+	if err := errors.Join(os.CopyFS(models, os.DirFS(os.Getenv("BUNGEE_MODELS"))), copyFile(video, os.Getenv("BUNGEE_VIDEO"))); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(programs, "yolo-demo"), "-ue-cpu", "0.25", "-frames", "20", "-toggle", "5", "-http", "", "-out", home)
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "BUNGEE_MODELS="+models, "BUNGEE_VIDEO="+video)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	b, err := cmd.CombinedOutput()
 	if err != nil || !bytes.Contains(b, []byte("not limited")) {
 		t.Fatalf("%v:\n%s", err, b)
@@ -341,6 +334,33 @@ func TestNoRightsForCgroup(t *testing.T) {
 	if s := readSummary(t, home); s.UECPU != 0 || s.Lost != 0 || s.Edge.Frames != 10 {
 		t.Errorf("the report says a limit of %g, %d lost, %d on the host; want none, 0, 10", s.UECPU, s.Lost, s.Edge.Frames)
 	}
+}
+
+// nobody is a user without rights, on every Linux.
+const nobody = 65534
+
+// nobodysHome returns a folder that nobody owns and can reach: the ones above
+// it, which the test made, are for root alone.
+func nobodysHome(t *testing.T) string {
+	t.Helper()
+	home := t.TempDir()
+	for dir := home; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(home, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+func copyFile(to, from string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o644)
 }
 
 // A full disk under -out: the run is not lost on the terminal, and the error
