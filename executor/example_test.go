@@ -8,7 +8,6 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // A pool shares instances of a module between calls. This guest's function 0
@@ -37,7 +36,7 @@ func Example() {
 
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err = pool.Call(ctx, 0, []byte("ping"), func(r abi.Reply, queue, run time.Duration, _ []executor.Span) error {
+	err = pool.Call(ctx, 0, []byte("ping"), func(r executor.Reply, queue, run time.Duration, _ []executor.Span) error {
 		fmt.Printf("%d %s\n", r.Status, r.Payload)
 		return nil
 	})

@@ -47,7 +47,7 @@ func newDemo(ctx context.Context, o options) (*demo, error) {
 	}
 	d := &demo{opt: o, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	steps := []func(context.Context) error{
-		d.openOut, d.openVideo, d.openModel, d.openDevice, d.openEdge, d.openViews, d.limitUE,
+		d.openOut, d.openVideo, d.openModel, d.openDevice, d.openEdge, d.limitUE, d.openViews,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -201,7 +201,7 @@ func (d *demo) openViews(context.Context) error {
 	}
 	p, err := page.Listen(d.opt.http, page.Info{
 		Model: d.model.Name, Frames: d.opt.frames, Toggle: d.opt.toggle,
-		TempSource: d.temperature().source, UECPU: d.opt.ueCPU,
+		TempSource: d.temperature().source, UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
 	})
 	if err != nil {
 		d.log.Warn("there is no page; name another address with -http", "why", err)
