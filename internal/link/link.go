@@ -44,7 +44,7 @@ const (
 // calls in flight waits for one of them to end.
 const maxStreams = 256
 
-func config() *quic.Config {
+func quicConfig() *quic.Config {
 	return &quic.Config{
 		HandshakeIdleTimeout: handshakeTimeout,
 		MaxIdleTimeout:       idleTimeout,
@@ -70,8 +70,8 @@ type Stream = quic.Stream
 // Dial connects to the edge host at addr over pc, which belongs to the
 // connection from then on, also when Dial fails.
 func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Config) (*Conn, error) {
-	tr := &quic.Transport{Conn: pc}
-	qc, err := tr.Dial(ctx, addr, conf, config())
+	tr := &quic.Transport{Conn: tune(pc)}
+	qc, err := tr.Dial(ctx, addr, conf, quicConfig())
 	if err != nil {
 		tr.Close()
 		pc.Close()
@@ -143,8 +143,8 @@ type Listener struct {
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
 func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
-	tr := &quic.Transport{Conn: pc}
-	ln, err := tr.Listen(conf, config())
+	tr := &quic.Transport{Conn: tune(pc)}
+	ln, err := tr.Listen(conf, quicConfig())
 	if err != nil {
 		tr.Close()
 		pc.Close()
