@@ -68,19 +68,9 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 }
 
 func (f *hostFlags) run(ctx context.Context) error {
-	level := slog.LevelWarn
-	if f.verbose {
-		level = slog.LevelInfo
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	log := f.logger()
 	if f.untilEOF {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		go func() { // ends with the process: a read of stdin cannot be cancelled
-			io.Copy(io.Discard, os.Stdin)
-			cancel()
-		}()
+		ctx = untilEOF(ctx, os.Stdin)
 	}
 	conf, err := hostTLS(f.certs)
 	if err != nil {
@@ -107,6 +97,25 @@ func (f *hostFlags) run(ctx context.Context) error {
 		return err
 	}
 	return serve(ctx, h, f.listen, f.drain)
+}
+
+func (f *hostFlags) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if f.verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// untilEOF returns a context that ends with r, too. Its goroutine ends with the
+// process: a read of standard input cannot be cancelled.
+func untilEOF(ctx context.Context, r io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		io.Copy(io.Discard, r)
+		cancel()
+	}()
+	return ctx
 }
 
 // serve serves until ctx ends, and then drains.
