@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -101,7 +102,7 @@ func (k *keeper) keep(ctx context.Context) error {
 			k.look(ctx)
 		case err := <-k.pong:
 			if err != nil {
-				return fmt.Errorf("no answer to a ping within %v: %w", pongTimeout, err)
+				return fmt.Errorf("ping: %w", err)
 			}
 			k.step(ctx, evPong)
 		case <-k.held:
@@ -143,9 +144,13 @@ func (k *keeper) miss() {
 }
 
 func (k *keeper) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
+	late := fmt.Errorf("%w within %v", link.ErrNoAnswer, pongTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, pongTimeout, late)
 	defer cancel()
 	_, err := k.sess.ping(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
 	return err
 }
 
