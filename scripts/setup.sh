@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs what Bungee needs on Debian 12 or Ubuntu 24.04, and nothing that is
 # there already. "setup.sh demo" is for building and running; "setup.sh test" adds
-# the browser of the page's test.
+# the browser of the page's test and the compiler of the C guest in docs/abi.md.
 set -eu
 
 missing=""
+optional="chromium clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" # of tests, which skip without
 need() { # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
 	package=$1
 	shift
@@ -18,6 +19,9 @@ need libopencv-dev pkg-config --exists opencv4
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 if [ "${1:-demo}" = test ]; then
 	need chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
+	for package in clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32; do
+		need "$package" dpkg -s "$package"
+	done
 fi
 [ -n "$missing" ] || exit 0
 
@@ -35,12 +39,18 @@ if ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 $as_root apt-get update -q
-# Ubuntu's chromium is a snap. The page's test then says why it skips.
-if [ "$missing" != "${missing% chromium}" ] && ! apt-cache show chromium >/dev/null 2>&1; then
-	echo "setup: this system has no package chromium; the test of the page in a browser will be skipped" >&2
-	missing=${missing% chromium}
-	[ -n "$missing" ] || exit 0
-fi
+# Some systems lack some of what only tests want: Ubuntu's chromium is a snap.
+for package in $optional; do
+	case " $missing " in *" $package "*) ;; *) continue ;; esac
+	apt-cache show "$package" >/dev/null 2>&1 && continue
+	echo "setup: this system has no package $package; the tests that need it will say so and skip" >&2
+	kept=""
+	for other in $missing; do
+		[ "$other" = "$package" ] || kept="$kept $other"
+	done
+	missing=$kept
+done
+[ -n "$missing" ] || exit 0
 echo "installing:$missing" >&2
 # shellcheck disable=SC2086 # missing is a list
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing

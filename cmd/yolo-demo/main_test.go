@@ -317,7 +317,7 @@ func TestBadFlags(t *testing.T) {
 func TestNoRightsForCgroup(t *testing.T) {
 	need(t)
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become another user; run the tests as root")
+		t.Skip("only root can become another user; run as root: go test -tags opencv -run NoRights ./cmd/yolo-demo")
 	}
 	home := nobodysHome(t)
 	models, video := filepath.Join(home, "models"), filepath.Join(home, "video")
@@ -369,7 +369,7 @@ func TestFullDisk(t *testing.T) {
 	need(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("needs the right to mount a small disk (%v); run the tests as root", err)
+		t.Skipf("needs the right to mount a small disk (%v); run as root: go test -tags opencv -run FullDisk ./cmd/yolo-demo", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 	cmd := exec.Command(filepath.Join(programs, "yolo-demo"), "-frames", "40", "-toggle", "10", "-http", "", "-out", dir)
@@ -402,7 +402,7 @@ func TestPageIsServed(t *testing.T) {
 // which BenchmarkNative of handler/ue shows without the network's noise.
 func BenchmarkDetectObjects(b *testing.B) {
 	if programs == "" {
-		b.Skip("needs a model and a video")
+		b.Skip("needs a model and a video: BUNGEE_MODELS=dir BUNGEE_VIDEO=file go test -tags opencv -bench . ./cmd/yolo-demo")
 	}
 	o, err := parse([]string{"-http", ""})
 	if err != nil {

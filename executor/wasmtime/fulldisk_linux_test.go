@@ -15,7 +15,7 @@ func TestCacheOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k,mode=0700"); err != nil {
-		t.Skipf("mount a small disk: %v; run the test as root", err)
+		t.Skipf("mount a small disk: %v; run as root: go test -run CacheOnFullDisk ./executor/wasmtime", err)
 	}
 	defer syscall.Unmount(dir, 0)
 	compiled, log := loadAndEcho(t, dir)

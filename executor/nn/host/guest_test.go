@@ -27,7 +27,7 @@ func buildGuest(t *testing.T) []byte {
 	t.Helper()
 	tool, err := exec.LookPath("go")
 	if err != nil {
-		t.Skipf("building the guest needs the go command: %v", err)
+		t.Skipf("building the guest needs the go command (%v); with Go on the path: go test ./executor/nn/host", err)
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	cmd := exec.Command(tool, "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "./testdata/guest")
