@@ -126,11 +126,13 @@ const (
 	CodeTrap                   // the guest trapped; its instance is gone
 	CodeTooLarge               // request, reply or module over its bound
 	CodeProtocol               // the peer broke the protocol
+	CodeSkipped                // a newer message of the channel came first
 )
 
 var codeNames = [...]string{
 	"internal error", "no such module", "bad module", "draining", "overloaded",
 	"deadline passed", "guest trapped", "too large", "protocol violation",
+	"skipped for a newer message",
 }
 
 // String returns the code in words.
@@ -157,13 +159,11 @@ func (f *Fail) Error() string {
 }
 
 // AppendFail appends a Fail frame. A text over MaxText is cut.
-func AppendFail(b []byte, f Fail) []byte {
+func AppendFail(b []byte, f Fail) []byte { return appendFail(append(b, byte(TypeFail)), f) }
+
+func appendFail(b []byte, f Fail) []byte {
 	text := strings.ToValidUTF8(f.Text[:min(len(f.Text), MaxText)], "")
-	var started byte
-	if f.Started {
-		started = 1
-	}
-	b = append(b, byte(TypeFail), byte(f.Code), started)
+	b = append(b, byte(f.Code), flag(f.Started))
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
 

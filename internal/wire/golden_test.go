@@ -1,52 +1,161 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/hex"
+	"errors"
+	"io"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// goldenFrames are the examples of docs/protocol.md.
-var goldenFrames = map[string][]byte{
-	"hello":   AppendControl(nil, TypeHello, Hello{Name: "ue"}),
-	"welcome": AppendControl(nil, TypeWelcome, Welcome{Name: "edge", Cores: 2}),
-	"goaway":  AppendControl(nil, TypeGoAway, GoAway{Reason: "drain"}),
-	"ping":    AppendControl(nil, TypePing, Ping{Token: 7}),
-	"call":    append(AppendCall(nil, Call{Module: [32]byte{1}, Fn: 3, Deadline: 500 * time.Millisecond, Size: 2}), "hi"...),
-	"result": append(AppendResult(nil, Result{
-		Queue: time.Millisecond, Run: 2 * time.Millisecond, Size: 2,
-		Spans: []Span{{"x", 3 * time.Microsecond}},
-	}), "ok"...),
-	"fail": AppendFail(nil, Fail{Code: CodeDraining, Text: "no"}),
+// A golden is an example frame of docs/protocol.md.
+type golden struct {
+	value   any                          // what the frame says
+	bytes   []byte                       // the frame, without its payload
+	read    func(io.Reader) (any, error) // reads what follows the frame's type
+	payload string
 }
 
-// A change of these bytes is a change of the protocol: it needs a new version.
-func TestDocumentHasTheBytes(t *testing.T) {
+// goldenFrames are all frames, by their names in the document.
+var goldenFrames = map[string]golden{
+	"hello":   controlFrame(TypeHello, Hello{Name: "ue", Session: 5}),
+	"welcome": controlFrame(TypeWelcome, Welcome{Name: "edge", Cores: 2, Lifeline: 7000}),
+	"goaway":  controlFrame(TypeGoAway, GoAway{Reason: "drain"}),
+	"have":    controlFrame(TypeHave, Have{Digest: [32]byte{1}}),
+	"put":     controlFrame(TypePut, Put{Digest: [32]byte{1}, Size: 1000}),
+	"module":  controlFrame(TypeModule, Module{Ready: true}),
+	"ping":    controlFrame(TypePing, Ping{Token: 7}),
+	"pong":    controlFrame(TypePong, Ping{Token: 7}),
+
+	"call": dataFrame(AppendCall, ReadCall, Call{Module: [32]byte{1}, Fn: 3, Deadline: 500 * time.Millisecond, Size: 2}, "hi"),
+	"result": dataFrame(AppendResult, ReadResult, Result{
+		Queue: time.Millisecond, Run: 2 * time.Millisecond, Size: 2,
+		Spans: []Span{{"x", 3 * time.Microsecond}},
+	}, "ok"),
+	"fail": dataFrame(AppendFail, readFail, Fail{Code: CodeDraining, Text: "no"}, ""),
+
+	"attach": dataFrame(AppendAttach, ReadAttach, Attach{
+		ID: 9, Module: [32]byte{1}, Fn: 3, Window: 32, Deadline: 100 * time.Millisecond,
+	}, ""),
+	"attached": dataFrame(appendAttached, ReadCredit, Credit{Messages: 32, Bytes: 1 << 20}, ""),
+	"restore":  dataFrame(appendRestore, ReadState, State{Seq: 40, Size: 2}, "st"),
+	"message":  dataFrame(AppendMessage, ReadMessage, Message{Epoch: 2, Seq: 41, Quiet: true, Size: 2}, "in"),
+	"outcome":  dataFrame(AppendOutcome, ReadOutcome, Outcome{Epoch: 2, Seq: 42, Run: time.Millisecond, Size: 3}, "out"),
+	"credit":   dataFrame(appendCredit, ReadCredit, Credit{Messages: 34, Bytes: 1<<20 + 4, Done: 2}, ""),
+	"halt":     dataFrame(AppendHalt, ReadHalt, Halt{Seq: 43, Fail: Fail{Code: CodeTrap, Started: true, Text: "no"}}, ""),
+	"snapshot": dataFrame(AppendSnapshot, ReadSnapshot, Snapshot{ID: 9, Have: NoState}, ""),
+	"state":    dataFrame(appendState, ReadState, State{Seq: 42, Took: 5 * time.Microsecond, Size: 2}, "st"),
+	"single":   dataFrame(AppendSingle, ReadSingle, Message{ID: 9, Epoch: 2, Seq: 44, Size: 2}, "in"),
+}
+
+func controlFrame[T any](t Type, v T) golden {
+	return golden{value: v, bytes: AppendControl(nil, t, v), read: func(r io.Reader) (any, error) {
+		var got T
+		err := ReadControl(r, &got)
+		return got, err
+	}}
+}
+
+func dataFrame[T any](write func([]byte, T) []byte, read func(io.Reader) (T, error), v T, payload string) golden {
+	return golden{v, write(nil, v), func(r io.Reader) (any, error) { return read(r) }, payload}
+}
+
+func appendAttached(b []byte, c Credit) []byte { return AppendCredit(b, TypeAttached, c) }
+func appendCredit(b []byte, c Credit) []byte   { return AppendCredit(b, TypeCredit, c) }
+func appendRestore(b []byte, s State) []byte   { return AppendState(b, TypeRestore, s) }
+func appendState(b []byte, s State) []byte     { return AppendState(b, TypeState, s) }
+
+func readFail(r io.Reader) (Fail, error) {
+	f, err := ReadFail(r)
+	if err != nil {
+		return Fail{}, err
+	}
+	return *f, nil
+}
+
+// documented returns the golden bytes of docs/protocol.md by the frames' names.
+func documented(t *testing.T) map[string][]byte {
+	t.Helper()
 	doc, err := os.ReadFile("../../docs/protocol.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(doc), "```golden\n")
 	table, _, _ := strings.Cut(rest, "```")
-	seen := 0
+	frames := map[string][]byte{}
 	trailingHex := regexp.MustCompile(`(?:\s[0-9a-f]+)+$`)
 	for line := range strings.Lines(table) {
 		line = strings.TrimRight(line, "\n")
 		name, _, _ := strings.Cut(line, " ")
-		want, ok := goldenFrames[name]
+		b, err := hex.DecodeString(strings.ReplaceAll(trailingHex.FindString(line), " ", ""))
+		if err != nil {
+			t.Fatalf("golden line %q: %v", line, err)
+		}
+		frames[name] = b
+	}
+	return frames
+}
+
+// A change of these bytes is a change of the protocol: it needs a new version.
+func TestDocumentHasTheBytes(t *testing.T) {
+	frames := documented(t)
+	for name, b := range frames {
+		g, ok := goldenFrames[name]
 		if !ok {
 			t.Errorf("the document has a frame %q that is not tested", name)
 			continue
 		}
-		seen++
-		if got := strings.ReplaceAll(trailingHex.FindString(line), " ", ""); got != hex.EncodeToString(want) {
-			t.Errorf("%s: the document has %s, the code makes %x", name, got, want)
+		if want := append(g.bytes[:len(g.bytes):len(g.bytes)], g.payload...); !bytes.Equal(b, want) {
+			t.Errorf("%s: the document has %x, the code makes %x", name, b, want)
 		}
 	}
-	if seen != len(goldenFrames) {
-		t.Errorf("the document has %d of %d frames", seen, len(goldenFrames))
+	if len(frames) != len(goldenFrames) {
+		t.Errorf("the document has %d of %d frames", len(frames), len(goldenFrames))
+	}
+}
+
+func TestDocumentsBytesAreRead(t *testing.T) {
+	for name, b := range documented(t) {
+		g, ok := goldenFrames[name]
+		if !ok {
+			continue // TestDocumentHasTheBytes reports it
+		}
+		r := bytes.NewReader(b)
+		expectType(t, r, Type(g.bytes[0]))
+		got, err := g.read(r)
+		if diff := cmp.Diff(g.value, got); diff != "" || err != nil {
+			t.Errorf("%s: read of %x: %v; -want +got:\n%s", name, b, err, diff)
+		}
+		if rest, _ := io.ReadAll(r); string(rest) != g.payload {
+			t.Errorf("%s: read of %x leaves %q, want the payload %q", name, b, rest, g.payload)
+		}
+	}
+}
+
+// A stream that ends inside a frame is told from one that ends between frames.
+func TestFramesCutAnywhere(t *testing.T) {
+	for name, g := range goldenFrames {
+		for n := 1; n < len(g.bytes); n++ {
+			if _, err := g.read(bytes.NewReader(g.bytes[1:n])); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s: %d of %d bytes, %x, gave %v, want %v", name, n, len(g.bytes), g.bytes[:n], err, io.ErrUnexpectedEOF)
+			}
+		}
+	}
+}
+
+// Each frame has a type of its own.
+func TestTypesDiffer(t *testing.T) {
+	names := map[byte]string{}
+	for name, g := range goldenFrames {
+		if other, ok := names[g.bytes[0]]; ok {
+			t.Errorf("%s and %s are both of type 0x%02x", name, other, g.bytes[0])
+		}
+		names[g.bytes[0]] = name
 	}
 }

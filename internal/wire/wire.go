@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -61,13 +62,15 @@ func malformed(format string, args ...any) error {
 
 // Hello opens a session.
 type Hello struct {
-	Name string // of the UE, for logs
+	Name    string // of the UE, for logs
+	Session uint64 // connections of one UE that say the same share their channels
 }
 
 // Welcome answers Hello.
 type Welcome struct {
-	Name  string // of the edge host
-	Cores int    // calls that it runs at once
+	Name     string // of the edge host
+	Cores    int    // calls that it runs at once
+	Lifeline int    // TCP port that it keeps lifelines on; 0: none
 }
 
 // GoAway says that the host takes no new calls; those begun still end.
@@ -132,11 +135,26 @@ func ReadControl(r io.Reader, body any) error {
 	if _, err := io.ReadFull(r, p); err != nil {
 		return midFrame(err)
 	}
-	d := msgpack.NewDecoder(bytes.NewReader(p))
-	if err := d.Decode(body); err != nil {
+	if err := decodeFields(p, body); err != nil {
 		return malformed("%T: %v", body, err)
 	}
 	return nil
+}
+
+// decodeFields decodes an array of the fields of body, a pointer to a struct. A
+// peer of an earlier or a later build of this version may have fewer fields or
+// more: those that it lacks are zero, and those that we do not know stay unread.
+func decodeFields(p []byte, body any) error {
+	d := msgpack.NewDecoder(bytes.NewReader(p))
+	n, err := d.DecodeArrayLen()
+	fields := reflect.ValueOf(body).Elem()
+	fields.SetZero()
+	for i := range min(n, fields.NumField()) {
+		if err == nil {
+			err = d.DecodeValue(fields.Field(i))
+		}
+	}
+	return err
 }
 
 // ExpectControl reads a frame of type want into body. A Fail in its place is
