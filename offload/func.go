@@ -13,19 +13,20 @@ import (
 // code was made for another version of this module: run "go generate" again.
 const GeneratedV1 = 1
 
-// A Desc describes an elastic function. It is constant after its package's
-// initialisation.
+// A Desc describes an elastic function or an endpoint. It is constant after its
+// package's initialisation.
 type Desc struct {
-	// Name is the marked function's, qualified by its package's import path.
+	// Name is the marked function's or type's, qualified by its package's import path.
 	Name string
-	// Index is the function's number in its Module.
+	// Index is the guest function's number in its Module; of an endpoint's, the first.
 	Index uint32
 	// Module holds the Wasm version. Nil in a guest.
 	Module *Module
-	// Deadline bounds a call on an edge host. Zero means that only the
-	// caller's context does.
+	// Deadline bounds a call, or the handling of a message, on an edge host. Zero
+	// means that only the caller's context does.
 	Deadline time.Duration
-	// Idempotent functions may run again after a call of unknown fate.
+	// Idempotent functions may run again after a call of unknown fate; idempotent
+	// endpoints may handle a message again.
 	Idempotent bool
 }
 

@@ -32,6 +32,15 @@ func (r *Reader) Done() error {
 	return r.err
 }
 
+// Rest returns the input that is left, by reference: what follows the values
+// that were read. It is empty after an error.
+func (r *Reader) Rest() []byte {
+	if r.err != nil {
+		return nil
+	}
+	return r.b[r.off:]
+}
+
 // Nil reads nil and returns true, or returns false and reads nothing.
 func (r *Reader) Nil() bool {
 	if r.err != nil || r.off >= len(r.b) || r.b[r.off] != nilByte {
