@@ -14,13 +14,18 @@ import (
 )
 
 // BenchmarkExchange is a request and an answer on a stream of their own, over
-// loopback, with and without the socket that tune makes.
+// loopback: with a plain socket, with the one that tune makes, and with that one
+// in a slot.
 func BenchmarkExchange(b *testing.B) {
 	for _, size := range []struct{ up, down int }{{1_000, 1_000}, {50_000, 1_000}, {100_000, 100_000}} {
 		for _, socket := range []struct {
 			name string
 			tune func(net.PacketConn) net.PacketConn
-		}{{"plain", func(pc net.PacketConn) net.PacketConn { return pc }}, {"tuned", tune}} {
+		}{
+			{"plain", func(pc net.PacketConn) net.PacketConn { return pc }},
+			{"tuned", tune},
+			{"slot", func(pc net.PacketConn) net.PacketConn { _, c := newSlot(newSocket(pc)); return c }},
+		} {
 			b.Run(fmt.Sprintf("%d-%d/%s", size.up, size.down, socket.name), func(b *testing.B) {
 				exchange(b, size.up, size.down, socket.tune)
 			})
@@ -59,6 +64,7 @@ func exchange(b *testing.B, up, down int, tune func(net.PacketConn) net.PacketCo
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.ReportAllocs()
 	request, reply := make([]byte, up), make([]byte, down)
 	b.SetBytes(int64(up + down))
 	for b.Loop() {

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,41 +20,95 @@ var (
 	ueAddr   = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}
 )
 
+// A world is a host and what UEs need to reach it, in virtual time.
+type world struct {
+	air         *radio.Air
+	hostTLS, ue *tls.Config
+	listener    *link.Listener
+}
+
+// afterStart is later than this process has begun. A bubble begins in the year
+// 2000. But quic-go counts time from the start of the process, and for what tries
+// a path and is lost, it takes time 0 for one that is past.
+var afterStart = time.Now().Add(time.Hour)
+
+// inWorld runs f in a world of its own.
+func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(afterStart))
+		ca := authority(t)
+		w := &world{
+			air:     &radio.Air{OneWay: 10 * time.Millisecond},
+			hostTLS: config(t, ca, identity.Host, "edge-1"),
+			ue:      config(t, ca, identity.UE, "headset"),
+		}
+		w.listen(t)
+		f(t, w)
+	})
+}
+
+func authority(t *testing.T) *identity.Authority {
+	t.Helper()
+	ca, err := identity.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func config(t *testing.T, ca *identity.Authority, role identity.Role, name string) *tls.Config {
+	t.Helper()
+	c, err := ca.TLS(role, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// listen begins to listen at hostAddr with w.hostTLS.
+func (w *world) listen(t *testing.T) {
+	t.Helper()
+	l, err := link.Listen(w.air.Endpoint(hostAddr), w.hostTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	w.listener = l
+}
+
+// restart ends the host's process and begins another one.
+func (w *world) restart(t *testing.T, conf *tls.Config) {
+	t.Helper()
+	w.listener.Close()
+	w.air.Leave(hostAddr)
+	w.hostTLS = conf
+	w.listen(t)
+}
+
+// dial connects from pc and returns both ends.
+func (w *world) dial(t *testing.T, pc net.PacketConn) (ue, host *link.Conn) {
+	t.Helper()
+	accepted := make(chan *link.Conn, 1)
+	go func() {
+		c, err := w.listener.Accept(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}()
+	ue, err := link.Dial(t.Context(), pc, hostAddr, w.ue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ue.Close("") })
+	return ue, <-accepted
+}
+
 // connect runs f with both ends of a connection, in virtual time.
 func connect(t *testing.T, f func(t *testing.T, air *radio.Air, ue, host *link.Conn)) {
-	synctest.Test(t, func(t *testing.T) {
-		ca, err := identity.NewAuthority()
-		if err != nil {
-			t.Fatal(err)
-		}
-		hostTLS, err := ca.TLS(identity.Host, "edge-1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ueTLS, err := ca.TLS(identity.UE, "headset")
-		if err != nil {
-			t.Fatal(err)
-		}
-		air := &radio.Air{OneWay: 10 * time.Millisecond}
-		l, err := link.Listen(air.Endpoint(hostAddr), hostTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		accepted := make(chan *link.Conn, 1)
-		go func() {
-			c, err := l.Accept(context.Background())
-			if err != nil {
-				t.Error(err)
-			}
-			accepted <- c
-		}()
-		ue, err := link.Dial(t.Context(), air.Endpoint(ueAddr), hostAddr, ueTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { ue.Close("") })
-		f(t, air, ue, <-accepted)
+	inWorld(t, func(t *testing.T, w *world) {
+		ue, host := w.dial(t, w.air.Endpoint(ueAddr))
+		f(t, w.air, ue, host)
 	})
 }
 

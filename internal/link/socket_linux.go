@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 
 	"golang.org/x/net/ipv4"
@@ -130,4 +131,23 @@ func segments(control, oob []byte) (size int, others []byte) {
 		control = rest
 	}
 	return size, oob
+}
+
+// noSegments says whether err means that an interface cannot take a send in
+// segments (UDP_SEGMENT in control).
+func noSegments(err error, control []byte) bool {
+	if !errors.Is(err, unix.EIO) {
+		return false
+	}
+	for len(control) >= unix.SizeofCmsghdr {
+		h, _, rest, err := unix.ParseOneSocketControlMessage(control)
+		if err != nil {
+			return false
+		}
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_SEGMENT {
+			return true
+		}
+		control = rest
+	}
+	return false
 }

@@ -1,0 +1,116 @@
+package link
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/quic-go/quic-go"
+)
+
+// A Listener accepts connections.
+type Listener struct {
+	pc    net.PacketConn
+	tr    *quic.Transport
+	ln    *quic.EarlyListener
+	ready chan *quic.Conn
+	ended chan struct{} // closed by run
+	err   error         // why, set before
+	wg    sync.WaitGroup
+}
+
+// Listen accepts connections on pc, which belongs to the listener from then on.
+func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
+	l := &Listener{ready: make(chan *quic.Conn), ended: make(chan struct{})}
+	sl, conn := newSlot(newSocket(pc))
+	sl.steady.Store(true)
+	l.pc = conn
+	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr())}
+	var err error
+	if l.ln, err = l.tr.ListenEarly(conf, quicConfig()); err != nil {
+		l.tr.Close()
+		pc.Close()
+		return nil, err
+	}
+	l.wg.Go(l.run)
+	return l, nil
+}
+
+func (l *Listener) run() {
+	defer close(l.ended)
+	for {
+		qc, err := l.ln.Accept(context.Background())
+		if err != nil {
+			l.err = err
+			return
+		}
+		l.wg.Go(func() { l.admit(qc) })
+	}
+}
+
+// admit gives qc to Accept once its UE is known: at the end of the handshake, or
+// at once when the UE resumes and has sent something with its first packet.
+func (l *Listener) admit(qc *quic.Conn) {
+	if !qc.ConnectionState().Used0RTT {
+		select {
+		case <-qc.HandshakeComplete():
+		case <-qc.Context().Done():
+			return
+		}
+	}
+	select {
+	case l.ready <- qc:
+	case <-qc.Context().Done():
+	}
+}
+
+// Accept returns the next connection. Its UE is known; where it has not Confirmed
+// yet, see the package's doc on what may be done for it.
+func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
+	select {
+	case qc := <-l.ready:
+		return &Conn{qc: qc}, nil
+	case <-l.ended:
+		return nil, l.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Addr returns the address that the listener listens on.
+func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
+
+// Close ends the listener and all of its connections. Their peers are not told.
+func (l *Listener) Close() error {
+	err := errors.Join(l.ln.Close(), l.tr.Close(), l.pc.Close())
+	l.wg.Wait()
+	return err
+}
+
+// resetKey returns the key by which a host tells UEs that it knows their
+// connections no more (RFC 9000 section 10.3). It is the same after a restart, and
+// takes the host's private key to make. Machines and addresses that share a
+// certificate have keys of their own: else one of them could be made to end what
+// is another's (section 21.11). It is nil where the private key cannot be had:
+// then a UE finds out by silence.
+func resetKey(conf *tls.Config, addr net.Addr) *quic.StatelessResetKey {
+	if len(conf.Certificates) == 0 {
+		return nil
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(conf.Certificates[0].PrivateKey)
+	if err != nil {
+		return nil
+	}
+	machine, _ := os.Hostname()
+	key, err := hkdf.Key(sha256.New, secret, nil, "bungee stateless reset "+machine+" "+addr.String(), 32)
+	if err != nil {
+		return nil
+	}
+	return (*quic.StatelessResetKey)(key)
+}

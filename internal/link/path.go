@@ -1,0 +1,306 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// grace is how long the socket of a path that was left is still read: what the
+// peer sent there is under way for no longer on a network that is of use.
+const grace = time.Second
+
+// flushTime is how long what was given to the old socket may still take to go
+// out. An interface that takes no more would hold up the switch.
+const flushTime = 20 * time.Millisecond
+
+// A path is a way to the peer that a dialled connection has, or has had: a
+// transport, and the socket that it has at the time.
+//
+// quic-go ties a path to a transport for good, and a transport to its
+// connections. So a connection keeps the few that it needs and gives sockets to
+// them: the path of the handshake, which is of no use once it was left, and two
+// others by turns. There is no [quic.Path] for the handshake's: quic-go cannot go
+// back there, and answers a peer that checks that way over another one.
+type path struct {
+	*slot
+	tr  *quic.Transport
+	qp  *quic.Path // nil for the handshake's
+	oob bool       // takes sockets of this kind
+}
+
+func newPath(s *socket) *path {
+	sl, pc := newSlot(s)
+	return &path{slot: sl, tr: &quic.Transport{Conn: pc}, oob: s.oob != nil}
+}
+
+// takes says whether s is of the path's kind.
+func (p *path) takes(s *socket) bool { return p.oob == (s.oob != nil) }
+
+// refill makes s the socket of a path that had others before.
+func (p *path) refill(s *socket) (before *socket) {
+	if s.oob != nil {
+		(&quic.Transport{Conn: s.PacketConn}).Close() // sets the options that quic-go needs
+	}
+	return p.put(s)
+}
+
+// close closes the path. Its connection has ended, or never was.
+func (p *path) close() error { return errors.Join(p.slot.Close(), p.tr.Close()) }
+
+// SwitchPath moves a dialled connection to pc, a socket on another way to the
+// peer, which belongs to the connection from then on, also when SwitchPath fails.
+// Streams go on. It returns when the peer sends to pc, too; what is under way on
+// the old path counts for another second, and then its socket is closed. The
+// congestion window begins anew, at 40 KB. One switch runs at a time, later ones
+// wait.
+//
+// The new path is tried first: when no answer has come over it by the end of ctx,
+// nothing has changed. Where the old path is dead, and so much under way on it
+// that quic-go sends nothing more, not even to try another, the connection moves
+// untried, and back when no answer has come by the end of ctx. It can do that only
+// after a first switch. So a UE should make one right after Confirmed, to another
+// socket on the same network.
+//
+// A switch to a fresh socket on the same network is also the way to go on at once
+// when an interface is up again: quic-go by itself waits as long again as it was
+// down. A peer runs out of connection IDs when one path after another dies within
+// a few round trips; then the connection ends with ErrNoAnswer.
+func (c *Conn) SwitchPath(ctx context.Context, pc net.PacketConn) error {
+	s := newSocket(pc)
+	if err := c.switchTo(ctx, s); err != nil {
+		s.Close()
+		return fmt.Errorf("switch to a path from %s: %w", pc.LocalAddr(), Explain(err))
+	}
+	return nil
+}
+
+var (
+	errAccepted = errors.New("only the end that dialled can switch paths")
+	// errStuck says that quic-go does not send what is to try a path.
+	errStuck = errors.New("too much is under way on the old path")
+)
+
+func (c *Conn) switchTo(ctx context.Context, s *socket) error {
+	if c.addr == nil {
+		return errAccepted
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.qc.Context(), func() { cancel(context.Cause(c.qc.Context())) })()
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-c.Confirmed():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	c.connectionState() // the last time that it can be asked for, see there
+	err := c.tryFirst(ctx, s)
+	if errors.Is(err, errStuck) {
+		err = c.moveFirst(ctx, s)
+	}
+	if err != nil && ctx.Err() != nil && c.Err() == nil {
+		return fmt.Errorf("%w over it (%w)", ErrNoAnswer, err)
+	}
+	return err
+}
+
+// tryFirst moves the connection to s once an answer has come over it.
+func (c *Conn) tryFirst(ctx context.Context, s *socket) error {
+	p, err := c.spare(s)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err = c.probe(ctx, p, s); err == nil {
+		s.used.down()
+		err = p.qp.Switch()
+	}
+	if err != nil {
+		p.take(s)
+		return err
+	}
+	old := c.path
+	c.path = p
+	c.wake()
+	left := old.now()
+	if left != nil {
+		left.SetWriteDeadline(time.Now().Add(flushTime))
+	}
+	c.settle(ctx, s, patience+2*time.Since(begin))
+	if left != nil {
+		time.AfterFunc(grace, func() { old.take(left); left.Close() })
+	}
+	return nil
+}
+
+// settle waits until the peer sends to s, too, and for no longer than grace. A
+// switch before that could leave the peer with no connection ID to check the
+// next path, and deaf on the one where it asks for more.
+func (c *Conn) settle(ctx context.Context, s *socket, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	c.insist(ctx, s.used, wait)
+}
+
+// patience is how long after a round trip an answer may come.
+const patience = 30 * time.Millisecond
+
+// insist waits for a signal, and begins anew on the path in use each time that it
+// has waited, for longer and longer. A peer checks the path; quic-go has the answer
+// wait behind data that nobody acknowledges before the path is checked.
+func (c *Conn) insist(ctx context.Context, s signal, wait time.Duration) error {
+	for ; ; wait *= 2 {
+		select {
+		case <-s:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+			if err := c.again(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// spare returns a path that is not in use, with s in it.
+func (c *Conn) spare(s *socket) (*path, error) {
+	for _, p := range c.paths {
+		if p != c.path && p.qp != nil && p.takes(s) {
+			if before := p.refill(s); before != nil { // in its grace
+				before.Close()
+			}
+			return p, nil
+		}
+	}
+	p := newPath(s)
+	p.steady.Store(true)
+	if !c.keep(p) {
+		return nil, ErrClosed
+	}
+	var err error
+	p.qp, err = c.qc.AddPath(p.tr)
+	return p, err
+}
+
+// keep has Close close p. It returns false after Close.
+func (c *Conn) keep(p *path) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.paths = append(c.paths, p)
+	return true
+}
+
+// probe waits for an answer over p, in which s is.
+func (c *Conn) probe(ctx context.Context, p *path, s *socket) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	if old := c.path.now(); c.path.qp != nil && old != nil { // or there is no other way than to wait
+		watch.Go(func() {
+			if c.stuck(ctx, old, s) {
+				cancel(errStuck)
+			}
+		})
+	}
+	return p.qp.Probe(ctx)
+}
+
+// stuck returns true once the old path is silent and quic-go cannot try s: it has
+// sent nothing there, or waits on the old path for an answer that does not come.
+// It returns false when ctx ends.
+func (c *Conn) stuck(ctx context.Context, old, s *socket) bool {
+	// While the old path lives, acknowledgements come within a round trip and
+	// some, and quic-go may send something for each.
+	tick := time.NewTicker(patience + c.roundTrips())
+	defer tick.Stop()
+	waits := false
+	old.heard.down()
+	for old.sent.Store(false); ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		switch {
+		case old.heard.down():
+			waits = false
+			old.sent.Store(false)
+		case waits, !s.sent.Load():
+			return true
+		default:
+			waits = old.sent.Load()
+		}
+	}
+}
+
+// moveFirst moves the connection to s, and back when no answer comes. Switching to
+// the path in use, of which only the socket has changed, makes quic-go forget
+// what is under way, and send it again.
+func (c *Conn) moveFirst(ctx context.Context, s *socket) error {
+	p := c.path
+	if !p.takes(s) {
+		return errStuck
+	}
+	wait := patience + c.roundTrips()
+	old := p.refill(s)
+	err := c.again()
+	if err == nil {
+		err = c.insist(ctx, s.heard, wait)
+	}
+	if err != nil {
+		p.put(old)
+		return errors.Join(err, c.again())
+	}
+	old.Close()
+	c.settle(ctx, s, wait)
+	return nil
+}
+
+// roundTrips returns the time of two of them.
+func (c *Conn) roundTrips() time.Duration { return 2 * c.qc.ConnectionStats().SmoothedRTT }
+
+// again begins anew on the path in use.
+func (c *Conn) again() error {
+	err := c.path.qp.Switch()
+	c.wake()
+	return err
+}
+
+// wake has quic-go's loop see a switch now and not when there is something to
+// send: else an idle UE's host goes on sending to the old path. Closing a path
+// does it, and closing one that was never probed does nothing else.
+func (c *Conn) wake() {
+	if qp, err := c.qc.AddPath(c.path.tr); err == nil {
+		qp.Close()
+	}
+}
+
+// closePaths closes all sockets of a connection that has ended.
+func (c *Conn) closePaths() error {
+	c.mu.Lock()
+	c.closed = true
+	paths := slices.Clone(c.paths)
+	c.mu.Unlock()
+	var err error
+	for _, p := range paths {
+		err = errors.Join(err, p.close())
+	}
+	return err
+}

@@ -1,0 +1,100 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+
+	"github.com/quic-go/quic-go"
+)
+
+// sessions keeps the sessions of one host apart from those of others: all hosts
+// have the same name in their certificates, and a ticket is of use only to the
+// one that gave it.
+type sessions struct {
+	tls.ClientSessionCache
+	host string
+}
+
+func (s sessions) key(name string) string { return name + " " + s.host }
+
+// Get implements tls.ClientSessionCache.
+func (s sessions) Get(name string) (*tls.ClientSessionState, bool) {
+	return s.ClientSessionCache.Get(s.key(name))
+}
+
+// Put implements tls.ClientSessionCache.
+func (s sessions) Put(name string, cs *tls.ClientSessionState) {
+	s.ClientSessionCache.Put(s.key(name), cs)
+}
+
+// withSessions returns conf as it is to be used with the host at addr.
+func withSessions(conf *tls.Config, addr net.Addr) *tls.Config {
+	if conf.ClientSessionCache == nil {
+		return conf
+	}
+	conf = conf.Clone()
+	conf.ClientSessionCache = sessions{conf.ClientSessionCache, addr.String()}
+	return conf
+}
+
+// Confirmed is closed when the handshake is done: then both ends are proved to be
+// there, and what the peer sent is no repetition. It stays open when the
+// handshake fails; Done is closed then.
+func (c *Conn) Confirmed() <-chan struct{} { return c.qc.HandshakeComplete() }
+
+// Resumed says whether the host took data that was sent before Confirmed. A UE
+// does not know before Confirmed, and gets false.
+func (c *Conn) Resumed() bool { return c.connectionState().Used0RTT }
+
+// connectionState returns what the handshake agreed on. quic-go's own cannot be
+// asked for while a path is switched: it reads, unguarded, what the switch writes.
+func (c *Conn) connectionState() quic.ConnectionState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != nil {
+		return *c.state
+	}
+	var done bool
+	select {
+	case <-c.Confirmed():
+		done = true
+	default:
+	}
+	s := c.qc.ConnectionState()
+	if done {
+		c.state = &s
+	}
+	return s
+}
+
+// Early opens a stream and calls f with it, before Confirmed where that is
+// possible. f must do nothing but send frames that may be repeated, and read
+// their answers; it returns the stream's error, wrapped or not. Where the host
+// has refused what was sent early, f runs a second time, after Confirmed.
+func (c *Conn) Early(ctx context.Context, f func(*Stream) error) error {
+	err := c.onStream(ctx, f)
+	if errors.Is(err, quic.Err0RTTRejected) {
+		return c.onStream(ctx, f)
+	}
+	return err
+}
+
+func (c *Conn) onStream(ctx context.Context, f func(*Stream) error) error {
+	st, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return f(st)
+}
+
+// refused says whether err means that the host has refused what was sent early.
+// If so, it has the connection go on without.
+func (c *Conn) refused(ctx context.Context, err error) bool {
+	if !errors.Is(err, quic.Err0RTTRejected) {
+		return false
+	}
+	_, err = c.qc.NextConnection(ctx)
+	return err == nil
+}

@@ -1,0 +1,266 @@
+package link
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"golang.org/x/net/ipv4"
+)
+
+// A slot is what a quic.Transport has for a socket: it holds one, another one
+// after a path has changed, or none. A transport cannot be closed without its
+// connections, so it stays, and sockets come and go.
+//
+// For quic-go an error of a socket is the end of every connection on it. A slot
+// tells it of few: a failed send is a lost packet.
+type slot struct {
+	steady atomic.Bool // sends fail silently; before, a dial says what is wrong
+
+	mu      sync.Mutex
+	sock    *socket       // nil: none
+	addr    net.Addr      // of the last socket
+	closed  bool          // no other socket comes
+	changed chan struct{} // closed at the next change
+}
+
+// A socket is a net.PacketConn in a slot.
+type socket struct {
+	net.PacketConn
+	oob   oobConn     // the same, where quic-go gets GSO, ECN and batches from it; else nil
+	batch batchReader // likewise
+
+	sent    atomic.Bool // something has gone out
+	heard   signal      // something has come in
+	used    signal      // what came in was more than an answer to what tries a path
+	reading sync.Mutex  // held by the one that reads
+}
+
+// An oobConn is a socket of which quic-go makes more than of a net.PacketConn.
+type oobConn interface {
+	quic.OOBCapablePacketConn
+	SetWriteBuffer(int) error
+}
+
+// A batchReader reads many packets at once.
+type batchReader interface {
+	ReadBatch(ms []ipv4.Message, flags int) (int, error)
+}
+
+// A signal is up or down. Its capacity is 1: up twice is up.
+type signal chan struct{}
+
+func (s signal) up() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// down takes the signal down, and says whether it was up.
+func (s signal) down() bool {
+	select {
+	case <-s:
+		return true
+	default:
+		return false
+	}
+}
+
+func newSocket(pc net.PacketConn) *socket {
+	pc = tune(pc)
+	s := &socket{PacketConn: pc, heard: make(signal, 1), used: make(signal, 1)}
+	oob, ok := pc.(oobConn)
+	if !ok {
+		return s
+	}
+	if b, ok := pc.(batchReader); ok {
+		s.oob, s.batch = oob, b
+	} else if _, ok := pc.(net.Conn); ok { // quic-go and ipv4 ask for it
+		s.oob, s.batch = oob, ipv4.NewPacketConn(pc)
+	}
+	return s
+}
+
+// probeSize is what quic-go fills a packet up to that tries a path, and no other
+// (RFC 9000 section 8.2.1).
+const probeSize = 1200
+
+func (s *socket) hear(used bool) {
+	s.heard.up()
+	if used {
+		s.used.up()
+	}
+}
+
+// newSlot returns a slot that holds s, and what a transport gets for it: an
+// oobConn where s is one.
+func newSlot(s *socket) (*slot, net.PacketConn) {
+	if s.oob == nil {
+		p := &plainSlot{}
+		p.init(s)
+		return &p.slot, p
+	}
+	o := &oobSlot{}
+	o.init(s)
+	return &o.slot, o
+}
+
+func (sl *slot) init(s *socket) {
+	sl.sock, sl.addr, sl.changed = s, s.LocalAddr(), make(chan struct{})
+}
+
+// put makes s the slot's socket, nil for none, and returns the one before, which
+// is open and of no use until it is put back. s must be of the kind that the
+// first one was. A closed slot closes it.
+func (sl *slot) put(s *socket) (before *socket) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if sl.closed {
+		if s != nil {
+			s.Close()
+		}
+		return nil
+	}
+	return sl.putLocked(s)
+}
+
+// take takes s out, if the slot holds it. It returns when nobody reads s any
+// more, so that s can go into another slot.
+func (sl *slot) take(s *socket) {
+	sl.mu.Lock()
+	if sl.sock == s && !sl.closed {
+		sl.putLocked(nil)
+	}
+	sl.mu.Unlock()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+}
+
+func (sl *slot) putLocked(s *socket) (before *socket) {
+	before, sl.sock = sl.sock, s
+	if s != nil {
+		sl.addr = s.LocalAddr()
+		s.SetDeadline(time.Time{})
+	}
+	if before != nil {
+		before.SetDeadline(time.Unix(1, 0)) // whoever reads it, or waits to write, goes on to s
+	}
+	close(sl.changed)
+	sl.changed = make(chan struct{})
+	return before
+}
+
+func (sl *slot) holds(s *socket) bool {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.sock == s
+}
+
+// now returns the slot's socket, nil for none.
+func (sl *slot) now() *socket {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.sock
+}
+
+// await returns the slot's socket once there is one.
+func (sl *slot) await() (*socket, error) {
+	for {
+		sl.mu.Lock()
+		s, changed, closed := sl.sock, sl.changed, sl.closed
+		sl.mu.Unlock()
+		if closed {
+			return nil, net.ErrClosed
+		}
+		if s != nil {
+			return s, nil
+		}
+		<-changed
+	}
+}
+
+// maxReadErrors is how many reads in a row may fail before quic-go is told. The
+// kernel reports the loss of an interface once (Android: ECONNABORTED).
+const maxReadErrors = 16
+
+// read calls f with the slot's socket, and with the one that takes its place
+// meanwhile, until f has read something. f says whether it was more than what
+// tries a path.
+func (sl *slot) read(f func(*socket) (used bool, err error)) error {
+	for failed := 0; ; failed++ {
+		s, err := sl.await()
+		if err != nil {
+			return err
+		}
+		used, err := sl.readOnce(s, f)
+		if err == nil {
+			s.hear(used)
+			return nil
+		}
+		var errno syscall.Errno
+		if sl.holds(s) && (failed == maxReadErrors || !errors.As(err, &errno)) {
+			return err
+		}
+	}
+}
+
+func (sl *slot) readOnce(s *socket, f func(*socket) (bool, error)) (bool, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if !sl.holds(s) {
+		return false, errGone
+	}
+	return f(s)
+}
+
+// errGone says that a socket is not in the slot any more.
+var errGone = errors.New("socket has left")
+
+// write calls f with the slot's socket and returns what quic-go needs to know.
+func (sl *slot) write(f func(*socket) error) error {
+	s := sl.now()
+	if s == nil {
+		return nil
+	}
+	err := f(s)
+	s.sent.Store(true)
+	if sl.steady.Load() && !errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// LocalAddr returns the address of the slot's socket, or of its last one.
+func (sl *slot) LocalAddr() net.Addr {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.addr
+}
+
+// Close closes the slot and its socket.
+func (sl *slot) Close() error {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if sl.closed {
+		return nil
+	}
+	sl.closed = true
+	close(sl.changed)
+	if sl.sock == nil {
+		return nil
+	}
+	return sl.sock.Close()
+}
+
+// set calls f with the slot's socket, if there is one.
+func (sl *slot) set(f func(*socket) error) error {
+	if s := sl.now(); s != nil {
+		return f(s)
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package link
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bungee-xr/bungee/internal/identity"
+)
+
+// loopback returns a socket on one of the loopback's addresses.
+func loopback(t *testing.T, last byte) *net.UDPConn {
+	t.Helper()
+	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, last)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	return pc
+}
+
+// The kernel refuses to send from the loopback's address to anywhere else.
+func TestFailedSendIsALostPacket(t *testing.T) {
+	away := &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}
+	for _, kind := range []struct {
+		name string
+		pc   net.PacketConn
+	}{{"a UDP socket", loopback(t, 1)}, {"any other", struct{ net.PacketConn }{loopback(t, 1)}}} {
+		sl, pc := newSlot(newSocket(kind.pc))
+		send := func() error {
+			if o, ok := pc.(quic.OOBCapablePacketConn); ok {
+				_, _, err := o.WriteMsgUDP([]byte("x"), nil, away)
+				return err
+			}
+			_, err := pc.WriteTo([]byte("x"), away)
+			return err
+		}
+		if err := send(); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("%s: a dial's send gave %v, want what is wrong", kind.name, err)
+		}
+		sl.steady.Store(true)
+		if err := send(); err != nil {
+			t.Errorf("%s: a later send gave %v, want none: it ends all connections", kind.name, err)
+		}
+		kind.pc.Close()
+		if err := send(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: with its socket closed, %v, want net.ErrClosed", kind.name, err)
+		}
+	}
+}
+
+func TestNoSegments(t *testing.T) {
+	control := func(level, kind uint32) []byte {
+		b := make([]byte, unix.CmsgSpace(2))
+		binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(2)))
+		binary.NativeEndian.PutUint32(b[8:], level)
+		binary.NativeEndian.PutUint32(b[12:], kind)
+		return b
+	}
+	ecn, segment := control(unix.IPPROTO_IP, unix.IP_TOS), control(unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+	eio := &net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", unix.EIO)}
+	tests := []struct {
+		name    string
+		err     error
+		control []byte
+		want    bool
+	}{
+		{"segments that the interface cannot take", eio, segment, true},
+		{"behind the ECN bits", eio, append(append([]byte{}, ecn...), segment...), true},
+		{"one packet", eio, ecn, false},
+		{"nothing said", eio, nil, false},
+		{"another error", unix.ENETDOWN, segment, false},
+		{"cut", eio, segment[:8], false},
+	}
+	for _, tt := range tests {
+		if got := noSegments(tt.err, tt.control); got != tt.want {
+			t.Errorf("%s: %v with %x: got %v, want %v", tt.name, tt.err, tt.control, got, tt.want)
+		}
+	}
+}
+
+// On real sockets a connection goes from one local address to another and back,
+// under traffic, and has GSO and GRO wherever it is.
+func TestSwitchPathOnRealSockets(t *testing.T) {
+	ca, err := identity.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostTLS, err := ca.TLS(identity.Host, "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ueTLS, err := ca.TLS(identity.UE, "ue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(loopback(t, 1), hostTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	served := make(chan *Conn, 1)
+	go func() {
+		c, err := l.Accept(context.Background())
+		if err != nil {
+			return
+		}
+		served <- c
+		for {
+			st, err := c.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			go func() { io.Copy(st, st); st.Close() }()
+		}
+	}()
+	ue, err := Dial(t.Context(), loopback(t, 1), l.Addr(), ueTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ue.Close("")
+	host := <-served
+	plain := segmentation(t)
+
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- rounds(ue, stop) }()
+	for n := range 20 {
+		last := byte(1 + (n+1)%2)
+		if err := ue.SwitchPath(t.Context(), loopback(t, last)); err != nil {
+			t.Fatal(err)
+		}
+		if err := exchangeOnce(ue, 100_000); err != nil {
+			t.Fatal(err)
+		}
+		if got := host.RemoteAddr().(*net.UDPAddr).IP; !got.Equal(net.IPv4(127, 0, 0, last)) {
+			t.Errorf("switch %d: the host sends to %v, want 127.0.0.%d", n, got, last)
+		}
+		if _, ok := ue.path.tr.Conn.(batchReader); !ok || !ue.path.oob {
+			t.Errorf("switch %d: quic-go gets a %T, want one for batches", n, ue.path.tr.Conn)
+		}
+	}
+	close(stop)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(ue.paths) != 3 {
+		t.Errorf("20 switches made %d transports, want 3", len(ue.paths))
+	}
+	if got := ue.qc.ConnectionState().GSO; got != plain {
+		t.Errorf("GSO is %v, %v with a socket of quic-go's own", got, plain)
+	}
+}
+
+// segmentation says whether quic-go would use GSO on this machine.
+func segmentation(t *testing.T) bool {
+	raw, err := loopback(t, 1).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	raw.Control(func(fd uintptr) { _, failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT) })
+	return failed == nil
+}
+
+// rounds has frames echoed until stop is closed.
+func rounds(c *Conn, stop <-chan struct{}) error {
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if err := exchangeOnce(c, 20_000); err != nil {
+			return fmt.Errorf("frame %d: %w", n, err)
+		}
+	}
+}
+
+func exchangeOnce(c *Conn, size int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	st, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	frame := bytes.Repeat([]byte("0123456789"), size/10)
+	go func() { st.Write(frame); st.Close() }()
+	got, err := io.ReadAll(st)
+	if err == nil && !bytes.Equal(got, frame) {
+		err = fmt.Errorf("%d bytes came back that are not the %d sent", len(got), len(frame))
+	}
+	return err
+}

@@ -1,0 +1,118 @@
+package link
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/ipv4"
+)
+
+// A plainSlot is a slot as a net.PacketConn.
+type plainSlot struct{ slot }
+
+// ReadFrom implements net.PacketConn.
+func (sl *plainSlot) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
+	err = sl.read(func(s *socket) (bool, error) {
+		n, addr, err = s.ReadFrom(b)
+		return n != probeSize, err
+	})
+	return n, addr, err
+}
+
+// WriteTo implements net.PacketConn.
+func (sl *plainSlot) WriteTo(b []byte, addr net.Addr) (int, error) {
+	return len(b), sl.write(func(s *socket) error {
+		_, err := s.WriteTo(b, addr)
+		return err
+	})
+}
+
+// SetDeadline implements net.PacketConn.
+func (sl *plainSlot) SetDeadline(t time.Time) error {
+	return sl.set(func(s *socket) error { return s.SetDeadline(t) })
+}
+
+// SetReadDeadline implements net.PacketConn.
+func (sl *plainSlot) SetReadDeadline(t time.Time) error {
+	return sl.set(func(s *socket) error { return s.SetReadDeadline(t) })
+}
+
+// SetWriteDeadline implements net.PacketConn.
+func (sl *plainSlot) SetWriteDeadline(t time.Time) error {
+	return sl.set(func(s *socket) error { return s.SetWriteDeadline(t) })
+}
+
+// SetReadBuffer sizes the socket's buffer, where it has one.
+func (sl *plainSlot) SetReadBuffer(n int) error {
+	return sl.set(func(s *socket) error {
+		if b, ok := s.PacketConn.(interface{ SetReadBuffer(int) error }); ok {
+			return b.SetReadBuffer(n)
+		}
+		return nil
+	})
+}
+
+// SetWriteBuffer sizes the socket's buffer, where it has one.
+func (sl *plainSlot) SetWriteBuffer(n int) error {
+	return sl.set(func(s *socket) error {
+		if b, ok := s.PacketConn.(interface{ SetWriteBuffer(int) error }); ok {
+			return b.SetWriteBuffer(n)
+		}
+		return nil
+	})
+}
+
+// An oobSlot is a slot as an oobConn and a batchReader.
+type oobSlot struct{ plainSlot }
+
+// SyscallConn implements quic.OOBCapablePacketConn.
+func (sl *oobSlot) SyscallConn() (syscall.RawConn, error) {
+	s := sl.now()
+	if s == nil {
+		return nil, net.ErrClosed
+	}
+	return s.oob.SyscallConn()
+}
+
+// ReadBatch implements batchReader. On Windows, which has no such read, nobody
+// calls it.
+func (sl *oobSlot) ReadBatch(ms []ipv4.Message, flags int) (n int, err error) {
+	err = sl.read(func(s *socket) (used bool, err error) {
+		n, err = s.batch.ReadBatch(ms, flags)
+		for _, m := range ms[:n] {
+			used = used || m.N != probeSize
+		}
+		return used, err
+	})
+	return n, err
+}
+
+// ReadMsgUDP implements quic.OOBCapablePacketConn.
+func (sl *oobSlot) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
+	err = sl.read(func(s *socket) (bool, error) {
+		n, oobn, flags, addr, err = s.oob.ReadMsgUDP(b, oob)
+		return n != probeSize, err
+	})
+	return n, oobn, flags, addr, err
+}
+
+// WriteMsgUDP implements quic.OOBCapablePacketConn.
+func (sl *oobSlot) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (int, int, error) {
+	var whole error
+	err := sl.write(func(s *socket) error {
+		_, _, err := s.oob.WriteMsgUDP(b, oob, addr)
+		if errors.Is(err, syscall.EPERM) { // a socket's first may, for no reason: go.dev/issue/63322
+			_, _, err = s.oob.WriteMsgUDP(b, oob, addr)
+		}
+		if err != nil && noSegments(err, oob) {
+			whole = err // quic-go has to send them one by one
+		}
+		return err
+	})
+	if whole != nil {
+		return 0, 0, whole
+	}
+	return len(b), len(oob), err
+}
