@@ -14,26 +14,6 @@ import (
 // the UE. The call did not start: it belongs there.
 var ErrMoved = errors.New("far endpoint has moved to the UE")
 
-// ErrClosed is returned by a move of a closed channel.
-var ErrClosed = errors.New("elastic channel is closed")
-
-// A Target is a place where a far endpoint can be served. The UE offload handler
-// has one for each edge host.
-type Target interface {
-	// Name returns the edge host's name, for events and errors.
-	Name() string
-	// Prepare makes a far endpoint of f ready to serve: connected, module
-	// there, instance warm. Nothing is sent to it before Prepare returns.
-	Prepare(ctx context.Context, f *offload.Desc) (Far, error)
-}
-
-// A Far is a far endpoint on an edge host. The channel calls Release once, when
-// no call is in flight on it any more and none will come.
-type Far interface {
-	offload.Far
-	Release()
-}
-
 // Calls is an elastic channel in mode Calls: messages are independent, each is
 // answered on a stream of its own, in any order. Elastic functions use it.
 //
@@ -50,12 +30,12 @@ type Calls struct {
 // serving is one stay of the far endpoint at a target. Its epoch is its own
 // identity: a call keeps to the serving that it began with.
 type serving struct {
-	name string
-	far  Far
+	name  string
+	place Place
 
 	mu      sync.Mutex
 	calls   int  // in flight
-	retired bool // no new calls; far is released when calls is 0
+	retired bool // no new calls; place is released when calls is 0
 }
 
 // Where returns the name of the edge host that serves the channel, "" when its
@@ -81,7 +61,7 @@ func (c *Calls) Call(ctx context.Context, f *offload.Desc, request []byte) (*off
 		}
 		if s.begin() {
 			defer s.end()
-			return s.far.Call(ctx, f, request)
+			return s.place.Call(ctx, f, request)
 		}
 	}
 }
@@ -99,11 +79,11 @@ func (c *Calls) Move(ctx context.Context, f *offload.Desc, t Target) error {
 	}
 	var next *serving
 	if t != nil {
-		far, err := t.Prepare(ctx, f)
+		place, err := t.Prepare(ctx, f)
 		if err != nil {
 			return fmt.Errorf("move %s to %s: %w", f.Name, t.Name(), err)
 		}
-		next = &serving{name: t.Name(), far: far}
+		next = &serving{name: t.Name(), place: place}
 	}
 	old := c.cur.Swap(next)
 	if old != nil || next != nil {
@@ -144,7 +124,7 @@ func (s *serving) end() {
 	last := s.retired && s.calls == 0
 	s.mu.Unlock()
 	if last {
-		s.far.Release()
+		s.place.Release()
 	}
 }
 
@@ -154,6 +134,6 @@ func (s *serving) retire() {
 	last := s.calls == 0
 	s.mu.Unlock()
 	if last {
-		s.far.Release()
+		s.place.Release()
 	}
 }

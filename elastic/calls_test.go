@@ -24,7 +24,7 @@ type place struct {
 
 func (p *place) Name() string { return p.name }
 
-func (p *place) Prepare(context.Context, *offload.Desc) (elastic.Far, error) {
+func (p *place) Prepare(context.Context, *offload.Desc) (elastic.Place, error) {
 	if p.fails != nil {
 		return nil, p.fails
 	}
@@ -45,6 +45,10 @@ func (f *far) Call(_ context.Context, _ *offload.Desc, request []byte) (*offload
 		return nil, errors.New("called after its release")
 	}
 	return &offload.Reply{Payload: request, Host: f.p.name}, nil
+}
+
+func (f *far) Open(context.Context, elastic.Priority) (elastic.Stream, error) {
+	return nil, errors.New("calls need no stream")
 }
 
 func (f *far) Release() {

@@ -59,7 +59,21 @@ func startHost(t *testing.T, args ...string) *process {
 	if b, err := exec.Command(program, "certs", p.certs).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, b)
 	}
-	p.cmd = exec.Command(program, append([]string{"host", "--listen", "127.0.0.1:0", "--certs", p.certs, "--cache", filepath.Join(dir, "cache"), "--name", "edge-1", "-v"}, args...)...)
+	args = append([]string{"host", "--listen", "127.0.0.1:0", "--certs", p.certs, "--cache", filepath.Join(dir, "cache"), "--name", "edge-1", "-v"}, args...)
+	p.start(t, args)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the host said:\n%s", p.log)
+		}
+	})
+	return p
+}
+
+// start starts the process and waits until it listens.
+func (p *process) start(t *testing.T, args []string) {
+	t.Helper()
+	p.cmd = exec.Command(program, args...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -68,20 +82,27 @@ func startHost(t *testing.T, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-		if t.Failed() {
-			t.Logf("the host said:\n%s", p.log)
-		}
-	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
 		t.Fatalf("the host said %q, %v", line, err)
 	}
 	p.addr = addr
-	return p
+}
+
+// kill ends a host as no host ends itself.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// again starts a host that has ended, at the address that it had.
+func (p *process) again(t *testing.T) {
+	t.Helper()
+	args := p.cmd.Args[1:]
+	args[indexOf(args, "--listen")+1] = p.addr
+	p.log.Reset()
+	p.start(t, args)
 }
 
 // raw is an elastic function of bytes whose module is one of enginetest's. Its
@@ -188,18 +209,8 @@ func TestModuleOutlivesTheHost(t *testing.T) {
 	h := startUE(t, p)
 	echo := raw(t, "basic", 0, errNative)
 	ready(t, h, &echo.Desc)
-	args := p.cmd.Args[1:]
-	args[indexOf(args, "--listen")+1] = p.addr
-	p.cmd.Process.Kill()
-	p.cmd.Wait()
-
-	again := exec.Command(program, args...)
-	var log bytes.Buffer
-	again.Stderr = &log
-	if err := again.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { again.Process.Kill(); again.Wait() })
+	p.kill()
+	p.again(t)
 	// Calls fall back until the UE has noticed; then the host answers.
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -211,10 +222,10 @@ func TestModuleOutlivesTheHost(t *testing.T) {
 		}
 		ready(t, h, &echo.Desc)
 	}
-	again.Process.Signal(syscall.SIGTERM)
-	again.Wait()
-	if strings.Contains(log.String(), "compiled") {
-		t.Errorf("the module was compiled again:\n%s", &log)
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Wait()
+	if strings.Contains(p.log.String(), "compiled") {
+		t.Errorf("the module was compiled again:\n%s", p.log)
 	}
 }
 

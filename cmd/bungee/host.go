@@ -26,9 +26,10 @@ type hostFlags struct {
 	head                       string
 	models                     []string
 	calls, nets, threads       int
-	input                      int
+	channels, input            int
 	memoryMiB                  int64
 	callLimit, drain           time.Duration
+	lifeline                   bool
 	untilEOF, verbose          bool
 }
 
@@ -38,8 +39,13 @@ func hostCommand() *cobra.Command {
 		Use:   "host",
 		Short: "Serve elastic functions on this machine",
 		Long: `host is the edge host daemon. It serves the modules that UEs send it, runs their
-calls in parallel up to its cores, and logs to stderr. SIGTERM and SIGINT make it
-refuse new calls, end the running ones, and exit.
+calls and the messages of their channels in parallel up to its cores, and logs to
+stderr. SIGTERM and SIGINT make it refuse new calls, end the running ones, send the
+channels away, and exit.
+
+The TCP port of the same number holds a lifeline of each UE, by which it knows at
+once when this process is gone. Where it cannot be had, UEs find that out by
+deadlines.
 
 It prints "listening on ADDRESS" to stdout when it is ready.
 
@@ -59,6 +65,8 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
 	fl.IntVar(&f.nets, "nets", 0, "networks of one model that compute at once (default: one a call)")
 	fl.IntVar(&f.threads, "threads", 0, "threads of a network (default: one a core)")
+	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance (default 1024)")
+	fl.BoolVar(&f.lifeline, "lifeline", true, "hold lifelines of UEs on the TCP port of the same number")
 	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have (default 256)")
 	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
 	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
@@ -91,12 +99,12 @@ func (f *hostFlags) run(ctx context.Context) error {
 	defer closeNN()
 	h, err := host.New(host.Config{
 		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions,
-		Calls: f.calls, MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
+		Calls: f.calls, Channels: f.channels, MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
-	return serve(ctx, h, f.listen, f.drain)
+	return f.serve(ctx, h, log)
 }
 
 func (f *hostFlags) logger() *slog.Logger {
@@ -119,14 +127,17 @@ func untilEOF(ctx context.Context, r io.Reader) context.Context {
 }
 
 // serve serves until ctx ends, and then drains.
-func serve(ctx context.Context, h *host.Handler, listen string, drain time.Duration) error {
-	addr, err := net.ResolveUDPAddr("udp", listen)
+func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger) error {
+	addr, err := net.ResolveUDPAddr("udp", f.listen)
 	if err != nil {
 		return fmt.Errorf("%w: --listen: %w", errUsage, err)
 	}
-	pc, err := net.ListenUDP("udp", addr)
+	pc, ln, err := f.sockets(addr, log)
 	if err != nil {
 		return err
+	}
+	if ln != nil {
+		h.KeepLifelines(ln)
 	}
 	fmt.Println("listening on", pc.LocalAddr())
 	served := make(chan error, 1)
@@ -136,9 +147,32 @@ func serve(ctx context.Context, h *host.Handler, listen string, drain time.Durat
 		return errors.Join(err, h.Close())
 	case <-ctx.Done():
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.drain)
 	defer cancel()
 	return errors.Join(h.Shutdown(end), <-served)
+}
+
+// freePorts is how many free UDP ports are tried until one's TCP port is free, too.
+const freePorts = 8
+
+// sockets returns the socket to serve on and, unless it is not wanted or cannot be
+// had, where to hold lifelines: the TCP port of the same number.
+func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, net.Listener, error) {
+	for try := 1; ; try++ {
+		pc, err := net.ListenUDP("udp", addr)
+		if err != nil || !f.lifeline {
+			return pc, nil, err
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln, nil
+		}
+		if addr.Port != 0 || try == freePorts {
+			log.Warn("no lifelines: UEs find out by deadlines when this process is gone", "why", err)
+			return pc, nil, nil
+		}
+		pc.Close()
+	}
 }
 
 // hostTLS loads the host's certificates. In the user's own folder it makes them

@@ -55,10 +55,8 @@ func (h *Handler) run(ctx context.Context, ue string, c wire.Call, request, dst 
 
 // tryRun takes a place in the queue, then a slot, then an instance.
 func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
-	select {
-	case <-h.ended:
-		return dst, &wire.Fail{Code: wire.CodeDraining}
-	default:
+	if err := h.draining(); err != nil {
+		return dst, err
 	}
 	select {
 	case h.queue <- struct{}{}:
@@ -67,18 +65,16 @@ func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) 
 		return dst, &wire.Fail{Code: wire.CodeOverloaded}
 	}
 	begin := time.Now()
-	pool, err := h.mods.get(ctx, c.Module)
+	m, err := h.mods.get(ctx, c.Module)
 	if err != nil {
 		return dst, err
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return dst, &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+	if err := h.turn(ctx); err != nil {
+		return dst, err
 	}
+	defer h.yield()
 	waited := time.Since(begin)
-	err = pool.Call(ctx, c.Fn, request, func(r executor.Reply, queue, run time.Duration, spans []executor.Span) error {
+	err = m.pool.Call(ctx, c.Fn, request, func(r executor.Reply, queue, run time.Duration, spans []executor.Span) error {
 		if len(r.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
@@ -87,6 +83,29 @@ func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) 
 	})
 	return dst, err
 }
+
+// draining returns why nothing more is begun, nil while things are.
+func (h *Handler) draining() error {
+	select {
+	case <-h.ended:
+		return &wire.Fail{Code: wire.CodeDraining}
+	default:
+		return nil
+	}
+}
+
+// turn takes a slot, which yield gives back: one of the cores that calls and
+// channels share.
+func (h *Handler) turn(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+	}
+}
+
+func (h *Handler) yield() { <-h.slots }
 
 func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans []executor.Span) []byte {
 	res := wire.Result{Status: byte(r.Status), Queue: queue, Run: run, Size: len(r.Payload)}
@@ -106,7 +125,7 @@ func failOf(err error) wire.Fail {
 	switch {
 	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
 		fail.Code = wire.CodeDeadline
-	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI):
+	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
 		fail.Code = wire.CodeTrap
 	}
 	return fail

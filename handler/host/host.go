@@ -1,19 +1,22 @@
-// Package host is the host offload handler: it serves elastic functions on an
-// edge host.
+// Package host is the host offload handler: it serves elastic functions and the
+// far endpoints of elastic channels on an edge host.
 //
 // UEs connect over QUIC with certificates of one authority. A UE asks for a
 // module by digest and uploads it when the host lacks it, once for all UEs; its
 // calls then run in parallel, at most one a core, on warm instances of the
-// module. The handler knows executor.Engine and never which engine it is.
+// module. A far endpoint has an instance for itself, and its messages take turns
+// with the calls. The handler knows executor.Engine and never which engine it is.
 //
 //	h, err := host.New(host.Config{Engine: engine, TLS: conf})
 //	err = h.Serve(ctx, packetConn) // until Shutdown, Close or the end of ctx
 //
 // # Failure
 //
-// A guest that traps, overruns its deadline or its memory costs its own instance
-// and call. A UE that breaks the protocol costs its own stream, or its own
-// connection. Shutdown tells the UEs to go, lets running calls end, and then ends.
+// A guest that traps, overruns its deadline or its memory costs its own instance,
+// and its call or its channel's state. A UE that breaks the protocol costs its own
+// stream, or its own connection. Shutdown tells the UEs to go, lets running calls
+// end and channels leave, and then ends. With KeepLifelines UEs know at once when the
+// process has ended without a word.
 package host
 
 import (
@@ -45,14 +48,17 @@ type Config struct {
 	// Waiting is how many calls may wait; further ones are refused. Zero means
 	// 64 for each of Calls.
 	Waiting int
+	// Channels is how many far endpoints of channels the host serves, each with an
+	// instance of its own; a further one is refused. Zero means 1024.
+	Channels int
 	// Modules is how many modules the host keeps; a further one is refused.
 	// Zero means 64.
 	Modules int
 	// MemoryLimit bounds the memory of an instance, in bytes. Zero means the
 	// executor's default.
 	MemoryLimit int64
-	// CallLimit bounds a call that asks for no deadline, or a longer one. Zero
-	// means 10 s.
+	// CallLimit bounds a call or a message that asks for no deadline, or a longer
+	// one. Zero means 10 s.
 	CallLimit time.Duration
 	// Logger receives a record a session, a module and a failed call. Nil is
 	// silent.
@@ -72,6 +78,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Waiting <= 0 {
 		c.Waiting = 64 * c.Calls
 	}
+	if c.Channels <= 0 {
+		c.Channels = 1024
+	}
 	if c.Modules <= 0 {
 		c.Modules = 64
 	}
@@ -88,8 +97,9 @@ func (c Config) withDefaults() (Config, error) {
 type Handler struct {
 	cfg   Config
 	mods  *modules
-	slots chan struct{} // one for each call that may run
+	slots chan struct{} // one for each call or message that may run
 	queue chan struct{} // one for each call that runs or waits
+	fars  chan struct{} // one for each far endpoint of a channel
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
@@ -97,7 +107,9 @@ type Handler struct {
 	mu       sync.Mutex
 	closed   bool
 	listener []*link.Listener
+	lifeline *link.LifelineListener // nil: none
 	sessions map[*session]struct{}
+	groups   map[groupKey]*group
 
 	wg sync.WaitGroup // all goroutines
 }
@@ -113,8 +125,10 @@ func New(cfg Config) (*Handler, error) {
 		mods:     newModules(&cfg),
 		slots:    make(chan struct{}, cfg.Calls),
 		queue:    make(chan struct{}, cfg.Calls+cfg.Waiting),
+		fars:     make(chan struct{}, cfg.Channels),
 		ended:    make(chan struct{}),
 		sessions: map[*session]struct{}{},
+		groups:   map[groupKey]*group{},
 	}, nil
 }
 
@@ -156,6 +170,29 @@ func (h *Handler) add(l *link.Listener) bool {
 	return true
 }
 
+// KeepLifelines holds a TCP connection of each UE that wants one, until Close. The
+// kernel closes it when the host's process ends, however it ends, and the UE
+// knows at once. ln belongs to the handler from then on. It is called before Serve.
+func (h *Handler) KeepLifelines(ln net.Listener) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		ln.Close()
+		return
+	}
+	h.lifeline = link.ListenLifeline(ln)
+}
+
+// lifelinePort returns the port that lifelines are held at, 0 for none.
+func (h *Handler) lifelinePort() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lifeline == nil {
+		return 0
+	}
+	return h.lifeline.Addr().(*net.TCPAddr).Port
+}
+
 func (h *Handler) start(conn *link.Conn) {
 	s := &session{h: h, conn: conn, ue: conn.Peer(), greeted: make(chan *link.Stream, 1)}
 	h.mu.Lock()
@@ -173,16 +210,20 @@ func (h *Handler) start(conn *link.Conn) {
 	})
 }
 
-// Shutdown tells the UEs that the host takes no new calls, waits until they have
-// the answers of those under way and are gone, or until ctx ends, and then closes.
-// It returns what ended the wait early.
+// Shutdown tells the UEs that the host takes no new calls and that their channels
+// must leave, waits until they have the answers of those under way and are gone,
+// or until ctx ends, and then closes. It returns what ended the wait early.
 func (h *Handler) Shutdown(ctx context.Context) error {
+	const reason = "host is draining"
 	h.end()
 	h.mu.Lock()
 	var left []*session
 	for s := range h.sessions {
 		left = append(left, s)
-		h.wg.Go(func() { s.goAway("host is draining") })
+		h.wg.Go(func() { s.goAway(reason) })
+	}
+	for _, g := range h.groups {
+		h.wg.Go(func() { g.srv.Drain(reason) })
 	}
 	h.mu.Unlock()
 	for _, s := range left {
@@ -204,8 +245,8 @@ func (h *Handler) Close() error {
 	h.end()
 	h.mu.Lock()
 	h.closed = true
-	listeners := h.listener
-	h.listener = nil
+	listeners, lifeline := h.listener, h.lifeline
+	h.listener, h.lifeline = nil, nil
 	for s := range h.sessions {
 		s.conn.Close("host has ended")
 	}
@@ -213,6 +254,9 @@ func (h *Handler) Close() error {
 	var err error
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
+	}
+	if lifeline != nil {
+		err = errors.Join(err, lifeline.Close())
 	}
 	h.wg.Wait()
 	h.mods.close()

@@ -49,6 +49,11 @@ func (echoInstance) Close() error { return nil }
 
 // dial starts a host and connects to it, in virtual time.
 func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
+	dialEach(t, 1, func(t *testing.T, conns []*link.Conn) { f(t, conns[0]) })
+}
+
+// dialEach is dial with n connections of one UE.
+func dialEach(t *testing.T, n int, f func(t *testing.T, conns []*link.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := identity.NewAuthority()
 		if err != nil {
@@ -62,7 +67,7 @@ func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := host.New(host.Config{Engine: echoEngine{}, TLS: hostTLS, Modules: 2})
+		h, err := host.New(host.Config{Engine: echoEngine{}, TLS: hostTLS, Modules: 2, Channels: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,12 +76,18 @@ func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
 		served := make(chan error, 1)
 		pc := air.Endpoint(addr)
 		go func() { served <- h.Serve(context.Background(), pc) }()
-		c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}), addr, ueTLS)
-		if err != nil {
-			t.Fatal(err)
+		var conns []*link.Conn
+		for i := range n {
+			c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1 + i}), addr, ueTLS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
 		}
-		f(t, c)
-		c.Close("")
+		f(t, conns)
+		for _, c := range conns {
+			c.Close("")
+		}
 		if err := errors.Join(h.Close(), <-served); err != nil {
 			t.Error(err)
 		}

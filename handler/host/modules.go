@@ -23,11 +23,12 @@ type modules struct {
 	wg     sync.WaitGroup // loads
 }
 
-// A module is there once ready is closed: pool is set, or err says why not.
+// A module is there once ready is closed: err is nil, or says why it is not.
 type module struct {
 	ready chan struct{}
 	mod   executor.Module
-	pool  *executor.Pool
+	conf  executor.InstanceConfig
+	pool  *executor.Pool // for calls; the far endpoints of channels have instances of their own
 	err   error
 }
 
@@ -40,15 +41,22 @@ func isNoModule(err error) bool {
 	return errors.As(err, &f) && f.Code == wire.CodeNoModule
 }
 
-// get returns the pool of a module that is loaded, or being loaded.
-func (ms *modules) get(ctx context.Context, d digest) (*executor.Pool, error) {
+// get returns a module that is loaded, or being loaded.
+func (ms *modules) get(ctx context.Context, d digest) (*module, error) {
 	ms.mu.Lock()
 	m := ms.byName[d]
 	ms.mu.Unlock()
 	if m == nil {
 		return nil, noModule(d)
 	}
-	return m.wait(ctx)
+	return m, m.wait(ctx)
+}
+
+// loaded says whether a module is loaded, or being loaded.
+func (ms *modules) loaded(d digest) bool {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return ms.byName[d] != nil
 }
 
 // have loads a module from the engine's cache, unless it is there.
@@ -85,17 +93,21 @@ func (ms *modules) open(ctx context.Context, d digest, wasm func() ([]byte, erro
 		ms.wg.Go(func() { ms.load(m, d, wasm) })
 	}
 	ms.mu.Unlock()
-	_, err = m.wait(ctx)
-	return began, err
+	return began, m.wait(ctx)
 }
 
-func (m *module) wait(ctx context.Context) (*executor.Pool, error) {
+func (m *module) wait(ctx context.Context) error {
 	select {
 	case <-m.ready:
-		return m.pool, m.err
+		return m.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
+}
+
+// instance makes an instance that calls do not share.
+func (m *module) instance(ctx context.Context) (executor.Instance, error) {
+	return m.mod.Instantiate(ctx, m.conf)
 }
 
 func (ms *modules) roomLocked() error {
@@ -128,14 +140,12 @@ func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error 
 		return badModule(err)
 	}
 	guest := cfg.Logger.With("module", fmt.Sprintf("%x", d[:6]))
-	pool := executor.NewPool(mod, executor.PoolConfig{
-		Size: cfg.Calls,
-		Instance: executor.InstanceConfig{
-			Host:        cfg.Functions,
-			MemoryLimit: cfg.MemoryLimit,
-			Log:         func(line string) { guest.Info("guest", "says", line) },
-		},
-	})
+	conf := executor.InstanceConfig{
+		Host:        cfg.Functions,
+		MemoryLimit: cfg.MemoryLimit,
+		Log:         func(line string) { guest.Info("guest", "says", line) },
+	}
+	pool := executor.NewPool(mod, executor.PoolConfig{Size: cfg.Calls, Instance: conf})
 	ctx, cancel := context.WithTimeout(ctx, cfg.CallLimit) // of the guest's own initialisation
 	defer cancel()
 	if err := pool.Warm(ctx, 1); err != nil {
@@ -143,7 +153,7 @@ func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error 
 		mod.Close()
 		return badModule(err)
 	}
-	m.mod, m.pool = mod, pool
+	m.mod, m.conf, m.pool = mod, conf, pool
 	return nil
 }
 

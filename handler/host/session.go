@@ -12,7 +12,7 @@ import (
 )
 
 // frameTimeout bounds how long a UE may take to send a control frame that it
-// has begun. Modules have moduleTimeout: 64 MB at 10 Mbit/s is 51 s.
+// has begun. Modules and states have moduleTimeout: 64 MB at 10 Mbit/s is 51 s.
 const (
 	frameTimeout  = 5 * time.Second
 	moduleTimeout = 60 * time.Second
@@ -25,7 +25,11 @@ type session struct {
 	ue   string
 
 	helloed atomic.Bool
+	id      atomic.Uint64     // the session that the UE named in its hello
 	greeted chan *link.Stream // the session's stream, once the UE said hello; cap 1: said once
+
+	joining sync.Once
+	group   *group // set by joining
 }
 
 // run serves the UE's streams until the connection ends.
@@ -42,14 +46,33 @@ func (s *session) run() {
 	}
 	s.conn.Close("")
 	streams.Wait()
+	if s.group != nil {
+		s.h.leave(s.group)
+	}
 	log.Info("session ends", "why", s.conn.Err())
+}
+
+// mayRepeat says whether frames of type t are served before the connection is
+// confirmed. Somebody else may then have sent them again (package link).
+func mayRepeat(t wire.Type) bool {
+	return t == wire.TypeHello || t == wire.TypeHave || t == wire.TypePing
+}
+
+// confirmed waits until what the UE sent is no repetition.
+func (s *session) confirmed() bool {
+	select {
+	case <-s.conn.Confirmed():
+		return true
+	case <-s.conn.Done():
+		return false
+	}
 }
 
 // serve answers the frame that st begins with.
 func (s *session) serve(st *link.Stream) {
 	st.SetReadDeadline(time.Now().Add(frameTimeout))
 	t, err := wire.ReadType(st)
-	if err != nil {
+	if err != nil || !mayRepeat(t) && !s.confirmed() {
 		abandon(st)
 		return
 	}
@@ -64,6 +87,8 @@ func (s *session) serve(st *link.Stream) {
 		err = s.have(st)
 	case wire.TypePut:
 		err = s.put(st)
+	case wire.TypeAttach, wire.TypeSingle, wire.TypeSnapshot:
+		err = s.channel(t, st)
 	default:
 		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}
 	}
@@ -111,7 +136,8 @@ func (s *session) hello(st *link.Stream) error {
 	if s.helloed.Swap(true) {
 		return &wire.Fail{Code: wire.CodeProtocol, Text: "hello was said before"}
 	}
-	w := wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls}
+	s.id.Store(hello.Session)
+	w := wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls, Lifeline: s.h.lifelinePort()}
 	if _, err := st.Write(wire.AppendControl(nil, wire.TypeWelcome, w)); err != nil {
 		abandon(st)
 		return nil
@@ -142,6 +168,9 @@ func (s *session) have(st *link.Stream) error {
 	var have wire.Have
 	if err := wire.ReadControl(st, &have); err != nil {
 		return err
+	}
+	if !s.h.mods.loaded(have.Digest) && !s.confirmed() {
+		return errors.New("connection has ended")
 	}
 	err := s.h.mods.have(st.Context(), have.Digest)
 	if err != nil && !isNoModule(err) {

@@ -18,15 +18,6 @@ import (
 // ErrLate is the cause of a call that had no answer by its function's deadline.
 var ErrLate = errors.New("no answer by the deadline")
 
-// far is a far endpoint on an edge host: a function whose module is loaded there.
-type far struct {
-	edge *edge
-	sess *session
-}
-
-// Release does nothing: the instances of functions belong to the host's pool.
-func (f *far) Release() {}
-
 // Call sends a request on a stream of its own and returns the reply.
 func (f *far) Call(ctx context.Context, d *offload.Desc, request []byte) (*offload.Reply, error) {
 	ctx, cancel := withDeadline(ctx, d.Deadline)
@@ -60,10 +51,11 @@ func exchange(ctx context.Context, s *session, d *offload.Desc, request []byte) 
 		return nil, fail(offload.NotStarted, errLeave)
 	}
 	defer s.exit()
-	st, err := s.conn.Open(ctx)
+	st, err := s.open(ctx)
 	if err != nil {
 		return nil, fail(offload.NotStarted, link.Explain(err))
 	}
+	st.SetPriority(link.Urgency(0), false)
 	stop := context.AfterFunc(ctx, func() {
 		st.CancelRead(0)
 		st.CancelWrite(0)

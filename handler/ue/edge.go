@@ -2,17 +2,13 @@ package ue
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -20,36 +16,40 @@ import (
 // Why the edge host is not used, as the cause of fallbacks.
 var (
 	errNoEdge     = errors.New("no edge host is configured")
+	errEnded      = errors.New("the UE offload handler has ended")
 	errConnecting = errors.New("the edge host is not connected yet")
 	errDeploying  = errors.New("the module is not on the edge host yet")
 	errSilent     = errors.New("the edge host missed a deadline and is being probed")
 	errRefused    = errors.New("the edge host refused the module")
 )
 
-const (
-	attemptTimeout = 5 * time.Second  // dial and hello
-	drainTimeout   = 10 * time.Second // of a host that said go away
-)
+// drainTimeout bounds how long a host that said go away is still used.
+const drainTimeout = 10 * time.Second
 
 // edge keeps a session with one edge host. Its run goroutine owns the session
 // and publishes a view of it; calls only look at the view and report failures.
 type edge struct {
 	// Constant.
-	addr, name string
-	conf       *tls.Config
-	listen     func() (net.PacketConn, error)
-	log        *slog.Logger
+	addr string
+	dialer
+
+	begun bool // run is running, or has been; guarded by the handler's mu
 
 	// Any goroutine.
+	host atomic.Pointer[string] // the host's name, as it told last; nil: never
 	view atomic.Pointer[view]
 	wake chan struct{} // cap 1: a note that reports below have changed
 
 	mu      sync.Mutex
-	wanted  map[offload.Digest]*offload.Module
+	wanted  modules
 	late    *session      // missed a deadline since run last looked
 	lacking *session      // said that it has not got a module
+	doubted *session      // was left by a channel
 	changed chan struct{} // closed when view changes
 }
+
+// modules are modules by their digest.
+type modules map[offload.Digest]*offload.Module
 
 // A view is what calls need to know of the edge host. It is immutable.
 type view struct {
@@ -58,11 +58,11 @@ type view struct {
 	modules map[offload.Digest]error // deployed: nil; refused: why
 }
 
-func newEdge(addr, name string, conf *tls.Config, listen func() (net.PacketConn, error), log *slog.Logger) *edge {
+func newEdge(addr string, d dialer) *edge {
 	e := &edge{
-		addr: addr, name: name, conf: conf, listen: listen, log: log,
+		addr: addr, dialer: d,
 		wake:    make(chan struct{}, 1),
-		wanted:  map[offload.Digest]*offload.Module{},
+		wanted:  modules{},
 		changed: make(chan struct{}),
 	}
 	e.view.Store(&view{why: errConnecting})
@@ -108,14 +108,36 @@ func (e *edge) failed(s *session, err error) {
 	e.nudge()
 }
 
-// reports returns what calls have reported of s since it was last asked, and the
-// modules that they want.
-func (e *edge) reports(s *session) (late, lacking bool, wanted map[offload.Digest]*offload.Module) {
+// doubt reports that a channel has left s. It may have done so for want of answers,
+// and then nobody else would find out soon that the host is lost.
+func (e *edge) doubt(s *session) {
+	e.mu.Lock()
+	e.doubted = s
+	e.mu.Unlock()
+	e.nudge()
+}
+
+// A report is what calls and channels have reported of a session.
+type report struct {
+	late, lacking, doubted bool
+	wanted                 modules
+}
+
+// reports returns what was reported of s since it was last asked, and the modules
+// that calls and channels want.
+func (e *edge) reports(s *session) report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	late, lacking = e.late == s, e.lacking == s
-	e.late, e.lacking = nil, nil
-	return late, lacking, maps.Clone(e.wanted)
+	r := report{e.late == s, e.lacking == s, e.doubted == s, maps.Clone(e.wanted)}
+	e.late, e.lacking, e.doubted = nil, nil, nil
+	return r
+}
+
+// wants returns the modules that calls want.
+func (e *edge) wants() modules {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.wanted)
 }
 
 func (e *edge) nudge() {
@@ -141,11 +163,11 @@ func (e *edge) publish(s *session, why error, modules map[offload.Digest]error) 
 }
 
 // begin puts s in view in place of the session before. Nil is none.
-func (e *edge) begin(s *session, why error) {
+func (e *edge) begin(s *session, why error, modules map[offload.Digest]error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.late, e.lacking = nil, nil
-	e.setLocked(&view{sess: s, why: why})
+	e.late, e.lacking, e.doubted = nil, nil, nil
+	e.setLocked(&view{sess: s, why: why, modules: modules})
 }
 
 func (e *edge) setLocked(v *view) {
@@ -154,21 +176,24 @@ func (e *edge) setLocked(v *view) {
 	e.changed = make(chan struct{})
 }
 
-// await waits until calls of m can be sent. It says why not when the host has
-// refused m, or ctx ends.
-func (e *edge) await(ctx context.Context, m *offload.Module) error {
+// await waits until calls of m can be sent, and returns the session to send them
+// on. It says why not when the host has refused m, or ctx ends.
+func (e *edge) await(ctx context.Context, m *offload.Module) (*session, error) {
 	for {
 		e.mu.Lock()
-		changed := e.changed
+		v, changed := e.view.Load(), e.changed
 		e.mu.Unlock()
-		why := e.view.Load().serves(m)
-		if why == nil || errors.Is(why, errRefused) {
-			return why
+		why := v.serves(m)
+		if why == nil {
+			return v.sess, nil
+		}
+		if errors.Is(why, errRefused) || errors.Is(why, errEnded) {
+			return nil, fmt.Errorf("edge host %s: %w", e.addr, why)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("edge host %s: %w (%w)", e.addr, why, context.Cause(ctx))
+			return nil, fmt.Errorf("edge host %s: %w (%w)", e.addr, why, context.Cause(ctx))
 		}
 	}
 }
@@ -180,10 +205,10 @@ func (e *edge) run(ctx context.Context) {
 	for failures := 0; ; {
 		err := e.attempt(ctx, func() { failures = 0 })
 		if ctx.Err() != nil {
-			e.begin(nil, errNoEdge)
+			e.begin(nil, errEnded, nil)
 			return
 		}
-		e.begin(nil, err)
+		e.begin(nil, err, nil)
 		if failures == 0 {
 			e.log.Warn("edge host is not there", "addr", e.addr, "why", err)
 		}
@@ -202,60 +227,29 @@ func backoff(failures int) time.Duration {
 
 // attempt connects, and keeps the session until it must end. It says why.
 func (e *edge) attempt(ctx context.Context, connected func()) error {
-	s, err := e.dial(ctx)
+	s, err := e.open(ctx, e.addr, e.wants())
 	if err != nil {
 		return err
 	}
 	connected()
+	name := s.host
+	e.host.Store(&name)
 	e.log.Info("edge host is connected", "host", s.host, "addr", e.addr)
-	e.begin(s, nil)
+	e.begin(s, nil, s.had)
 	k := newKeeper(e, s)
-	err = k.keep(ctx)
-	e.begin(nil, err)
-	if errors.Is(err, errLeave) { // calls in flight end on the host, which waits for us to go
+	lasting, end := context.WithCancel(ctx)
+	err = k.keep(lasting)
+	e.begin(nil, err, nil)
+	if errors.Is(err, errLeave) { // what is in flight ends on the host, which waits for us to go
 		select {
 		case <-s.quit():
-		case <-s.conn.Done():
+		case <-s.lost:
 		case <-time.After(drainTimeout):
 		case <-ctx.Done():
 		}
 	}
-	s.close("")
+	s.close()
+	end()
 	k.wg.Wait()
 	return err
-}
-
-func (e *edge) dial(ctx context.Context) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	addr, err := net.ResolveUDPAddr("udp", e.addr)
-	if err != nil {
-		return nil, err
-	}
-	pc, err := e.listen()
-	if err != nil {
-		return nil, err
-	}
-	return openSession(ctx, pc, addr, e.conf, e.name)
-}
-
-// place is the edge host as the target of a move, while its session is s.
-type place struct {
-	edge *edge
-	sess *session
-}
-
-func (p place) Name() string { return p.sess.host }
-
-// Prepare returns at once: run has deployed the module ahead of the move, or the
-// move fails and says what is lacking.
-func (p place) Prepare(_ context.Context, f *offload.Desc) (elastic.Far, error) {
-	v := p.edge.view.Load()
-	if v.sess != p.sess {
-		return nil, errConnecting
-	}
-	if err := v.serves(f.Module); err != nil {
-		return nil, err
-	}
-	return &far{p.edge, p.sess}, nil
 }

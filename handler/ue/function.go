@@ -50,7 +50,7 @@ func (f *function) toEdge(ctx context.Context, s *session) error {
 	if f.at.Load() == s {
 		return nil
 	}
-	if err := f.ch.Move(ctx, f.desc, place{f.edge, s}); err != nil {
+	if err := f.ch.Move(ctx, f.desc, place{far{f.edge, s}}); err != nil {
 		return err
 	}
 	f.at.Store(s)
@@ -129,7 +129,7 @@ func (f *function) addTo(s *Stats) {
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
 	known := []error{
-		errNoEdge, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
+		errNoEdge, errEnded, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
 		link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion,
 	}
 	for _, k := range known {

@@ -59,12 +59,13 @@ func (p phase) next(ev event) phase {
 type keeper struct {
 	edge *edge
 	sess *session
-	wg   sync.WaitGroup // ping, deploy
+	wg   sync.WaitGroup // ping, deploy, settle, holdOn
 
 	phase    phase
 	misses   int              // in a row
 	lastMiss time.Time        // the last one's
 	held     <-chan time.Time // fires when holding is over
+	pinging  bool             // a ping is out
 	pong     chan error       // cap 1: one ping at a time
 
 	modules   map[offload.Digest]error // as in view; a refused one is not sent again
@@ -80,13 +81,17 @@ type deployment struct {
 
 func newKeeper(e *edge, s *session) *keeper {
 	return &keeper{
-		edge: e, sess: s, modules: map[offload.Digest]error{},
+		edge: e, sess: s, modules: maps.Clone(s.had),
 		pong: make(chan error, 1), deployed: make(chan deployment, 1),
 	}
 }
 
 // keep returns why the session must end.
 func (k *keeper) keep(ctx context.Context) error {
+	k.wg.Go(func() { k.edge.settle(ctx, k.sess) })
+	if k.sess.lifeline > 0 {
+		k.wg.Go(func() { k.edge.holdOn(ctx, k.sess) })
+	}
 	k.look(ctx)
 	// The session ends; the host tells us to leave; calls report; a pong comes or
 	// not; holding is over; a module is deployed.
@@ -94,13 +99,14 @@ func (k *keeper) keep(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-k.sess.conn.Done():
-			return k.sess.conn.Err()
+		case <-k.sess.lost:
+			return k.sess.err()
 		case reason := <-k.sess.leave:
 			return fmt.Errorf("%w: %q", errLeave, reason)
 		case <-k.edge.wake:
 			k.look(ctx)
 		case err := <-k.pong:
+			k.pinging = false
 			if err != nil {
 				return fmt.Errorf("ping: %w", err)
 			}
@@ -128,9 +134,17 @@ func (k *keeper) step(ctx context.Context, ev event) {
 		k.edge.publish(k.sess, nil, nil)
 	case probing:
 		k.miss()
-		k.wg.Go(func() { k.pong <- k.ping(ctx) })
+		k.ask(ctx)
 	case holding:
 		k.held = time.After(holdOff(k.misses))
+	}
+}
+
+// ask sends a ping, unless one is out. Without a pong the session ends.
+func (k *keeper) ask(ctx context.Context) {
+	if !k.pinging {
+		k.pinging = true
+		k.wg.Go(func() { k.pong <- k.ping(ctx) })
 	}
 }
 
@@ -168,14 +182,17 @@ func holdOff(misses int) time.Duration {
 
 // look acts on what calls reported.
 func (k *keeper) look(ctx context.Context) {
-	late, lacking, wanted := k.edge.reports(k.sess)
-	if late {
+	r := k.edge.reports(k.sess)
+	if r.late {
 		k.step(ctx, evLate)
 	}
-	if lacking {
+	if r.doubted {
+		k.ask(ctx)
+	}
+	if r.lacking {
 		clear(k.modules)
 	}
-	for d, m := range wanted {
+	for d, m := range r.wanted {
 		if _, asked := k.modules[d]; !asked && !k.deploying {
 			k.deploy(ctx, m)
 		}

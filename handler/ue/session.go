@@ -2,35 +2,62 @@ package ue
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A session is the UE's side of a connection to an edge host.
+// A session is the UE's side of its connections to an edge host: one, and as many
+// more as there are stripes. It ends with the first of them that ends.
 type session struct {
-	conn  *link.Conn
-	host  string      // its name
-	leave chan string // receives the reason once the host says go away; cap 1: said once
-	ended chan struct{}
+	addr     *net.UDPAddr
+	id       uint64      // joins the connections on the host
+	host     string      // its name
+	lifeline int         // the TCP port of its lifelines; 0: it has none
+	leave    chan string // receives the reason once the host says go away; cap 1: said once
+
+	strands atomic.Pointer[[]*strand] // never empty; each set of them is immutable
+	turn    atomic.Uint32             // of the strands, for streams
+	moving  chan struct{}             // held while paths are changed; cap 1
+	moved   chan struct{}             // cap 1: a note that a path has changed
+
+	wg   sync.WaitGroup // listen
+	lost chan struct{}  // closed once the session is of no more use
 
 	mu      sync.Mutex
-	calls   int           // in flight
-	leaving bool          // no new calls
-	idle    chan struct{} // closed when leaving and no call is in flight
+	had     map[offload.Digest]error // the modules that the host had at the begin, as a view has them
+	why     error                    // of lost
+	watches map[*func()]struct{}     // called when a path has changed
+	calls   int                      // in flight, and places in use
+	leaving bool                     // no new ones
+	idle    chan struct{}            // closed when leaving and there are none
 }
+
+// A strand is one connection of a session.
+//
+// It is moved to another socket as soon as it is there: only a connection that has
+// been moved before can leave a dead network with much under way (package link).
+type strand struct {
+	conn *link.Conn
+	path *path // that it was moved to, nil at first; guarded by the session's moving
+}
+
+// errLeft ends a session in order, and is told to the host.
+var errLeft = errors.New("the UE has left")
 
 // errLeave says that the host told the UE to go.
 var errLeave = errors.New("the edge host takes no new calls")
 
-// enter counts a call in. It fails once the session is being left.
+// enter counts a call or a place in. It fails once the session is being left.
 func (s *session) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,118 +89,157 @@ func (s *session) quit() <-chan struct{} {
 	return s.idle
 }
 
-// openSession connects to addr and says hello.
-func openSession(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Config, name string) (*session, error) {
-	conn, err := link.Dial(ctx, pc, addr, conf)
-	if err != nil {
-		return nil, err
+// watch has changed called at each change of a path, until stop is called.
+func (s *session) watch(changed func()) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watches == nil {
+		s.watches = map[*func()]struct{}{}
 	}
-	s := &session{conn: conn, leave: make(chan string, 1), ended: make(chan struct{}), idle: make(chan struct{})}
-	st, err := s.hello(ctx, name)
-	if err != nil {
-		conn.Close("hello failed")
-		return nil, fmt.Errorf("hello to %s: %w", addr, link.Explain(err))
+	s.watches[&changed] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watches, &changed)
 	}
-	go s.listen(st) // ends with the connection; close waits for it
-	return s, nil
 }
 
-func (s *session) hello(ctx context.Context, name string) (*link.Stream, error) {
-	st, err := s.conn.Open(ctx)
-	if err != nil {
-		return nil, err
+// rerouted tells those who watch that a path has changed.
+func (s *session) rerouted() {
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.watches))
+	s.mu.Unlock()
+	for _, changed := range all {
+		(*changed)()
 	}
+}
+
+// lose says that the session is of no more use. The first reason counts.
+func (s *session) lose(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why == nil {
+		s.why = why
+		close(s.lost)
+	}
+}
+
+func (s *session) isLost() bool {
+	select {
+	case <-s.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// err returns why the session was lost. It is called after that.
+func (s *session) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.why
+}
+
+func newSession(addr *net.UDPAddr) *session {
+	s := &session{
+		addr:  addr,
+		id:    rand.Uint64() | 1, // 0 is none
+		leave: make(chan string, 1), moving: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		lost: make(chan struct{}), idle: make(chan struct{}),
+		had: map[offload.Digest]error{},
+	}
+	s.strands.Store(new([]*strand))
+	return s
+}
+
+// join says hello on a connection and adds it to the session, once the host is
+// proved to be there. The connection is the session's from then on, also when join
+// fails.
+func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Welcome, err error) {
+	var greeted *link.Stream
+	err = st.conn.Early(ctx, func(stream *link.Stream) error {
+		greeted = stream
+		return s.hello(ctx, stream, name, &w)
+	})
+	if err == nil {
+		err = confirmed(ctx, st.conn)
+	}
+	if err == nil {
+		err = s.add(st, greeted)
+	}
+	if err != nil {
+		st.conn.Close("hello failed")
+		return w, fmt.Errorf("hello to %s: %w", s.addr, link.Explain(err))
+	}
+	return w, nil
+}
+
+func (s *session) hello(ctx context.Context, st *link.Stream, name string, w *wire.Welcome) error {
 	stop := context.AfterFunc(ctx, func() { st.CancelRead(0) })
 	defer stop()
-	if _, err := st.Write(wire.AppendControl(nil, wire.TypeHello, wire.Hello{Name: name})); err != nil {
-		return nil, err
+	if _, err := st.Write(wire.AppendControl(nil, wire.TypeHello, wire.Hello{Name: name, Session: s.id})); err != nil {
+		return err
 	}
-	var w wire.Welcome
-	if err := wire.ExpectControl(st, wire.TypeWelcome, &w); err != nil {
-		return nil, err
-	}
-	s.host = w.Name[:min(len(w.Name), wire.MaxName)]
-	return st, nil
+	return wire.ExpectControl(st, wire.TypeWelcome, w)
 }
 
-// listen waits on the session's stream for the host to say go away.
-func (s *session) listen(st *link.Stream) {
-	defer close(s.ended)
+// confirmed waits until nothing that c brings can be a repetition of another
+// connection's.
+func confirmed(ctx context.Context, c *link.Conn) error {
+	select {
+	case <-c.Confirmed():
+		return nil
+	case <-c.Done():
+		return c.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// add fails on a session that is lost.
+func (s *session) add(st *strand, greeted *link.Stream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why != nil {
+		return s.why
+	}
+	all := append(slices.Clone(*s.strands.Load()), st)
+	s.strands.Store(&all)
+	s.wg.Go(func() { s.listen(st.conn, greeted) })
+	return nil
+}
+
+// listen waits on a connection's first stream for the host to say go away, and
+// then for the connection's end.
+func (s *session) listen(c *link.Conn, st *link.Stream) {
 	var g wire.GoAway
 	if wire.ExpectControl(st, wire.TypeGoAway, &g) == nil {
-		s.leave <- g.Reason
+		select {
+		case s.leave <- g.Reason:
+		default: // said on another connection
+		}
+	}
+	<-c.Done()
+	s.lose(c.Err())
+}
+
+// abandon ends the connections to a host that is gone. What waits for an answer
+// fails at once.
+func (s *session) abandon(why error) {
+	s.lose(why)
+	for _, st := range *s.strands.Load() {
+		st.conn.Close(why.Error())
 	}
 }
 
-// close ends the connection.
-func (s *session) close(reason string) {
-	s.conn.Close(reason)
-	<-s.ended
+// close ends the session.
+func (s *session) close() {
+	s.abandon(errLeft)
+	s.wg.Wait()
 }
 
-// deploy makes the host have m: it asks first, and uploads what is lacking.
-func (s *session) deploy(ctx context.Context, m *offload.Module) (uploaded bool, err error) {
-	ready, err := s.request(ctx, wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: m.Digest}), nil)
-	if ready || err != nil {
-		return false, err
-	}
-	wasm, err := m.Wasm()
-	if err != nil {
-		return false, err
-	}
-	put := wire.Put{Digest: m.Digest, Size: len(wasm)}
-	ready, err = s.request(ctx, wire.AppendControl(nil, wire.TypePut, put), wasm)
-	if err == nil && !ready {
-		err = errors.New("the host took the module and does not have it")
-	}
-	return true, err
-}
-
-// request sends a frame about a module, and its bytes, on a stream of their own.
-func (s *session) request(ctx context.Context, frame, body []byte) (ready bool, err error) {
-	st, err := s.conn.Open(ctx)
-	if err != nil {
-		return false, err
-	}
-	stop := context.AfterFunc(ctx, func() { st.CancelRead(0); st.CancelWrite(0) })
-	defer stop()
-	_, err = st.Write(frame)
-	if err == nil {
-		_, err = st.Write(body)
-	}
-	if err == nil {
-		err = st.Close()
-	}
-	var m wire.Module
-	// A host that refuses stops reading and says why: the answer tells more
-	// than the failed write.
-	if answer := wire.ExpectControl(st, wire.TypeModule, &m); answer != nil {
-		st.CancelWrite(0)
-		return false, errors.Join(answer, err)
-	}
-	return m.Ready, nil
-}
-
-// ping returns the time to the host and back.
-func (s *session) ping(ctx context.Context) (time.Duration, error) {
-	st, err := s.conn.Open(ctx)
-	if err != nil {
-		return 0, err
-	}
-	stop := context.AfterFunc(ctx, func() { st.CancelRead(0); st.CancelWrite(0) })
-	defer stop()
-	begin := time.Now()
-	token := uint64(begin.UnixNano())
-	if _, err := st.Write(wire.AppendControl(nil, wire.TypePing, wire.Ping{Token: token})); err != nil {
-		return 0, err
-	}
-	st.Close()
-	var p wire.Ping
-	if err := wire.ExpectControl(st, wire.TypePong, &p); err != nil {
-		return 0, err
-	}
-	if p.Token != token {
-		return 0, fmt.Errorf("%w: pong of another ping", wire.ErrFrame)
-	}
-	return time.Since(begin), nil
+// open opens a stream on the connection whose turn it is.
+func (s *session) open(ctx context.Context) (*link.Stream, error) {
+	all := *s.strands.Load()
+	return all[int(s.turn.Add(1))%len(all)].conn.Open(ctx)
 }

@@ -1,5 +1,5 @@
 // Package ue is the UE offload handler: it decides where elastic functions run
-// and keeps the edge host ready for them.
+// and keeps edge hosts ready for them and for elastic channels.
 //
 // An application starts one handler. From then on each call of an elastic
 // function asks the handler's [Policy] for a place; a call that belongs on the
@@ -17,6 +17,24 @@
 // (only functions marked idempotent, since the host may still run the call). The
 // reason is logged once for each run of fallbacks of one cause, and each is counted.
 // The handler connects again by itself, and the host is used again when it is back.
+//
+// # Channels
+//
+// [Handler.Target] is an edge host as the place that an elastic channel (package
+// elastic) moves to. Any number of hosts can be used at once, each over a session
+// of its own, which functions and channels share:
+//
+//	a, b := h.Target("edge-a.example:4433"), h.Target("edge-b.example:4433")
+//	ch, err := OpenTracker(elastic.Config{Standby: []elastic.Target{a, b}})
+//	err = ch.Move(ctx, a)
+//
+// # Networks
+//
+// A session keeps a lifeline to its host where it can, a TCP connection which tells
+// within a millisecond or two that the host's process has ended. [Handler.SwitchPath]
+// takes all sessions to another network, with all that is in flight. A host that
+// the UE was connected to before is ready again a round trip after the first packet.
+// For links that lose packets there is Config.Stripes.
 //
 // # Concurrency
 //
@@ -40,11 +58,16 @@ import (
 // Config configures a Handler. The zero Config is ready to use and keeps every
 // call on the UE.
 type Config struct {
-	// Edge is the address of the edge host, "host:port" of UDP. Empty: none.
+	// Edge is the address of the edge host of elastic functions, "host:port" of
+	// UDP. Empty: none.
 	Edge string
 	// TLS identifies the UE and says whose edge hosts it trusts. It must be set
-	// when Edge is. LoadTLS makes one.
+	// when Edge is, or Target is used. LoadTLS makes one.
 	TLS *tls.Config
+	// Stripes is how many connections are made to an edge host. Streams are spread
+	// over them, so that a lost packet holds up and slows down a part of them only:
+	// for links that lose 1 % and more. Zero means 1.
+	Stripes int
 	// Policy decides where calls run. Nil means WhenReady.
 	Policy Policy
 	// Name stands in the edge host's logs. Empty means "ue".
@@ -52,8 +75,9 @@ type Config struct {
 	// Logger receives a record for each change: connected, lost, deployed,
 	// fallbacks begin and end. Nil is silent.
 	Logger *slog.Logger
-	// Listen gives the socket of each new connection. Nil means a UDP socket on
-	// any port.
+	// Listen gives the sockets of connections: each takes one to begin with, and
+	// another once it is there, so that it can leave a dead network later. Nil means
+	// UDP sockets on any port. See SwitchPath.
 	Listen func() (net.PacketConn, error)
 }
 
@@ -74,14 +98,23 @@ func LoadTLS(dir string) (*tls.Config, error) {
 // A Handler is the UE offload handler of a process.
 type Handler struct {
 	log    *slog.Logger
-	edge   *edge // nil: none is configured
+	addr   string // Config.Edge
+	edge   *edge  // at addr; nil: none is configured
 	policy atomic.Pointer[Policy]
 	before offload.Router
+
+	dialer dialer // the pattern of the edges'
+	path   atomic.Pointer[path]
+	run    func(e *edge) // begins e's run
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
 	functions sync.Map // *offload.Desc to *function
+
+	mu    sync.Mutex
+	ended bool
+	edges map[string]*edge // by address
 }
 
 // Start starts a handler and makes it the router of this process's elastic
@@ -91,27 +124,71 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	if cfg.Edge != "" && cfg.TLS == nil {
 		return nil, errors.New("ue: Config.Edge needs Config.TLS; LoadTLS makes one")
 	}
-	h := &Handler{log: cfg.Logger}
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Policy == nil {
-		cfg.Policy = WhenReady{}
-	}
+	cfg = cfg.withDefaults()
+	h := &Handler{log: cfg.Logger, addr: cfg.Edge, edges: map[string]*edge{}}
+	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, log: cfg.Logger}
+	h.path.Store(&path{cfg.Listen})
 	h.SetPolicy(cfg.Policy)
 	ctx, h.stop = context.WithCancel(ctx)
+	h.run = func(e *edge) { h.wg.Go(func() { e.run(ctx) }) }
 	if cfg.Edge != "" {
-		if cfg.Name == "" {
-			cfg.Name = "ue"
-		}
-		if cfg.Listen == nil {
-			cfg.Listen = func() (net.PacketConn, error) { return net.ListenUDP("udp", nil) }
-		}
-		h.edge = newEdge(cfg.Edge, cfg.Name, cfg.TLS, cfg.Listen, h.log)
-		h.wg.Go(func() { h.edge.run(ctx) })
+		h.edge = h.edgeAt(cfg.Edge)
+		h.begin(h.edge) // it has TLS, and the handler has not ended
 	}
 	h.before = offload.Use(h)
 	return h, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Policy == nil {
+		c.Policy = WhenReady{}
+	}
+	if c.Name == "" {
+		c.Name = "ue"
+	}
+	if c.TLS != nil && c.TLS.ClientSessionCache == nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a host that comes back is known
+	}
+	c.Stripes = max(c.Stripes, 1)
+	if c.Listen == nil {
+		c.Listen = func() (net.PacketConn, error) { return net.ListenUDP("udp", nil) }
+	}
+	return c
+}
+
+// edgeAt returns the edge at addr, which may have to be begun.
+func (h *Handler) edgeAt(addr string) *edge {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.edges[addr]
+	if e == nil {
+		e = newEdge(addr, h.dialer)
+		h.edges[addr] = e
+	}
+	return e
+}
+
+// begin makes e connect, unless it does.
+func (h *Handler) begin(e *edge) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case e.begun:
+		return nil
+	case e.addr == "":
+		return errNoEdge
+	case h.ended:
+		return errEnded
+	case e.conf == nil:
+		return errors.New("edge host " + e.addr + ": Config.TLS of the UE offload handler is not set; LoadTLS makes one")
+	}
+	e.begun = true
+	h.run(e)
+	return nil
 }
 
 // SetPolicy makes p decide from the next call on. It must not be nil.
@@ -125,16 +202,20 @@ func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
 		return errNoEdge
 	}
 	h.function(f)
-	return h.edge.await(ctx, f.Module)
+	_, err := h.edge.await(ctx, f.Module)
+	return err
 }
 
-// Close ends the session with the edge host and returns when the handler's last
+// Close ends the sessions with the edge hosts and returns when the handler's last
 // goroutine has ended. Elastic functions run natively from then on; calls in
 // flight on the edge host fail there and fall back as they do when it is lost.
 func (h *Handler) Close() error {
 	if now := offload.Use(h.before); now != offload.Router(h) {
 		offload.Use(now) // a later handler is in place: it stays
 	}
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
 	h.stop()
 	h.wg.Wait()
 	return nil

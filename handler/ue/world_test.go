@@ -21,24 +21,40 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// A world is a UE, an edge host and the network between them, in virtual time.
-// The host's engine runs the native version of the functions, as Wasm does not
-// run in virtual time; package cmd/yolo-demo tests the same with the real one.
+// A world is a UE, edge hosts and the network between them, in virtual time. The
+// hosts' engine runs the native version of the functions, as Wasm does not run
+// in virtual time; package cmd/bungee tests the same with the real one.
 type world struct {
-	t    *testing.T
-	ca   *identity.Authority
-	air  *radio.Air
-	port int // of the UE's last socket
+	t   *testing.T
+	ca  *identity.Authority
+	air *radio.Air
+
+	mu         sync.Mutex
+	sockets    []time.Time // when the UE made each
+	handshakes int         // of the UE
 
 	engine *engine
-	host   *host.Handler
+	edge   *edgeHost
+	host   *host.Handler // of edge
+}
+
+// An edgeHost is a host that runs.
+type edgeHost struct {
+	w      *world
+	addr   *net.UDPAddr
+	h      *host.Handler
 	served chan error
 }
 
 // oneWay is the network's delay in each direction.
 const oneWay = 5 * time.Millisecond
 
-var hostAddr = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 4433}
+var (
+	hostAddr  = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 4433}
+	hostAddrB = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 3), Port: 4433}
+	wifi      = net.IPv4(10, 0, 0, 1)
+	cellular  = net.IPv4(10, 0, 1, 1)
+)
 
 // inWorld runs f in virtual time.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
@@ -53,33 +69,44 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
+// startHost starts the edge host of Config.Edge.
 func (w *world) startHost(change func(*host.Config)) {
+	w.edge = w.start("edge-1", hostAddr, change)
+	w.host = w.edge.h
+}
+
+func (w *world) stopHost() {
+	if w.edge != nil {
+		w.edge.stop()
+		w.edge, w.host = nil, nil
+	}
+}
+
+// start starts an edge host. Who starts one stops it.
+func (w *world) start(name string, addr *net.UDPAddr, change func(*host.Config)) *edgeHost {
 	conf, err := w.ca.TLS(identity.Host, "host")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cfg := host.Config{Name: "edge-1", Engine: w.engine, TLS: conf, Calls: 2, Logger: w.log("host")}
+	cfg := host.Config{Name: name, Engine: w.engine, TLS: conf, Calls: 2, Logger: w.log(name)}
 	if change != nil {
 		change(&cfg)
 	}
-	if w.host, err = host.New(cfg); err != nil {
+	e := &edgeHost{w: w, addr: addr, served: make(chan error, 1)}
+	if e.h, err = host.New(cfg); err != nil {
 		w.t.Fatal(err)
 	}
-	w.served = make(chan error, 1)
-	pc, h := w.air.Endpoint(hostAddr), w.host
-	go func() { w.served <- h.Serve(context.Background(), pc) }()
+	pc := w.air.Endpoint(addr)
+	go func() { e.served <- e.h.Serve(context.Background(), pc) }()
+	return e
 }
 
-func (w *world) stopHost() {
-	if w.host == nil {
-		return
+func (e *edgeHost) stop() {
+	e.h.Close()
+	if err := <-e.served; err != nil {
+		e.w.t.Errorf("host: %v", err)
 	}
-	w.host.Close()
-	if err := <-w.served; err != nil {
-		w.t.Errorf("host: %v", err)
-	}
-	w.air.Leave(hostAddr)
-	w.host = nil
+	e.w.air.Leave(e.addr)
 }
 
 // startUE starts a handler whose edge host is this world's.
@@ -91,18 +118,55 @@ func (w *world) startUE(p ue.Policy, change func(*tls.Config)) *ue.Handler {
 	if change != nil {
 		change(conf)
 	}
-	h, err := ue.Start(context.Background(), ue.Config{
-		Edge: hostAddr.String(), TLS: conf, Policy: p, Name: "headset", Logger: w.log("ue"),
-		Listen: func() (net.PacketConn, error) {
-			w.port++
-			return w.air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1000 + w.port}), nil
-		},
-	})
+	return w.startUEWith(ue.Config{Edge: hostAddr.String(), TLS: conf, Policy: p})
+}
+
+// startUEWith starts a handler with this world's sockets.
+func (w *world) startUEWith(cfg ue.Config) *ue.Handler {
+	cfg.Name, cfg.Logger, cfg.Listen = "headset", w.log("ue"), w.listenAt(wifi)
+	if cfg.TLS == nil {
+		conf, err := w.ca.TLS(identity.UE, "headset")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		cfg.TLS = conf
+	}
+	cfg.TLS.VerifyConnection = func(tls.ConnectionState) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.handshakes++
+		return nil
+	}
+	h, err := ue.Start(context.Background(), cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { h.Close() })
 	return h
+}
+
+// listenAt gives sockets of one of the UE's interfaces.
+func (w *world) listenAt(ip net.IP) func() (net.PacketConn, error) {
+	return func() (net.PacketConn, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.sockets = append(w.sockets, time.Now())
+		return w.air.Endpoint(&net.UDPAddr{IP: ip, Port: 1000 + len(w.sockets)}), nil
+	}
+}
+
+// connections returns how many connections the UE has made.
+func (w *world) connections() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.handshakes
+}
+
+// dialled returns when the UE made its socket number n, from 0.
+func (w *world) dialled(n int) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sockets[n]
 }
 
 // log returns a logger whose records go to the test's log.
@@ -124,7 +188,8 @@ func (w *world) ready(h *ue.Handler, f *offload.Desc) {
 type engine struct {
 	mu    sync.Mutex
 	serve func(ctx context.Context, request, dst []byte) []byte
-	fails error // of each call
+	fails error                  // of each call
+	far   func() offload.Serving // a new far endpoint; nil: modules have functions only
 
 	loads, calls atomic.Int64
 }
@@ -145,20 +210,33 @@ func (e *engine) Close() error { return nil }
 type module struct{ e *engine }
 
 func (m module) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
-	return instance(m), nil
+	if m.e.far == nil {
+		return instance{e: m.e}, nil
+	}
+	far := m.e.far()
+	return instance{m.e, []guestFunc{far.Handle, far.Save, far.Restore}}, nil
 }
 
 func (module) Close() error { return nil }
 
-type instance struct{ e *engine }
+type guestFunc = func(ctx context.Context, request, dst []byte) []byte
 
-func (i instance) Call(ctx context.Context, _ uint32, request []byte) (abi.Reply, error) {
+// An instance serves a function, or one far endpoint.
+type instance struct {
+	e   *engine
+	far []guestFunc
+}
+
+func (i instance) Call(ctx context.Context, fn uint32, request []byte) (abi.Reply, error) {
 	i.e.calls.Add(1)
 	i.e.mu.Lock()
 	serve, fails := i.e.serve, i.e.fails
 	i.e.mu.Unlock()
 	if fails != nil {
 		return abi.Reply{}, fails
+	}
+	if i.far != nil {
+		serve = i.far[fn]
 	}
 	reply := serve(ctx, request, nil)
 	if ctx.Err() != nil {

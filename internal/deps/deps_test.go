@@ -31,7 +31,7 @@ var levels = map[string]int{
 	"offload":             1,
 	"executor":            1,
 	"internal/link":       2,
-	"elastic":             2,
+	"elastic":             3,
 	"executor/wasmtime":   3,
 	"executor/wazero":     2,
 	"executor/enginetest": 2,
@@ -39,12 +39,13 @@ var levels = map[string]int{
 	"executor/nn/host":    2,
 	"executor/nn/opencv":  2,
 	"executor/nn/catalog": 3,
-	"handler/host":        3,
-	"handler/ue":          3,
-	"internal/bench":      4,
-	"cmd":                 5,
-	"tools":               5,
-	"examples":            5,
+	"handler/host":        4,
+	"handler/ue":          4,
+	"internal/check":      5,
+	"internal/bench":      5,
+	"cmd":                 6,
+	"tools":               6,
+	"examples":            6,
 }
 
 type pkg struct {

@@ -1,0 +1,240 @@
+package elastic
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// An attachment is a far endpoint on an edge host, as the near endpoint sees it: a
+// stream that messages go out on and outcomes come in on.
+type attachment struct {
+	// Set by attach, then constant.
+	id     uint64
+	target Target
+	name   string // of the target, at the time
+	place  Place
+	st     Stream
+	to     hearer
+	alive  context.Context // ends with the attachment, and with it what is under way on other streams
+	die    context.CancelFunc
+	stop   func() // ends the watch of the path
+
+	writing lock // one frame at a time goes out
+	giving  lock // one state at a time is given to it; taken before the channel's mu
+
+	// Guarded by the channel's mu.
+	epoch    uint32
+	next     uint64      // the message whose outcome comes next
+	last     uint64      // the last message it owns; 0 while that is open
+	has      uint64      // the far state is as of this message, as far as we sent
+	credit   wire.Credit // what the host granted
+	sent     wire.Credit // what was sent: Messages and Bytes
+	restores int         // Restores sent
+	acks     int         // credits that came: one follows each Restore
+	restored bool        // has a state, that of message has at first
+	state    checkpoint  // the last that it gave
+	stated   bool        // it has given one, since it was restored
+	fenced   bool        // what comes in is dropped
+	lost     error       // why it is of no more use
+}
+
+// A hearer hears what an attachment's reader reads. It is the channel.
+type hearer interface {
+	outcome(a *attachment, o wire.Outcome, payload []byte) error
+	credited(a *attachment, c wire.Credit) error
+	halted(a *attachment, h wire.Halt) error
+	rerouted(a *attachment)
+	fail(a *attachment, why error)
+}
+
+// attach makes a far endpoint at t, without state and without messages.
+func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hearer) (*attachment, error) {
+	place, err := t.Prepare(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", t.Name(), err)
+	}
+	st, err := place.Open(ctx, conf.Priority)
+	if err != nil {
+		place.Release()
+		return nil, fmt.Errorf("attach to %s: %w", t.Name(), err)
+	}
+	a := &attachment{id: rand.Uint64(), target: t, name: t.Name(), place: place, st: st, to: to, writing: newLock(), giving: newLock()}
+	a.stop = func() {}
+	if w, ok := place.(Watcher); ok {
+		a.stop = w.Watch(func() { to.rerouted(a) })
+	}
+	a.alive, a.die = context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, st.Reset)
+	err = a.greet(d, conf)
+	if !stop() && err == nil {
+		err = context.Cause(ctx) // the stream was reset behind our back
+	}
+	if err != nil {
+		a.end()
+		return nil, fmt.Errorf("attach to %s: %w", t.Name(), err)
+	}
+	return a, nil
+}
+
+// greet sends Attach and waits for the first credit.
+func (a *attachment) greet(d *offload.Desc, conf Config) error {
+	frame := wire.AppendAttach(nil, wire.Attach{
+		ID: a.id, Module: d.Module.Digest, Fn: d.Index,
+		Latest: conf.Mode == Latest, Window: uint32(conf.Window), Deadline: max(conf.Deadline, 0),
+	})
+	if _, err := a.st.Write(frame); err != nil {
+		return err
+	}
+	t, err := wire.ReadType(a.st)
+	if err != nil {
+		return err
+	}
+	switch t {
+	case wire.TypeAttached:
+		a.credit, err = wire.ReadCredit(a.st)
+		return err
+	case wire.TypeFail:
+		f, err := wire.ReadFail(a.st)
+		if err != nil {
+			return err
+		}
+		return f
+	}
+	return fmt.Errorf("%w: frame 0x%02x does not answer an Attach", wire.ErrFrame, t)
+}
+
+// start reads what the host sends, until the stream ends.
+func (a *attachment) start() { a.to.fail(a, a.read()) }
+
+// read returns why the stream ended.
+func (a *attachment) read() error {
+	r := bufio.NewReaderSize(a.st, 2<<10)
+	var payload []byte
+	for {
+		t, err := wire.ReadType(r)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		switch t {
+		case wire.TypeOutcome:
+			payload, err = a.readOutcome(r, payload)
+		case wire.TypeCredit:
+			var c wire.Credit
+			if c, err = wire.ReadCredit(r); err == nil {
+				err = a.to.credited(a, c)
+			}
+		case wire.TypeHalt:
+			var h wire.Halt
+			if h, err = wire.ReadHalt(r); err == nil {
+				err = a.to.halted(a, h)
+			}
+		default:
+			err = fmt.Errorf("%w: frame 0x%02x on a channel's stream", ErrPeer, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (a *attachment) readOutcome(r *bufio.Reader, buf []byte) ([]byte, error) {
+	o, err := wire.ReadOutcome(r)
+	if err != nil {
+		return buf, err
+	}
+	if buf, err = wire.ReadPayload(r, buf, o.Size); err != nil {
+		return buf, err
+	}
+	err = a.to.outcome(a, o, buf)
+	if cap(buf) > keepBuffer {
+		buf = nil
+	}
+	return buf, err
+}
+
+// keepBuffer is the most that an idle channel keeps of its last outcome's buffer.
+const keepBuffer = 256 << 10
+
+// write sends whole frames.
+func (a *attachment) write(frames ...[]byte) error {
+	a.writing.acquire()
+	defer a.writing.release()
+	for _, f := range frames {
+		if _, err := a.st.Write(f); err != nil {
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
+	}
+	return nil
+}
+
+// restore gives the far endpoint the state of c.
+func (a *attachment) restore(c checkpoint) error {
+	return a.write(wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: c.seq, Size: len(c.state)}), c.state)
+}
+
+// snapshot asks for the far endpoint's state. The result's same says that it is
+// the one of the snapshot before, which was as of message have.
+func (a *attachment) snapshot(ctx context.Context, have uint64) (c checkpoint, err error) {
+	st, err := a.place.Open(ctx, Low)
+	if err != nil {
+		return c, err
+	}
+	defer st.Reset()
+	defer context.AfterFunc(ctx, st.Reset)()
+	defer context.AfterFunc(a.alive, st.Reset)()
+	if _, err := st.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: a.id, Have: have})); err != nil {
+		return c, err
+	}
+	t, err := wire.ReadType(st)
+	if err != nil {
+		return c, err
+	}
+	switch t {
+	case wire.TypeState:
+		return readCheckpoint(st)
+	case wire.TypeFail:
+		f, err := wire.ReadFail(st)
+		if err != nil {
+			return c, err
+		}
+		return c, f
+	}
+	return c, fmt.Errorf("%w: frame 0x%02x does not answer a Snapshot", ErrPeer, t)
+}
+
+// A checkpoint is the state of a far endpoint as of message seq.
+type checkpoint struct {
+	seq   uint64
+	state []byte
+	same  bool // state is not sent: it is the one before
+	took  time.Duration
+}
+
+func readCheckpoint(st Stream) (checkpoint, error) {
+	h, err := wire.ReadState(st)
+	if err != nil {
+		return checkpoint{}, err
+	}
+	state, err := wire.ReadPayload(st, nil, h.Size)
+	return checkpoint{h.Seq, state, h.Same, h.Took}, err
+}
+
+// cut ends all that is under way with the host.
+func (a *attachment) cut() {
+	a.die()
+	a.st.Reset() // a Send in the middle of a frame lets go
+}
+
+// end ends the attachment and gives its place back. It is called once. The host
+// frees the far endpoint then.
+func (a *attachment) end() {
+	a.cut()
+	a.stop()
+	a.place.Release()
+}

@@ -1,0 +1,215 @@
+package elastic_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// expect receives n results and compares them with the sequential reference.
+func expect(t *testing.T, c *elastic.Channel[int64, int64], want *int64, from, n int64) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		r, err := c.Recv(t.Context())
+		if err != nil {
+			t.Fatalf("receive %d: %v", i, err)
+		}
+		*want = *want*31 + i
+		if r.Seq != uint64(i) || r.Value != *want || r.Err != nil {
+			t.Fatalf("result %d: got %+v, want value %d", i, r, *want)
+		}
+	}
+}
+
+func send(t *testing.T, c *elastic.Channel[int64, int64], from, n int64) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		if err := c.Send(t.Context(), i); err != nil {
+			t.Errorf("send %d: %v", i, err)
+			return
+		}
+	}
+}
+
+// await returns a channel that is closed once an event of kind has happened.
+func await(t *testing.T, c *elastic.Channel[int64, int64], kind elastic.Kind) <-chan struct{} {
+	happened := make(chan struct{})
+	events := c.Events(t.Context())
+	go func() {
+		for e := range events {
+			if e.Kind == kind {
+				close(happened)
+				return
+			}
+		}
+	}()
+	return happened
+}
+
+func open(t *testing.T, ep *offload.Endpoint[int64, int64], cfg elastic.Config) *elastic.Channel[int64, int64] {
+	t.Helper()
+	c, err := elastic.Open(ep, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestMovesKeepStateAndOrder(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		inWorld(t, func(t *testing.T, w *world) {
+			ep := sums(idempotent)
+			native := func() (elastic.Far, error) { return elastic.Native(ep), nil }
+			a, b := w.host("a", native), w.host("b", native)
+			c := open(t, ep, elastic.Config{})
+			var want int64
+			next := int64(1)
+			for i, to := range []elastic.Target{nil, a, b, nil, b, a, nil} {
+				sent := make(chan struct{})
+				go func() {
+					defer close(sent)
+					send(t, c, next, 200)
+				}()
+				moved := make(chan error)
+				go func() { moved <- c.Move(t.Context(), to) }()
+				expect(t, c, &want, next, 200)
+				<-sent
+				if err := <-moved; err != nil {
+					t.Fatalf("move %d: %v", i, err)
+				}
+				next += 200
+			}
+			if s := c.Stats(); s.Moves != 6 || s.Sent != 1400 || s.Delivered != 1400 {
+				t.Errorf("stats: %+v", s)
+			}
+		})
+	}
+}
+
+func TestLostHostIsReplacedByStandby(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		native := func() (elastic.Far, error) { return elastic.Native(ep), nil }
+		a, b := w.host("a", native), w.host("b", native)
+		c := open(t, ep, elastic.Config{Standby: []elastic.Target{a, b}, CheckpointMessages: 10, Deadline: 50 * time.Millisecond})
+		ready := await(t, c, elastic.StandbyReady)
+		if err := c.Move(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		<-ready
+		var want int64
+		go send(t, c, 1, 300)
+		expect(t, c, &want, 1, 100)
+		go a.stop()
+		expect(t, c, &want, 101, 200)
+		if c.Where() != "b" {
+			t.Errorf("the channel is at %q, want b: %+v", c.Where(), c.Stats())
+		}
+		go b.stop()
+		go send(t, c, 301, 100)
+		expect(t, c, &want, 301, 100)
+		if s := c.Stats(); c.Where() != "" || s.Fallbacks != 2 {
+			t.Errorf("the channel is at %q, want the UE: %+v", c.Where(), s)
+		}
+	})
+}
+
+func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		c := open(t, ep, elastic.Config{Deadline: 50 * time.Millisecond})
+		if err := c.Move(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		var want int64
+		send(t, c, 1, 10)
+		expect(t, c, &want, 1, 10)
+		w.air.Silence(true)
+		begin := time.Now()
+		send(t, c, 11, 1)
+		expect(t, c, &want, 11, 1)
+		if gap := time.Since(begin); gap > 55*time.Millisecond || c.Where() != "" {
+			t.Errorf("after %v at %q; want the UE, within the deadline of 50ms and 5ms", gap, c.Where())
+		}
+		w.air.Silence(false)
+	})
+}
+
+func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(false)
+		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		c := open(t, ep, elastic.Config{})
+		if err := c.Move(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		var want int64
+		send(t, c, 1, 10)
+		expect(t, c, &want, 1, 10)
+		a.stop()
+		if _, err := c.Recv(t.Context()); !errors.Is(err, elastic.ErrLost) {
+			t.Errorf("receive after the crash: %v, want ErrLost", err)
+		}
+		if err := c.Send(t.Context(), 11); !errors.Is(err, elastic.ErrLost) {
+			t.Errorf("send after the crash: %v, want ErrLost", err)
+		}
+	})
+}
+
+func TestLatestPassesOverOldMessages(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		c := open(t, ep, elastic.Config{Mode: elastic.Latest, Deadline: 50 * time.Millisecond})
+		if err := c.Move(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		send(t, c, 1, 100) // at once: two fly, the last one waits
+		var last, skipped uint64
+		for last < 100 {
+			r, err := c.Recv(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Seq != last+1+r.Skipped {
+				t.Errorf("result %d after %d says that %d were skipped", r.Seq, last, r.Skipped)
+			}
+			last, skipped = r.Seq, skipped+r.Skipped
+		}
+		// Of the two that fly the second may come first.
+		if s := c.Stats(); s.Skipped != skipped || skipped < 97 || skipped > 98 {
+			t.Errorf("skipped %d: %+v, want 97 or 98", skipped, s)
+		}
+		if err := c.Move(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		send(t, c, 101, 1)
+		if r, err := c.Recv(t.Context()); err != nil || r.Seq != 101 || r.Host != "" {
+			t.Errorf("on the UE: %+v, %v", r, err)
+		}
+	})
+}
+
+func BenchmarkLocal(b *testing.B) {
+	c, err := elastic.Open(sums(true), elastic.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Send(ctx, 1); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Recv(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package elastic
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// recoverable says whether the far endpoint can be brought back after a crash. In
+// mode Latest nothing is handled twice: what was under way is lost.
+func (c *Channel[In, Out]) recoverable() bool { return c.ep.Idempotent || c.cfg.Mode == Latest }
+
+// wantSaveLocked begins a checkpoint when enough has happened since the last one,
+// and sees to it that one is taken in time.
+func (c *Channel[In, Out]) wantSaveLocked() {
+	if c.own == nil || !c.recoverable() || c.saving != nil || c.delivered == c.savedAt {
+		return
+	}
+	full := c.log.bytes > c.cfg.WindowBytes/2 || c.log.len() > logWindows*c.cfg.Window/2
+	if full || c.delivered-c.savedAt >= uint64(c.cfg.CheckpointMessages) {
+		c.saveLocked()
+		return
+	}
+	c.save.set(c.cfg.CheckpointInterval)
+}
+
+// checkSave is called an interval after the first message since a checkpoint.
+func (c *Channel[In, Out]) checkSave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.save.on = false
+	c.wantStandbyLocked()
+	if c.own != nil && c.saving == nil && c.delivered != c.savedAt {
+		c.saveLocked()
+	}
+}
+
+// saveLocked begins a checkpoint, unless a move is copying the state anyway.
+func (c *Channel[In, Out]) saveLocked() {
+	a := c.own
+	if c.copying || a.lost != nil || a.fenced {
+		return
+	}
+	c.saving = a
+	at := c.delivered
+	c.goLocked(func() {
+		k, err := c.snapshot(c.closing, a)
+		if standby, err := c.saveCame(a, k, at, err); err != nil {
+			c.fail(a, fmt.Errorf("checkpoint: %w", err))
+		} else if standby != nil {
+			c.refresh(standby)
+		}
+	})
+}
+
+// saveCame takes what a checkpoint of a came to, which was begun when message at
+// was the last one delivered. It returns the standby, to have it too.
+func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err error) (standby *attachment, _ error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.saving == a {
+		c.saving = nil
+		c.changed.open()
+	}
+	defer c.wantSaveLocked() // for what was delivered meanwhile
+	if a.fenced || err != nil {
+		return nil, err
+	}
+	c.wantStandbyLocked()
+	if c.cfg.Mode == Latest {
+		c.savedAt = at // the state may be behind what an owner before delivered
+	}
+	return c.standby, c.comeLocked(k)
+}
+
+// snapshot returns the state of a's far endpoint, within recoveryTimeout.
+func (c *Channel[In, Out]) snapshot(ctx context.Context, a *attachment) (checkpoint, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, recoveryTimeout, ErrLate)
+	defer cancel()
+	if err := c.awaitRestored(ctx, a); err != nil {
+		return checkpoint{}, err // the snapshot goes another way than the state
+	}
+	c.mu.Lock()
+	last, have := a.state, uint64(wire.NoState)
+	if a.stated {
+		have = last.seq
+	}
+	c.mu.Unlock()
+	k, err := a.snapshot(ctx, have)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return k, cause
+	}
+	if err != nil {
+		return k, err
+	}
+	if k.same && have == wire.NoState {
+		return k, fmt.Errorf("%w: no state has come, and it is to be the same", ErrPeer)
+	}
+	if k.same {
+		k.state = last.state
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.state, a.stated = k, true
+	return k, nil
+}
+
+// comeLocked takes a checkpoint that the owner gave. It counts from when the outcomes up
+// to it have been delivered: a recovery could not bring them back.
+func (c *Channel[In, Out]) comeLocked(k checkpoint) error {
+	if k.seq < c.saved.seq || k.seq > c.seq {
+		return fmt.Errorf("%w: state as of message %d after that of %d, with %d sent", ErrPeer, k.seq, c.saved.seq, c.seq)
+	}
+	c.stats.Checkpoints++
+	c.stats.CheckpointTime += k.took
+	if !k.same {
+		c.stats.CheckpointBytes += uint64(len(k.state))
+	}
+	c.coming = k
+	c.adoptLocked()
+	c.changed.open()
+	return nil
+}
+
+// adoptLocked makes the coming checkpoint the one of recoveries, if it can be,
+// and lets go of the messages that it covers.
+func (c *Channel[In, Out]) adoptLocked() {
+	if c.coming.seq > 0 && c.coming.seq <= c.delivered {
+		c.saveAsLocked(c.coming)
+	}
+	c.releaseLocked()
+}
+
+// saveAsLocked makes k the checkpoint that recoveries begin with.
+func (c *Channel[In, Out]) saveAsLocked(k checkpoint) {
+	c.saved, c.coming = k, checkpoint{}
+	if c.cfg.Mode == Ordered {
+		c.savedAt = k.seq
+	}
+}
+
+// wantStandbyLocked begins to prepare a standby, where there is to be one and is not.
+func (c *Channel[In, Out]) wantStandbyLocked() {
+	t := c.standbyLocked()
+	if t == nil || c.standby != nil || c.preparing || c.own == nil || !c.recoverable() {
+		return
+	}
+	c.preparing = true
+	c.goLocked(func() { c.prepareStandby(t) })
+}
+
+// standbyLocked returns the first standby that is not in use.
+func (c *Channel[In, Out]) standbyLocked() Target {
+	for _, t := range c.cfg.Standby {
+		if c.own == nil || t != c.own.target {
+			return t
+		}
+	}
+	return nil
+}
+
+func (c *Channel[In, Out]) prepareStandby(t Target) {
+	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, ErrLate)
+	defer cancel()
+	a, err := attach(ctx, t, &c.ep.Desc, c.cfg, c)
+	c.mu.Lock()
+	c.preparing = false
+	if err != nil {
+		c.save.set(c.cfg.CheckpointInterval) // try again then
+		c.mu.Unlock()
+		return
+	}
+	if c.ended != nil || c.standby != nil || c.own == nil || c.own.target == t {
+		c.mu.Unlock()
+		a.end()
+		return
+	}
+	c.standby = a
+	c.goLocked(func() { a.start() })
+	c.changed.open()
+	c.tellLocked(Event{Kind: StandbyReady, From: c.whereLocked(), To: t.Name()})
+	c.mu.Unlock()
+	c.refresh(a)
+}
+
+// refresh gives a standby the last checkpoint.
+func (c *Channel[In, Out]) refresh(a *attachment) {
+	c.mu.Lock()
+	k := c.saved
+	c.mu.Unlock()
+	if err := c.give(a, k, func() bool { return c.standby == a }); err != nil {
+		c.fail(a, err)
+	}
+}
+
+// give gives a the state k, unless a has it, or wanted, which is asked under mu,
+// says that it is not to be given any more.
+func (c *Channel[In, Out]) give(a *attachment, k checkpoint, wanted func() bool) error {
+	a.giving.acquire()
+	defer a.giving.release()
+	c.mu.Lock()
+	if a.restored && a.has == k.seq || !wanted() {
+		c.mu.Unlock()
+		return nil
+	}
+	a.restored, a.has, a.stated = true, k.seq, false
+	a.restores++
+	c.mu.Unlock()
+	return a.restore(k)
+}
+
+func always() bool { return true }
+
+// armLocked sets the alarm for a message that is about to be sent.
+func (c *Channel[In, Out]) armLocked() {
+	if c.cfg.Deadline > 0 && c.ep.Idempotent {
+		c.late.set(c.cfg.Deadline)
+	}
+}
+
+// checkLate leaves an edge host whose oldest message, or credit that Send waits
+// for, is over the deadline.
+func (c *Channel[In, Out]) checkLate() {
+	c.mu.Lock()
+	c.late.on = false
+	since := c.stalled
+	if e := c.log.at(c.delivered + 1); e != nil {
+		since = e.sent
+	}
+	if c.ended != nil || c.own == nil || since.IsZero() {
+		c.mu.Unlock()
+		return
+	}
+	left := c.cfg.Deadline - time.Since(since)
+	if c.results.len() >= c.cfg.Window {
+		left = max(left, c.cfg.Deadline) // it is us who are slow
+	}
+	if left > 0 {
+		c.late.set(left)
+		c.mu.Unlock()
+		return
+	}
+	owner := c.own
+	if c.old != nil {
+		owner = c.old
+	}
+	c.mu.Unlock()
+	c.fail(owner, fmt.Errorf("%w of %v", ErrLate, c.cfg.Deadline))
+}

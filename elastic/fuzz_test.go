@@ -1,0 +1,131 @@
+package elastic_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A tape is a stream whose peer has said all it will say.
+type tape struct {
+	io.Reader
+	once sync.Once
+	end  chan struct{} // closed by Reset
+}
+
+func newTape(said []byte) *tape {
+	return &tape{Reader: bytes.NewReader(said), end: make(chan struct{})}
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	select {
+	case <-t.end:
+		return 0, errors.New("reset")
+	default:
+		return len(p), nil
+	}
+}
+func (t *tape) Close() error { return nil }
+func (t *tape) Reset()       { t.once.Do(func() { close(t.end) }) }
+
+// What a UE may send never makes a host panic, hang or keep anything.
+func FuzzServer(f *testing.F) {
+	attach := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4})
+	latest := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4, Latest: true})
+	restore := wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: 7, Size: 4})
+	message := append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 1}), 5)
+	f.Add(attach, wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+	f.Add(append(attach, message...), message)
+	f.Add(append(append(attach, restore...), 5, 6, 0xc4, 0), message)
+	f.Add(latest, append(wire.AppendSingle(nil, wire.Message{ID: 1, Seq: 1, Size: 1}), 5))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		s := elastic.NewServer(elastic.ServerConfig{
+			Open: func(context.Context, offload.Digest, uint32) (elastic.Far, error) { return nativeSum() },
+		})
+		for _, said := range [][]byte{first, second} {
+			st := newTape(said)
+			switch typ, _ := wire.ReadType(st); typ {
+			case wire.TypeAttach:
+				s.Attach(t.Context(), st)
+			case wire.TypeSingle:
+				s.Single(t.Context(), st)
+			case wire.TypeSnapshot:
+				s.Snapshot(t.Context(), st)
+			}
+		}
+		s.Close()
+	})
+}
+
+// A mimic is an edge host that says what it is told to.
+type mimic struct{ attached, other []byte }
+
+func (*mimic) Name() string { return "mimic" }
+
+func (m *mimic) Prepare(context.Context, *offload.Desc) (elastic.Place, error) {
+	return &mimicked{m: m}, nil
+}
+
+type mimicked struct {
+	spot
+	m      *mimic
+	opened bool
+}
+
+func (p *mimicked) Open(context.Context, elastic.Priority) (elastic.Stream, error) {
+	if p.opened {
+		return newTape(p.m.other), nil
+	}
+	p.opened = true
+	return newTape(append(attached(plenty), p.m.attached...)), nil
+}
+
+// Whatever a host says, the near end gets each message's outcome once, in order:
+// from the UE, when the host's are no good.
+func FuzzHost(f *testing.F) {
+	outcome := append(wire.AppendOutcome(nil, wire.Outcome{Epoch: 1, Seq: 1, Size: 5}), 0, 0, 0, 1, 9)
+	f.Add(outcome, []byte{})
+	f.Add(wire.AppendCredit(nil, wire.TypeCredit, plenty), wire.AppendState(nil, wire.TypeState, wire.State{}))
+	f.Add(wire.AppendHalt(nil, wire.Halt{Seq: 1, Fail: wire.Fail{Code: wire.CodeTrap}}), []byte{})
+	f.Add(wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: wire.CodeDraining}}), wire.AppendFail(nil, wire.Fail{}))
+	f.Fuzz(func(t *testing.T, said, other []byte) {
+		c, err := elastic.Open(sums(true), elastic.Config{CheckpointMessages: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Move(t.Context(), &mimic{said, other}) // may fail: the tape has ended
+		for n := range int64(3) {
+			if err := c.Send(t.Context(), n); err != nil && !errors.Is(err, elastic.ErrState) {
+				t.Fatalf("send: %v", err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		last := uint64(0)
+		c.Shutdown(ctx)
+		for r, err := range c.Results(ctx) {
+			if err != nil {
+				if !errors.Is(err, elastic.ErrState) {
+					t.Fatalf("receive: %v", err)
+				}
+				return
+			}
+			if r.Seq < last || r.Seq > last+1 {
+				t.Fatalf("result of message %d after %d", r.Seq, last)
+			}
+			last = r.Seq
+		}
+		if last < 3 && ctx.Err() != nil {
+			t.Fatalf("no outcome after message %d", last)
+		}
+	})
+}

@@ -1,0 +1,378 @@
+package elastic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// latest is what a channel of mode Latest has under way.
+type latest[In any] struct {
+	waiting *queued[In] // the newest message, not begun; nil: none
+	flying  int         // messages at an edge host
+	working bool        // a message is handled on the UE
+	paused  bool        // a move waits for what is under way; nothing begins
+	gap     uint64      // numbers passed over since the last result
+	lates   int         // messages given up in a row
+}
+
+type queued[In any] struct {
+	Message[In]
+	seq uint64
+}
+
+func (l *latest[In]) idle() bool { return l.waiting == nil && l.flying == 0 && !l.working }
+
+// latesBeforeLost is after how many messages in a row that were late the host
+// counts as silent: a radio loses one now and then.
+const latesBeforeLost = 3
+
+// offer takes a message of mode Latest: it is the one that goes next.
+func (c *Channel[In, Out]) offer(m Message[In]) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.refusalLocked(); err != nil {
+		return err
+	}
+	c.seq++
+	if c.latest.waiting != nil {
+		c.stats.Skipped++
+	}
+	c.latest.waiting = &queued[In]{m, c.seq}
+	c.pumpLocked()
+	return nil
+}
+
+// pumpLocked begins the message that waits, if it can.
+func (c *Channel[In, Out]) pumpLocked() {
+	l := &c.latest
+	switch {
+	case l.waiting == nil || l.paused || c.ended != nil:
+	case c.own == nil:
+		if !l.working {
+			l.working = true
+			c.goLocked(c.workHere)
+		}
+	case c.own.lost == nil && l.flying < c.cfg.InFlight:
+		m, own := l.waiting, c.own
+		l.waiting = nil
+		l.flying++
+		c.goLocked(func() { c.fly(own, m) })
+	}
+}
+
+// workHere handles messages on the UE until none waits.
+func (c *Channel[In, Out]) workHere() {
+	for {
+		c.mu.Lock()
+		l := &c.latest
+		if l.waiting == nil || l.paused || c.own != nil || c.ended != nil {
+			l.working = false
+			c.pumpLocked()
+			c.changed.open()
+			c.mu.Unlock()
+			return
+		}
+		m := l.waiting
+		l.waiting = nil
+		c.mu.Unlock()
+		var b batch[Out]
+		b.err = c.live.Handle(c.closing, m.Value, func(out Out) error {
+			b.outs = append(b.outs, out)
+			return nil
+		})
+		c.mu.Lock()
+		c.landLocked(Result[Out]{Seq: m.seq, Captured: m.Captured, Tag: m.Tag}, &b)
+		c.mu.Unlock()
+	}
+}
+
+// landLocked delivers the outcome of a message, unless a newer one's has been. A
+// near endpoint that does not keep up loses the oldest results.
+func (c *Channel[In, Out]) landLocked(r Result[Out], b *batch[Out]) {
+	if r.Seq <= c.delivered {
+		c.stats.Dropped++
+		c.stats.Skipped++
+		return
+	}
+	c.latest.gap += r.Seq - c.delivered - 1
+	c.delivered = r.Seq
+	if len(b.outs) > 0 || b.err != nil {
+		r.Skipped, c.latest.gap = c.latest.gap, 0
+		for c.results.len() >= c.cfg.Window {
+			c.dropOldestLocked(&r)
+		}
+		c.deliverLocked(r, b)
+	}
+	c.wantSaveLocked()
+	c.changed.open()
+}
+
+// dropOldestLocked drops the oldest results that wait, of one message. The next
+// result, r if there is none before, tells of it, unless Recv has had a part.
+func (c *Channel[In, Out]) dropOldestLocked(r *Result[Out]) {
+	gone, _ := c.results.pop()
+	skipped := gone.Skipped
+	if gone.Seq != c.read {
+		skipped++
+		c.stats.Skipped++
+	}
+	for c.results.len() > 0 && c.results.first().Seq == gone.Seq {
+		c.results.pop()
+	}
+	if c.results.len() > 0 {
+		c.results.first().Skipped += skipped
+	} else {
+		r.Skipped += skipped
+	}
+}
+
+// fly has a message handled at the host of a.
+func (c *Channel[In, Out]) fly(a *attachment, m *queued[In]) {
+	ctx, cancel := a.alive, context.CancelFunc(func() {})
+	if c.cfg.Deadline > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, c.cfg.Deadline, ErrLate)
+	}
+	defer cancel()
+	b := c.batches.Get().(*batch[Out])
+	defer c.batches.Put(b)
+	err := c.single(ctx, a, m, b)
+	c.mu.Lock()
+	c.latest.flying--
+	lost := c.landedLocked(a, m, b, err, context.Cause(ctx))
+	c.pumpLocked()
+	c.changed.open()
+	c.mu.Unlock()
+	if lost != nil {
+		c.fail(a, lost)
+	}
+}
+
+// landedLocked takes what became of a message at a host, and says whether the
+// host is lost.
+func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[Out], err, late error) (lost error) {
+	r := Result[Out]{Seq: m.seq, Captured: m.Captured, Tag: m.Tag, Host: a.name}
+	var refusal *wire.Fail
+	switch {
+	case a.fenced || c.ended != nil:
+		c.stats.Dropped++
+		c.stats.Skipped++
+		return nil
+	case err == nil:
+		c.latest.lates = 0
+		c.landLocked(r, b)
+		return nil
+	case errors.Is(late, ErrLate):
+		c.stats.Late++
+		c.stats.Skipped++
+		if c.latest.lates++; c.latest.lates >= latesBeforeLost {
+			c.latest.lates = 0
+			return fmt.Errorf("%w of %v, %d times in a row", ErrLate, c.cfg.Deadline, latesBeforeLost)
+		}
+		return nil
+	case errors.As(err, &refusal) && refusal.Code == wire.CodeTrap:
+		b.outs, b.err = nil, c.brokenBy(a, refusal)
+		c.landLocked(r, b)
+		return fmt.Errorf("%w: %w", errBroke, refusal)
+	}
+	c.stats.Skipped++
+	if refusal != nil && (refusal.Code == wire.CodeSkipped || refusal.Code == wire.CodeOverloaded) {
+		return nil
+	}
+	return err
+}
+
+// single exchanges a message for its outcome on a stream of its own, which is
+// reset when ctx ends.
+func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[In], b *batch[Out]) error {
+	st, err := a.place.Open(ctx, c.cfg.Priority)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	defer context.AfterFunc(ctx, st.Reset)()
+	answer, err := c.exchange(st, a, m, b)
+	if err != nil {
+		st.Reset()
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return answer
+}
+
+// exchange returns the host's refusal as answer.
+func (c *Channel[In, Out]) exchange(st Stream, a *attachment, m *queued[In], b *batch[Out]) (answer, err error) {
+	frame := frames.Get().(*[]byte)
+	defer frames.Put(frame)
+	const header = 8 + wire.MessageHeader
+	*frame = c.ep.AppendIn(append((*frame)[:0], make([]byte, header)...), m.Value)
+	h := wire.Message{ID: a.id, Epoch: a.epoch, Seq: m.seq, Size: len(*frame) - header}
+	if h.Size > wire.MaxPayload {
+		return &wire.Fail{Code: wire.CodeSkipped}, nil
+	}
+	wire.AppendSingle((*frame)[:0], h)
+	if _, err := st.Write(*frame); err != nil {
+		return nil, err
+	}
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	t, err := wire.ReadType(st)
+	if err != nil {
+		return nil, err
+	}
+	switch t {
+	case wire.TypeFail:
+		return readRefusal(st)
+	case wire.TypeOutcome:
+		return nil, c.readSingle(st, a, m.seq, b)
+	}
+	return nil, fmt.Errorf("%w: frame 0x%02x does not answer a message", ErrPeer, t)
+}
+
+func readRefusal(st Stream) (answer, err error) {
+	f, err := wire.ReadFail(st)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (c *Channel[In, Out]) readSingle(st io.Reader, a *attachment, seq uint64, b *batch[Out]) error {
+	o, err := wire.ReadOutcome(st)
+	if err != nil {
+		return err
+	}
+	if o.Seq != seq {
+		return fmt.Errorf("%w: outcome of message %d on the stream of %d", ErrPeer, o.Seq, seq)
+	}
+	payload := frames.Get().(*[]byte)
+	defer frames.Put(payload)
+	if *payload, err = wire.ReadPayload(st, *payload, o.Size); err != nil {
+		return err
+	}
+	return c.decode(a.name, o.Status, *payload, b)
+}
+
+// moveLatest moves the far endpoint of a channel in mode Latest: it lets what is
+// under way end, and copies the state then.
+func (c *Channel[In, Out]) moveLatest(m *move, t Target) error {
+	var a *attachment
+	if t != nil {
+		var err error
+		if a, err = c.claim(m.ctx, t); err != nil {
+			return err
+		}
+	}
+	err := c.settleLatest(m, a)
+	if err != nil && a != nil {
+		c.discard(a)
+	}
+	return err
+}
+
+// settleLatest makes a the owner, nil the UE.
+func (c *Channel[In, Out]) settleLatest(m *move, a *attachment) error {
+	begin := time.Now()
+	defer func() { m.blocked = time.Since(begin) }()
+	c.mu.Lock()
+	c.latest.paused = true
+	for (c.latest.flying > 0 || c.latest.working) && c.movableLocked() == nil && m.ctx.Err() == nil {
+		c.awaitLocked(m.ctx)
+	}
+	err := c.movableLocked()
+	if err == nil && m.ctx.Err() != nil {
+		err = context.Cause(m.ctx)
+	}
+	c.mu.Unlock()
+	if err == nil {
+		err = c.giveState(m, a)
+	}
+	c.mu.Lock()
+	c.latest.paused = false
+	c.pumpLocked()
+	c.mu.Unlock()
+	return err
+}
+
+// giveState gives a, or the UE, the state, and makes it the owner. Nothing is
+// under way.
+func (c *Channel[In, Out]) giveState(m *move, a *attachment) error {
+	k, err := c.stateNow(m.ctx)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return c.recoverLatestWith(k)
+	}
+	if err := c.give(a, k, always); err != nil {
+		return err
+	}
+	if err := c.awaitRestored(m.ctx, a); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := errors.Join(c.movableLocked(), a.lost); err != nil {
+		return err
+	}
+	gone := c.own
+	if gone != nil {
+		gone.fenced = true
+		c.goLocked(gone.end)
+	}
+	c.own, c.live = a, nil
+	c.saveAsLocked(k)
+	return nil
+}
+
+// stateNow returns the far endpoint's state. Nothing is under way.
+func (c *Channel[In, Out]) stateNow(ctx context.Context) (checkpoint, error) {
+	c.mu.Lock()
+	own, seq := c.own, c.delivered
+	c.mu.Unlock()
+	if own == nil {
+		return checkpoint{seq: seq, state: c.live.AppendState(nil)}, nil
+	}
+	return c.snapshot(ctx, own)
+}
+
+// awaitRestored waits until a has taken its state: messages come on other streams.
+func (c *Channel[In, Out]) awaitRestored(ctx context.Context, a *attachment) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for a.acks < a.restores && a.lost == nil && c.ended == nil && ctx.Err() == nil {
+		c.awaitLocked(ctx)
+	}
+	return c.unfitLocked(ctx, a)
+}
+
+// recoverLatestHere makes the UE the owner, with the last checkpoint. What was
+// handled since is lost, and told by Skipped.
+func (c *Channel[In, Out]) recoverLatestHere(*recovery) error {
+	c.mu.Lock()
+	k := c.saved
+	c.mu.Unlock()
+	return c.recoverLatestWith(k)
+}
+
+func (c *Channel[In, Out]) recoverLatestWith(k checkpoint) error {
+	live, err := c.load(k)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	gone := c.fenceLocked()
+	if c.standby != nil {
+		c.standby.fenced = true
+		gone = append(gone, c.standby)
+	}
+	c.own, c.standby, c.live = nil, nil, live
+	c.saveAsLocked(checkpoint{})
+	c.pumpLocked()
+	c.mu.Unlock()
+	endAll(gone)
+	return nil
+}

@@ -1,0 +1,85 @@
+package elastic
+
+import (
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// maxWindow bounds the messages that a channel keeps.
+const maxWindow = wire.MaxWindow
+
+// An entry is a message that the channel keeps: it has no outcome yet, or no
+// checkpoint covers it.
+type entry struct {
+	frame    *[]byte // header and payload, as it was sent last
+	sent     time.Time
+	captured time.Time
+	tag      []byte
+	broke    bool // it broke its guest: replays skip it
+}
+
+func (e *entry) size() int { return len(*e.frame) - wire.MessageHeader }
+
+// A replay holds the messages after base, in order.
+type replay struct {
+	base    uint64 // the last message that was let go
+	entries []entry
+	head    int // of entries: those before are free
+	bytes   int // payloads
+}
+
+func (r *replay) len() int { return len(r.entries) - r.head }
+
+// last returns the number of the last message in it.
+func (r *replay) last() uint64 { return r.base + uint64(r.len()) }
+
+// at returns message seq, nil when it is not in it.
+func (r *replay) at(seq uint64) *entry {
+	if seq <= r.base || seq > r.last() {
+		return nil
+	}
+	return &r.entries[r.head+int(seq-r.base)-1]
+}
+
+// push adds the next message.
+func (r *replay) push(e entry) {
+	if r.head > 0 && len(r.entries) == cap(r.entries) {
+		n := copy(r.entries, r.entries[r.head:])
+		clear(r.entries[n:])
+		r.entries, r.head = r.entries[:n], 0
+	}
+	r.entries = append(r.entries, e)
+	r.bytes += e.size()
+}
+
+// release lets go of the messages up to seq.
+func (r *replay) release(seq uint64) {
+	for r.base < seq && r.len() > 0 {
+		e := &r.entries[r.head]
+		r.bytes -= e.size()
+		frames.Put(e.frame)
+		*e = entry{}
+		r.head++
+		r.base++
+	}
+	if r.len() == 0 {
+		r.entries, r.head = r.entries[:0], 0
+	}
+}
+
+// reset empties it; the next message is seq+1.
+func (r *replay) reset(seq uint64) {
+	r.release(r.last())
+	r.base = seq
+}
+
+// frames holds frames of messages between uses.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// stamp writes the header of message m over the first bytes of frame.
+func stamp(frame []byte, m wire.Message) {
+	m.Size = len(frame) - wire.MessageHeader
+	wire.AppendMessage(frame[:0], m)
+}

@@ -1,0 +1,200 @@
+package elastic
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// Send sends in to the far endpoint. In mode Ordered it waits for room and, with
+// the far endpoint on the UE, until in has been handled; an error then means that
+// in was not sent. In mode Latest it does not wait. What happens to a message that
+// was sent is told by Recv.
+func (c *Channel[In, Out]) Send(ctx context.Context, in In) error {
+	return c.SendMessage(ctx, Message[In]{Value: in})
+}
+
+// SendMessage is Send with what comes back with the results.
+func (c *Channel[In, Out]) SendMessage(ctx context.Context, m Message[In]) error {
+	if c.cfg.Mode == Latest {
+		return c.offer(m)
+	}
+	own, err := c.admit(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.turn.release()
+	if own == nil {
+		return c.handleHere(ctx, m)
+	}
+	return c.dispatch(own, m)
+}
+
+// admit waits until a message can be sent and returns the owner that it is for,
+// with the turn taken.
+func (c *Channel[In, Out]) admit(ctx context.Context) (*attachment, error) {
+	stalled := false
+	for {
+		if err := c.turn.take(ctx); err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		room, credit := c.roomLocked()
+		own, err, changed := c.own, c.refusalLocked(), c.changed.wait
+		if err != nil || room && credit {
+			c.mu.Unlock()
+			if err != nil {
+				c.turn.release()
+			}
+			return own, err
+		}
+		wait := changed()
+		stall := room && !credit && !stalled
+		if stall {
+			c.stats.Stalls++
+			stalled = true
+			c.stalled = time.Now()
+			c.armLocked()
+		}
+		c.mu.Unlock()
+		c.turn.release() // a recovery may need it
+		if stall {
+			c.told(Event{Kind: Stalled, From: own.name, To: own.name})
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// refusalLocked says why no message is taken any more.
+func (c *Channel[In, Out]) refusalLocked() error {
+	if c.ended != nil {
+		return c.ended
+	}
+	if c.ending {
+		return ErrClosed
+	}
+	return nil
+}
+
+// roomLocked says whether the channel can keep one more message, and whether the
+// owner may be sent one.
+func (c *Channel[In, Out]) roomLocked() (room, credit bool) {
+	room = c.seq-c.delivered < uint64(c.cfg.Window) && c.log.len() < logWindows*c.cfg.Window && c.log.bytes < c.cfg.WindowBytes && c.results.len() < c.cfg.Window
+	if c.own == nil {
+		return room, true
+	}
+	return room && c.own.lost == nil, c.own.mayLocked()
+}
+
+// mayLocked says whether the host's credit lets one more message go.
+func (a *attachment) mayLocked() bool {
+	return a.sent.Messages < a.credit.Messages && a.sent.Bytes < a.credit.Bytes
+}
+
+// dispatch sends m to the host of own. The turn is held.
+func (c *Channel[In, Out]) dispatch(own *attachment, m Message[In]) error {
+	e, err := c.entryOf(m)
+	if err != nil {
+		return err
+	}
+	frame := *e.frame // the log may let go of e as soon as it is sent
+	c.mu.Lock()
+	c.seq++
+	header := wire.Message{Epoch: own.epoch, Seq: c.seq}
+	c.log.push(e)
+	own.countLocked(header.Seq, e.size())
+	c.armLocked()
+	c.mu.Unlock()
+	stamp(frame, header)
+	if err := own.write(frame); err != nil {
+		c.fail(own, err) // m is in the log
+	}
+	return nil
+}
+
+// countLocked takes note of a message that goes out.
+func (a *attachment) countLocked(seq uint64, size int) {
+	a.has = seq
+	a.sent.Messages++
+	a.sent.Bytes += uint64(size)
+}
+
+// entryOf makes a log entry of m.
+func (c *Channel[In, Out]) entryOf(m Message[In]) (entry, error) {
+	frame := frames.Get().(*[]byte)
+	*frame = c.ep.AppendIn(append((*frame)[:0], make([]byte, wire.MessageHeader)...), m.Value)
+	e := entry{frame: frame, sent: time.Now(), captured: m.Captured, tag: m.Tag}
+	if n := e.size(); n > wire.MaxPayload {
+		frames.Put(frame)
+		return e, fmt.Errorf("elastic: message of %d bytes, over %d", n, wire.MaxPayload)
+	}
+	return e, nil
+}
+
+// handleHere handles m on the UE. The turn is held.
+func (c *Channel[In, Out]) handleHere(ctx context.Context, m Message[In]) error {
+	c.mu.Lock()
+	seq := c.seq + 1
+	recording := c.recording
+	if !recording {
+		c.seq = seq
+	}
+	c.mu.Unlock()
+	if recording {
+		if err := c.record(m); err != nil {
+			return err
+		}
+	}
+	c.here = Result[Out]{Seq: seq, Captured: m.Captured, Tag: m.Tag}
+	err := c.live.Handle(ctx, m.Value, c.emit)
+	c.finishHere(err)
+	return nil
+}
+
+// record puts m into the log, for a move that copies the state.
+func (c *Channel[In, Out]) record(m Message[In]) error {
+	e, err := c.entryOf(m)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq++
+	c.log.push(e)
+	return nil
+}
+
+// emitHere takes what the far endpoint on the UE emits. A message's values may
+// exceed the room for results: the next message waits for it.
+func (c *Channel[In, Out]) emitHere(out Out) error {
+	r := c.here
+	r.Value = out
+	c.mu.Lock()
+	c.pushLocked(r)
+	c.mu.Unlock()
+	return nil
+}
+
+// finishHere ends the message in c.here, whose handling returned err.
+func (c *Channel[In, Out]) finishHere(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		r := c.here
+		r.Err = err
+		c.pushLocked(r)
+	}
+	c.delivered = c.here.Seq
+	c.changed.open()
+}
+
+func (c *Channel[In, Out]) pushLocked(r Result[Out]) {
+	c.results.push(r)
+	c.arrived.open()
+}

@@ -1,0 +1,112 @@
+package elastic
+
+import (
+	"context"
+	"time"
+)
+
+// A lock is a mutex that may be held during I/O: in the virtual time of tests it
+// does not hold up the clock, and its taking can be given up.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+// take takes the lock, unless ctx ends before.
+func (l lock) take(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// acquire takes the lock. Its holder is sure to let go of it.
+func (l lock) acquire() { l <- struct{}{} }
+
+func (l lock) release() { <-l }
+
+// A gate is where goroutines wait for a change. A mutex guards it.
+type gate struct{ ch chan struct{} }
+
+// wait returns a channel that is closed by the next open.
+func (g *gate) wait() <-chan struct{} {
+	if g.ch == nil {
+		g.ch = make(chan struct{})
+	}
+	return g.ch
+}
+
+// open lets all who wait go on.
+func (g *gate) open() {
+	if g.ch != nil {
+		close(g.ch)
+		g.ch = nil
+	}
+}
+
+// An alarm calls fire some time after it was set, once. A mutex guards it, which
+// fire takes.
+type alarm struct {
+	fire  func()
+	timer *time.Timer
+	on    bool
+}
+
+// set makes the alarm fire in d, unless it is set.
+func (a *alarm) set(d time.Duration) {
+	if a.on {
+		return
+	}
+	a.on = true
+	if a.timer == nil {
+		a.timer = time.AfterFunc(d, a.fire)
+	} else {
+		a.timer.Reset(d)
+	}
+}
+
+func (a *alarm) stop() {
+	a.on = false
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// A ring is a queue.
+type ring[T any] struct {
+	items   []T
+	head, n int
+}
+
+func (r *ring[T]) len() int { return r.n }
+
+func (r *ring[T]) push(v T) {
+	if r.n == len(r.items) {
+		bigger := make([]T, max(4, 2*r.n))
+		k := copy(bigger, r.items[r.head:])
+		copy(bigger[k:], r.items[:r.head])
+		r.items, r.head = bigger, 0
+	}
+	r.items[(r.head+r.n)%len(r.items)] = v
+	r.n++
+}
+
+func (r *ring[T]) pop() (v T, ok bool) {
+	if r.n == 0 {
+		return v, false
+	}
+	var zero T
+	v, r.items[r.head] = r.items[r.head], zero
+	r.head = (r.head + 1) % len(r.items)
+	r.n--
+	return v, true
+}
+
+// first returns the item that pop would give. There is one.
+func (r *ring[T]) first() *T { return &r.items[r.head] }

@@ -1,0 +1,206 @@
+package elastic_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/radio"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
+)
+
+// A world is a UE and edge hosts on a virtual network, in virtual time. Hosts
+// serve native far endpoints.
+type world struct {
+	t        *testing.T
+	air      *radio.Air
+	ue, edge *tls.Config
+	hosts    int
+	ports    int
+}
+
+const oneWay = 2 * time.Millisecond
+
+func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, err := identity.NewAuthority()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, air: &radio.Air{OneWay: oneWay}}
+		if w.ue, err = ca.TLS(identity.UE, "ue"); err != nil {
+			t.Fatal(err)
+		}
+		if w.edge, err = ca.TLS(identity.Host, "host"); err != nil {
+			t.Fatal(err)
+		}
+		f(t, w)
+	})
+}
+
+// A host is an edge host, and the target of moves to it.
+type host struct {
+	w    *world
+	name string
+	addr *net.UDPAddr
+	ln   *link.Listener
+	wg   sync.WaitGroup
+	open func() (elastic.Far, error)
+	rude func(t wire.Type, st stream) // not nil: answers all streams in place of a Server
+
+	mu   sync.Mutex
+	conn *link.Conn // of the UE
+	all  []*elastic.Server
+}
+
+// host starts an edge host whose far endpoints are made by open.
+func (w *world) host(name string, open func() (elastic.Far, error)) *host {
+	w.hosts++
+	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open}
+	var err error
+	if h.ln, err = link.Listen(w.air.Endpoint(h.addr), w.edge); err != nil {
+		w.t.Fatal(err)
+	}
+	h.wg.Go(h.accept)
+	w.t.Cleanup(h.stop)
+	return h
+}
+
+func (h *host) accept() {
+	for {
+		c, err := h.ln.Accept(context.Background())
+		if err != nil {
+			return
+		}
+		s := elastic.NewServer(elastic.ServerConfig{
+			Open: func(context.Context, offload.Digest, uint32) (elastic.Far, error) { return h.open() },
+		})
+		h.mu.Lock()
+		h.all = append(h.all, s)
+		h.mu.Unlock()
+		h.wg.Go(func() { h.serve(c, s) })
+	}
+}
+
+func (h *host) serve(c *link.Conn, s *elastic.Server) {
+	defer s.Close()
+	for {
+		st, err := c.Accept(context.Background())
+		if err != nil {
+			return
+		}
+		h.wg.Go(func() {
+			t, _ := wire.ReadType(st)
+			switch {
+			case h.rude != nil:
+				h.rude(t, stream{st})
+			case t == wire.TypeAttach:
+				s.Attach(st.Context(), stream{st})
+			case t == wire.TypeSingle:
+				s.Single(st.Context(), stream{st})
+			case t == wire.TypeSnapshot:
+				s.Snapshot(st.Context(), stream{st})
+			}
+		})
+	}
+}
+
+// stop ends the host and all of its connections.
+func (h *host) stop() {
+	h.mu.Lock()
+	if h.conn != nil {
+		h.conn.Close("")
+		h.conn = nil
+	}
+	h.mu.Unlock()
+	h.ln.Close()
+	h.wg.Wait()
+}
+
+// Name implements elastic.Target.
+func (h *host) Name() string { return h.name }
+
+// Prepare connects, unless that has been done.
+func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn != nil && h.conn.Err() == nil {
+		return spot{h.conn}, nil
+	}
+	h.w.ports++
+	c, err := link.Dial(ctx, h.w.air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: h.w.ports}), h.addr, h.w.ue)
+	if err != nil {
+		return nil, err
+	}
+	h.conn = c
+	return spot{c}, nil
+}
+
+// A spot is a place on a connection.
+type spot struct{ c *link.Conn }
+
+func (spot) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
+	return nil, errors.New("not a place for calls")
+}
+
+func (s spot) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, error) {
+	st, err := s.c.Open(ctx)
+	return stream{st}, err
+}
+
+func (spot) Release() {}
+
+type stream struct{ *link.Stream }
+
+func (s stream) Reset() {
+	s.CancelRead(0)
+	s.CancelWrite(0)
+}
+
+// A sum is a marked type as offloadgen writes one: it adds up what it is told.
+type sum struct {
+	Total, Count int64
+	Pad          []byte
+}
+
+func (s *sum) Handle(_ context.Context, n int64, emit func(int64) error) error {
+	s.Count++
+	s.Total = s.Total*31 + n
+	if n < 0 {
+		return errNegative
+	}
+	return emit(s.Total)
+}
+
+var errNegative = errors.New("negative")
+
+func init() { offload.RegisterError("elastic_test.negative", errNegative) }
+
+func sums(idempotent bool) *offload.Endpoint[int64, int64] {
+	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
+	readInt := func(r *pack.Reader) int64 { return r.Int() }
+	return &offload.Endpoint[int64, int64]{
+		Desc: offload.Desc{Name: "sum", Module: offload.NewModule([]byte("sum")), Idempotent: idempotent},
+		New: func() *offload.Live[int64, int64] {
+			s := new(sum)
+			return &offload.Live[int64, int64]{
+				Handle: s.Handle,
+				AppendState: func(b []byte) []byte {
+					return pack.AppendBytes(pack.AppendInt(pack.AppendInt(b, s.Total), s.Count), s.Pad)
+				},
+				ReadState: func(r *pack.Reader) { s.Total, s.Count, s.Pad = r.Int(), r.Int(), r.Bytes() },
+			}
+		},
+		AppendIn: appendInt, ReadIn: readInt, AppendOut: appendInt, ReadOut: readInt,
+	}
+}

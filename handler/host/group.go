@@ -1,0 +1,96 @@
+package host
+
+import (
+	"io"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// A group is the connections of one UE that said the same session in their
+// Hello. They share the far endpoints of its channels: what one connection
+// attached, messages on another one reach.
+type group struct {
+	key   groupKey
+	srv   *elastic.Server
+	conns int // guarded by the handler's mu
+}
+
+// A groupKey has the name that the UE's certificate proves, so that no UE comes
+// to another's channels by its session alone.
+type groupKey struct {
+	ue      string
+	session uint64
+	alone   *session // the connection, if it named no session
+}
+
+// join adds a connection to its group.
+func (h *Handler) join(s *session) *group {
+	key := groupKey{ue: s.ue, session: s.id.Load()}
+	if key.session == 0 {
+		key.alone = s
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := h.groups[key]
+	if g == nil {
+		g = &group{key: key, srv: elastic.NewServer(elastic.ServerConfig{Open: h.openFar, Endpoints: h.cfg.Channels})}
+		h.groups[key] = g
+	}
+	g.conns++
+	return g
+}
+
+// leave takes a connection that has ended out of its group. The last one frees
+// the far endpoints.
+func (h *Handler) leave(g *group) {
+	h.mu.Lock()
+	g.conns--
+	last := g.conns == 0
+	if last {
+		delete(h.groups, g.key)
+	}
+	h.mu.Unlock()
+	if last {
+		g.srv.Close()
+	}
+}
+
+// channel gives a stream, whose type has been read, to the UE's channels.
+func (s *session) channel(t wire.Type, st *link.Stream) error {
+	if !s.helloed.Load() {
+		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
+	}
+	s.joining.Do(func() { s.group = s.h.join(s) })
+	srv := s.group.srv
+	switch t {
+	case wire.TypeAttach:
+		st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
+		srv.Attach(st.Context(), stream{st})
+	case wire.TypeSingle:
+		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
+		srv.Single(st.Context(), stream{st})
+	case wire.TypeSnapshot:
+		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
+		srv.Snapshot(st.Context(), stream{st})
+	}
+	finish(st)
+	return nil
+}
+
+// finish ends a stream of which all is said. It reads what the UE still sends: a
+// UE whose write fails would not read why.
+func finish(st *link.Stream) {
+	st.Close()
+	st.SetReadDeadline(time.Now().Add(frameTimeout))
+	io.Copy(io.Discard, st)
+	st.CancelRead(0)
+}
+
+// A stream is a link.Stream as package elastic has it.
+type stream struct{ *link.Stream }
+
+// Reset implements elastic.Stream.
+func (s stream) Reset() { abandon(s.Stream) }

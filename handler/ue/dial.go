@@ -1,0 +1,100 @@
+package ue
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// attemptTimeout bounds dial and hello.
+const attemptTimeout = 5 * time.Second
+
+// askPatience is how long after its welcome a host may take to say whether it has
+// a module: one that is loading it first holds up nobody else.
+const askPatience = 20 * time.Millisecond
+
+// A dialer makes the connections to one edge host.
+type dialer struct {
+	name    string
+	conf    *tls.Config
+	stripes int
+	path    *atomic.Pointer[path] // the handler's
+	log     *slog.Logger
+}
+
+// open begins a session with one connection to addr, and asks the host, at the same
+// time, which of the wanted modules it has.
+func (d *dialer) open(ctx context.Context, addr string, wanted modules) (*session, error) {
+	to, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(to)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	st, err := d.dial(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	var asked sync.WaitGroup
+	for _, m := range wanted {
+		asked.Go(func() { s.ask(asking, st.conn, m) })
+	}
+	w, err := s.join(ctx, st, d.name)
+	defer time.AfterFunc(askPatience, stop).Stop()
+	asked.Wait()
+	if err != nil {
+		return nil, err
+	}
+	s.host, s.lifeline = w.Name[:min(len(w.Name), wire.MaxName)], w.Lifeline
+	return s, nil
+}
+
+// extend adds a connection to s.
+func (d *dialer) extend(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	st, err := d.dial(ctx, s)
+	if err == nil {
+		_, err = s.join(ctx, st, d.name)
+	}
+	return err
+}
+
+// dial connects to the host of s.
+func (d *dialer) dial(ctx context.Context, s *session) (*strand, error) {
+	pc, err := d.path.Load().listen()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := link.Dial(ctx, pc, s.addr, d.conf)
+	return &strand{conn: conn}, err
+}
+
+// settle puts s on the handler's path, and adds the stripes beyond the first
+// connection, which go there, too. A session without them is slower and no worse.
+func (d *dialer) settle(ctx context.Context, s *session) {
+	for n := 1; ; n++ {
+		if err := d.reroute(ctx, s); err != nil && !s.isLost() {
+			d.log.Warn("path not changed", "why", err)
+		}
+		if n >= d.stripes || s.isLost() {
+			return
+		}
+		if err := d.extend(ctx, s); err != nil {
+			if !s.isLost() {
+				d.log.Warn("no further stripe to the edge host", "host", s.host, "addr", s.addr, "stripes", n, "why", err)
+			}
+			return
+		}
+	}
+}

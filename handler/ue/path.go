@@ -1,0 +1,90 @@
+package ue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+)
+
+// A path is a way to the network: where sockets come from.
+type path struct {
+	listen func() (net.PacketConn, error)
+}
+
+// SwitchPath moves the connections to all edge hosts to sockets of listen, one for
+// each connection: from Wi-Fi to cellular, say. Each new path is probed before it
+// is used, and what is in flight stays in flight. A connection that cannot be moved
+// stays where it is, and after 5 s or at the end of ctx the error says so;
+// reconnections take listen in any case.
+func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
+	h.path.Store(&path{listen})
+	h.mu.Lock()
+	edges := slices.Collect(maps.Values(h.edges))
+	h.mu.Unlock()
+	errs := make([]error, len(edges))
+	var wg sync.WaitGroup
+	for i, e := range edges {
+		wg.Go(func() { errs[i] = e.follow(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// follow moves the session to the handler's path. A session that is not in view
+// yet does it by itself.
+func (e *edge) follow(ctx context.Context) error {
+	s := e.view.Load().sess
+	if s == nil {
+		return nil
+	}
+	return e.reroute(ctx, s)
+}
+
+// reroute moves the connections of s that are not on the handler's path there.
+func (d *dialer) reroute(ctx context.Context, s *session) error {
+	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	p, all := d.path.Load(), *s.strands.Load()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, st := range all {
+		if st.path != p {
+			wg.Go(func() { errs[i] = d.move(ctx, s, st, p) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// move moves one connection to p. The session's moving is held.
+func (d *dialer) move(ctx context.Context, s *session, st *strand, p *path) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	pc, err := p.listen()
+	if err == nil {
+		err = st.conn.SwitchPath(ctx, pc)
+	}
+	if err != nil {
+		return fmt.Errorf("connection to %s stays on its path: %w", s.host, err)
+	}
+	first := st.path == nil
+	st.path = p
+	if first {
+		return nil
+	}
+	d.log.Info("path changed", "host", s.host, "addr", s.addr)
+	s.rerouted()
+	select {
+	case s.moved <- struct{}{}:
+	default:
+	}
+	return nil
+}
