@@ -15,7 +15,7 @@ import (
 // module github.com/bungee-xr/bungee. Run "go generate" again.
 const _ = offload.GeneratedV1
 
-// If this does not compile, the marked functions or their types have changed.
+// If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
 var (
 	_ func(context.Context, Frame) (Detections, error) = detectObjects

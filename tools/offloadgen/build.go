@@ -12,7 +12,7 @@ import (
 )
 
 // guestMain is the folder, found in no checkout, of the main package of a guest
-// whose functions are not in one themselves.
+// whose marks are not in one themselves.
 const guestMain = "bungee_guest"
 
 // An overlay is what the go command sees instead of the package's directory.
@@ -114,7 +114,7 @@ func (o *overlay) buildError(err error, s *slice) error {
 			lines = append(lines, line)
 		}
 	}
-	lines = append(lines, "the guest, which is what the marked functions reach, does not compile for GOOS=wasip1; the manual of offloadgen says what is in it")
+	lines = append(lines, "the guest, which is what the marks reach, does not compile for GOOS=wasip1; the manual of offloadgen says what is in it")
 	return errors.New(strings.Join(append(lines, s.left...), "\n"))
 }
 

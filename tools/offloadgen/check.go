@@ -15,6 +15,7 @@ const (
 	offloadPath = "github.com/bungee-xr/bungee/offload"
 	packPath    = "github.com/bungee-xr/bungee/offload/pack"
 	guestPath   = "github.com/bungee-xr/bungee/offload/guest"
+	elasticPath = "github.com/bungee-xr/bungee/elastic" // not in guests
 )
 
 // A checked package has its types, as far as they can be known: what does not

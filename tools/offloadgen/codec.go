@@ -5,8 +5,6 @@ import (
 	"go/token"
 	"go/types"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // maxMin bounds the least size of a type's encoding: more is of no use as a
@@ -32,14 +30,16 @@ type codecs struct {
 	guards []string          // declarations that fail when a struct has changed
 }
 
-// A place is where in a signature a type was found.
+// A place is where in a signature or a state a type was found.
 type place struct {
 	pos  token.Pos
 	path string
+	way  string // another way out, for complaints
 }
 
 func (p place) in(format string, args ...any) place {
-	return place{p.pos, p.path + ": " + fmt.Sprintf(format, args...)}
+	p.path += ": " + fmt.Sprintf(format, args...)
+	return p
 }
 
 // plan returns the codec of t. A type that cannot cross is a complaint.
@@ -100,7 +100,7 @@ func (c *codecs) make(t types.Type, at place) *codec {
 }
 
 func (c *codecs) refuse(t types.Type, at place, why, way string) *codec {
-	c.bad.add(at.pos, "%s: %s %s and cannot cross to an edge host; %s", at.path, c.show(t), why, way)
+	c.bad.add(at.pos, "%s: %s %s and cannot cross to an edge host; %s%s", at.path, c.show(t), why, way, at.way)
 	return &codec{write: func(string) string { return "" }, min: 1}
 }
 
@@ -194,7 +194,6 @@ func (c *codecs) functions(t types.Type, least int, write, read string) *codec {
 }
 
 func (c *codecs) structs(t types.Type, u *types.Struct, at place) *codec {
-	pack := c.std(packPath)
 	var fields []*types.Var
 	for f := range u.Fields() {
 		if !f.Exported() && f.Name() != "_" && f.Pkg() != c.own {
@@ -204,18 +203,43 @@ func (c *codecs) structs(t types.Type, u *types.Struct, at place) *codec {
 			fields = append(fields, f)
 		}
 	}
-	var write, read strings.Builder
-	fmt.Fprintf(&write, "b = %s.AppendArray(b, %d)\n", pack, len(fields))
-	fmt.Fprintf(&read, "if !r.Tuple(%d) {\nreturn v\n}\n", len(fields))
-	least := arrayHeader(len(fields))
+	write, read, least := c.fields(fields, func(f *types.Var) place { return at.in("field %s of %s", f.Name(), c.show(t)) })
+	c.guard(t, u)
+	return c.functions(t, least, write+"return b\n", fmt.Sprintf("if !r.Tuple(%d) {\nreturn v\n}\n%sreturn v\n", len(fields), read))
+}
+
+// fields returns statements that append fields of v as an array, statements that
+// read its elements, and the least size of it.
+func (c *codecs) fields(fields []*types.Var, at func(*types.Var) place) (write, read string, least int) {
+	write = fmt.Sprintf("b = %s.AppendArray(b, %d)\n", c.std(packPath), len(fields))
+	least = arrayHeader(len(fields))
 	for _, f := range fields {
-		k := c.plan(f.Type(), at.in("field %s of %s", f.Name(), c.show(t)))
-		fmt.Fprintln(&write, k.write("v."+f.Name()))
-		fmt.Fprintf(&read, "v.%s = %s\n", f.Name(), k.read)
+		k := c.plan(f.Type(), at(f))
+		write += k.write("v."+f.Name()) + "\n"
+		read += fmt.Sprintf("v.%s = %s\n", f.Name(), k.read)
 		least += k.min
 	}
+	return write, read, least
+}
+
+// state makes the functions that append and read the state of an endpoint of type
+// t: its exported fields. The type may be one that is not to be copied.
+func (c *codecs) state(m *mark, t types.Type, u *types.Struct) (appendFunc, readFunc string) {
+	var fields []*types.Var
+	for f := range u.Fields() {
+		if f.Exported() {
+			fields = append(fields, f)
+		}
+	}
+	write, read, _ := c.fields(fields, func(f *types.Var) place {
+		return place{f.Pos(), m.name + ": state " + f.Name(), ", or give the field a lower-case name: then it stays behind when the endpoint moves"}
+	})
 	c.guard(t, u)
-	return c.functions(t, least, write.String()+"return b\n", read.String()+"return v\n")
+	name, pack := typeName(t, c.own), c.std(packPath)
+	appendFunc, readFunc = c.fresh("bungeeAppend"+name+"State"), c.fresh("bungeeRead"+name+"State")
+	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v *%s) []byte {\n%sreturn b\n}\n", appendFunc, m.name, write)
+	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader, v *%s) {\n*v = %[3]s{}\nif !r.Tuple(%d) {\nreturn\n}\n%s}\n", readFunc, pack, m.name, len(fields), read)
+	return appendFunc, readFunc
 }
 
 // guard adds a declaration that fails once the fields of t have changed.
@@ -345,9 +369,4 @@ func typeName(t types.Type, own *types.Package) string {
 		return upper(t.Name())
 	}
 	return "Struct"
-}
-
-func upper(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
 }

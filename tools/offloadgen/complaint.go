@@ -42,14 +42,15 @@ func (c *complaints) Error() string {
 	})
 	var lines []string
 	for _, e := range c.list {
-		lines = append(lines, fmt.Sprintf("%s:%d:%d: %s", c.shown(e.pos.Filename), e.pos.Line, e.pos.Column, e.text))
+		lines = append(lines, c.show(e.pos)+": "+e.text)
 	}
 	return strings.Join(slices.Compact(lines), "\n")
 }
 
-func (c *complaints) shown(name string) string {
-	if rel, err := filepath.Rel(c.dir, name); err == nil {
-		return rel
+// show returns p as complaints have it: file:line:col.
+func (c *complaints) show(p token.Position) string {
+	if rel, err := filepath.Rel(c.dir, p.Filename); err == nil {
+		p.Filename = rel
 	}
-	return name
+	return p.String()
 }

@@ -14,7 +14,8 @@ type decl struct {
 	file  *file
 	node  ast.Node // *ast.FuncDecl, *ast.TypeSpec, *ast.ValueSpec or *ast.GenDecl
 	names []*ast.Ident
-	recv  string // of a method: the name of its type
+	recv  string            // of a method: the name of its type
+	doc   *ast.CommentGroup // of a function or a type; nil where there is none
 }
 
 // declarations returns those of f in their order.
@@ -23,7 +24,7 @@ func declarations(f *file) []*decl {
 	for _, d := range f.ast.Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			all = append(all, &decl{f, d, []*ast.Ident{d.Name}, receiver(d)})
+			all = append(all, &decl{f, d, []*ast.Ident{d.Name}, receiver(d), d.Doc})
 		case *ast.GenDecl:
 			all = append(all, specs(f, d)...)
 		}
@@ -36,10 +37,14 @@ func specs(f *file, d *ast.GenDecl) (all []*decl) {
 	for _, s := range d.Specs {
 		switch s := s.(type) {
 		case *ast.TypeSpec:
-			all = append(all, &decl{f, s, []*ast.Ident{s.Name}, ""})
+			doc := s.Doc
+			if !d.Lparen.IsValid() {
+				doc = d.Doc
+			}
+			all = append(all, &decl{f, s, []*ast.Ident{s.Name}, "", doc})
 		case *ast.ValueSpec:
 			if d.Tok == token.VAR {
-				all = append(all, &decl{f, s, s.Names, ""})
+				all = append(all, &decl{file: f, node: s, names: s.Names})
 			} else {
 				group.names = append(group.names, s.Names...)
 			}
@@ -194,18 +199,22 @@ func (n *nearby) visit(d *decl) {
 	}
 }
 
-// elasticStubs returns files that declare the elastic functions, so that marked
-// functions may call them.
+// elasticStubs returns files that declare the elastic functions, so that what is
+// marked may call them.
 func elasticStubs(s *source, marks []*mark) []*ast.File {
 	var files []*ast.File
 	for _, m := range marks {
+		fn, ok := m.decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
 		var b strings.Builder
 		fmt.Fprintf(&b, "package %s\n", m.file.ast.Name.Name)
 		for _, i := range m.file.ast.Imports {
 			b.WriteString("import " + m.file.slice(i) + "\n")
 		}
-		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.elastic(), strings.TrimPrefix(m.file.slice(m.decl.Type), "func "+m.name))
-		if f, err := parser.ParseFile(s.fset, m.elastic(), b.String(), parser.SkipObjectResolution); err == nil {
+		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.made(), strings.TrimPrefix(m.file.slice(fn.Type), "func "+m.name))
+		if f, err := parser.ParseFile(s.fset, m.made(), b.String(), parser.SkipObjectResolution); err == nil {
 			files = append(files, f)
 		}
 	}

@@ -1,15 +1,17 @@
-// Offloadgen makes marked functions elastic.
+// Offloadgen makes marked functions elastic, and marked types the far ends of
+// elastic channels.
 //
 // It reads the package in the current directory, or in the one it is given, and
-// writes beside its sources the elastic version of each marked function, the
-// codecs of its types, and a Wasm module with all of them. Install it and run it
-// from the package's sources:
+// writes beside its sources the elastic version of each marked function, a
+// function that opens a channel to each marked type, the codecs of what crosses,
+// and a Wasm module with all of them. Install it and run it from the package's
+// sources:
 //
 //	go get -tool github.com/bungee-xr/bungee/tools/offloadgen
 //
 //	//go:generate go tool offloadgen
 //
-// # Marks
+// # Marked functions
 //
 // A line in the doc comment of a function marks it:
 //
@@ -30,9 +32,57 @@
 // parameter is a context.Context and its last result an error. It may be in any
 // package, package main included.
 //
+// # Marked types
+//
+// A line in the doc comment of a type marks it as the far end of elastic channels,
+// with state:
+//
+//	// A tracker follows objects from frame to frame.
+//	//
+//	//offload:endpoint deadline=50ms idempotent
+//	type tracker struct {
+//		Tracks []Track
+//		Next   int
+//
+//		scores []float32 // scratch memory
+//	}
+//
+//	func (t *tracker) Handle(ctx context.Context, in []Box, emit func(Track) error) error { ... }
+//
+// Offloadgen writes OpenTracker, which opens a channel: its near end stays on the
+// UE, its far end is a tracker, natively on the UE or in an instance of the module
+// on an edge host, and moves from one to the other with its state. It has the
+// options of a function: idempotent lets messages be handled again after a host
+// was lost.
+//
+// Handle gets one message at a time. It emits zero, one or many values for it, and
+// stops when emit fails; its error is the message's outcome, too. A Handle that
+// always has one value may return it:
+//
+//	func (t *tracker) Handle(ctx context.Context, in []Box) ([]Track, error) { ... }
+//
+// The exported fields of the type are its state. They move, all others are zero
+// after a move: a field with a lower-case name, as an embedded type may be, holds
+// what can be had again, such as scratch memory. A new far end is the zero value.
+//
+// A message may be handled again from an earlier state, on another machine. So
+// what Handle emits and leaves must depend on the state and the message alone: on
+// no clock, no random number, no variable of the package, no order of a map, and
+// on no lower-case field. On the UE, messages and emitted values are handed over as
+// they are: a message is Handle's own, but what it has emitted it must not change,
+// so it emits copies of those parts of its state that it will change.
+//
+// Floating-point numbers are the same everywhere, except that Go fuses x*y + z where
+// the processor can, as on arm64, and not in a module: float64(x*y) + z rounds alike.
+// Of package math, Sqrt, Floor and the like are exact; others, such as Hypot or Exp,
+// may differ in the last bit.
+//
+// The marked type is a struct, exported or not, and not generic. Handle may be a
+// method of the type, of a pointer to it, or of a type that it embeds.
+//
 // # What crosses
 //
-// Parameters and results cross as msgpack, by generated code: bools, integers,
+// Parameters, results, messages, emitted values and states cross as msgpack, by generated code: bools, integers,
 // floats, strings, slices, arrays, maps whose keys are strings, integers or
 // bools, pointers, structs, time.Time, and named types of these. A pointer that is nil and
 // a slice or map that is nil come back nil. Two pointers to one value come back
@@ -50,14 +100,16 @@
 // # What is in the module
 //
 // The module, or guest, is built for GOOS=wasip1 from a slice of the package: the
-// declarations that the marked functions reach. The rest of the package need not
-// build for Wasm, nor be buildable on this machine. The rules:
+// declarations that the marked functions and types reach. The rest of the package
+// need not build for Wasm, nor be buildable on this machine. The rules:
 //
 //   - Files count if they are built for GOOS=wasip1 without cgo. So a function can
 //     have one version in a file for !wasip1 and another in a file *_wasip1.go.
+//     So can a Handle.
 //   - A group of constants is in as a whole.
 //   - A type is in with its methods, since an interface may call them. A method
-//     that does not build for Wasm is left out, unless something names it.
+//     that does not build for Wasm is left out, unless something names it or it is
+//     the Handle of a marked type.
 //   - An init function is in if it calls offload.RegisterError. Other init
 //     functions, and variables that nothing refers to, are not.
 //   - Files that are built for wasip1 but not for Linux, macOS or Windows are in
@@ -69,11 +121,16 @@
 // Packages that the slice imports are in as they are, with their init functions.
 // The compiler sees each declaration at its own file, line and column.
 //
+// The module's guest functions are the marked functions in the order of the
+// sources, that is of the files' names and the lines, and behind them three for
+// each marked type, likewise in order: handle a message, save the state, restore
+// a state.
+//
 // # Files
 //
-//	bungee_offload.go         the elastic functions and the codecs
-//	bungee_offload_module.go  the module's digest, for native builds
-//	bungee_offload_wasip1.go  what registers the functions, for the module itself
+//	bungee_offload.go         the elastic functions, the endpoints and the codecs
+//	bungee_offload_module.go  the module's digest and what opens channels, for native builds
+//	bungee_offload_wasip1.go  what registers the guest functions, for the module itself
 //	bungee_offload.wasm.gz    the module
 //
 // They belong under version control. The first does not compile any more once a

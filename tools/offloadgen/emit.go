@@ -6,6 +6,8 @@ import (
 	"go/format"
 	"go/token"
 	"go/types"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +17,7 @@ type emitter struct {
 	pkgName string
 	path    string // import path
 	funcs   []*function
+	ends    []*endpoint
 }
 
 // offloadGo returns the text of bungee_offload.go.
@@ -26,12 +29,15 @@ func (e *emitter) offloadGo() ([]byte, error) {
 // module github.com/bungee-xr/bungee. Run "go generate" again.
 const _ = %s.GeneratedV1
 
-// If this does not compile, the marked functions or their types have changed.
+// If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
 var (
 `, offload)
 	for _, f := range e.funcs {
 		fmt.Fprintf(&body, "_ func%s = %s\n", e.signature(f.sig, nil, nil), f.name)
+	}
+	for _, n := range e.ends {
+		fmt.Fprintf(&body, "_ func(*%s, %s = (*%[1]s).Handle\n", n.name, strings.TrimPrefix(e.signature(n.sig, nil, nil), "("))
 	}
 	body.WriteString(")\n")
 	if len(e.guards) > 0 {
@@ -40,8 +46,12 @@ var (
 	for i, f := range e.funcs {
 		e.function(&body, f, i)
 	}
+	for i, n := range e.ends {
+		e.endpoint(&body, n, len(e.funcs)+3*i)
+	}
 	body.WriteString(e.text.String())
-	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n\n" + e.declaration() + body.String()))
+	imports := "import (\n" + e.specs(slices.Collect(maps.Keys(e.imports))) + ")\n"
+	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n\n" + imports + body.String()))
 }
 
 // signature returns s as source, with or without names.
@@ -66,10 +76,10 @@ func (e *emitter) signature(s *types.Signature, params, results []string) string
 
 func (e *emitter) function(b *strings.Builder, f *function, index int) {
 	var results []string
-	if namedResults(f.decl) {
+	if namedResults(f.fn) {
 		results = f.results
 	}
-	fmt.Fprintf(b, "\n%sfunc %s%s {\n%s}\n", f.comment(), f.elastic(), e.signature(f.sig, f.params, results), e.body(f))
+	fmt.Fprintf(b, "\n%sfunc %s%s {\n%s}\n", f.comment(), f.made(), e.signature(f.sig, f.params, results), e.body(f))
 	for _, t := range []tuple{f.in, f.out} {
 		if t.made {
 			fmt.Fprintf(b, "\n// %s is what crosses for a call of %s.\ntype %[1]s struct {\n", e.typeText(t.typ), f.name)
@@ -83,18 +93,48 @@ func (e *emitter) function(b *strings.Builder, f *function, index int) {
 }
 
 func (e *emitter) variable(b *strings.Builder, f *function, index int) {
-	offload := e.std(offloadPath)
-	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable, offload, e.typeText(f.in.typ), e.typeText(f.out.typ))
-	fmt.Fprintf(b, "Desc: %s.Desc{\nName: %q,\nIndex: %d,\nModule: bungeeModule,\n", offload, e.path+"."+f.name, index)
-	if f.deadline != 0 {
-		fmt.Fprintf(b, "Deadline: %s,\n", duration(f.deadline, e.std("time")))
+	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable(), e.std(offloadPath), e.typeText(f.in.typ), e.typeText(f.out.typ))
+	e.desc(b, f.mark, index)
+	fmt.Fprintf(b, "Native: %s,\n", e.native(f))
+	e.codecPair(b, "In", f.in.typ, f.inCodec)
+	e.codecPair(b, "Out", f.out.typ, f.outCodec)
+	b.WriteString("}\n")
+}
+
+func (e *emitter) desc(b *strings.Builder, m *mark, index int) {
+	fmt.Fprintf(b, "Desc: %s.Desc{\nName: %q,\nIndex: %d,\nModule: bungeeModule,\n", e.std(offloadPath), e.path+"."+m.name, index)
+	if m.deadline != 0 {
+		fmt.Fprintf(b, "Deadline: %s,\n", duration(m.deadline, e.std("time")))
 	}
-	if f.idempotent {
+	if m.idempotent {
 		b.WriteString("Idempotent: true,\n")
 	}
-	fmt.Fprintf(b, "},\nNative: %s,\n", e.native(f))
-	fmt.Fprintf(b, "AppendIn: %s,\nReadIn: %s,\n", e.appender(f.in, f.inCodec), e.reader(f.in, f.inCodec))
-	fmt.Fprintf(b, "AppendOut: %s,\nReadOut: %s,\n}\n", e.appender(f.out, f.outCodec), e.reader(f.out, f.outCodec))
+	b.WriteString("},\n")
+}
+
+func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
+	offload, pack, context := e.std(offloadPath), e.std(packPath), e.std("context")
+	in, out := e.typeText(n.in), e.typeText(n.out)
+	handle := "return v.Handle(ctx, in, emit)"
+	if n.plain {
+		handle = "out, err := v.Handle(ctx, in)\nif err != nil {\nreturn err\n}\nreturn emit(out)"
+	}
+	fmt.Fprintf(b, "\nvar %s = %s.Endpoint[%s, %s]{\n", n.variable(), offload, in, out)
+	e.desc(b, n.mark, index)
+	fmt.Fprintf(b, `New: func() *%[1]s.Live[%[2]s, %[3]s] {
+	v := new(%[4]s)
+	return &%[1]s.Live[%[2]s, %[3]s]{
+		Handle: func(ctx %[5]s.Context, in %[2]s, emit func(%[3]s) error) error {
+			%[6]s
+		},
+		AppendState: func(b []byte) []byte { return %[7]s(b, v) },
+		ReadState: func(r *%[8]s.Reader) { %[9]s(r, v) },
+	}
+},
+`, offload, in, out, n.name, context, handle, n.appendState, pack, n.readState)
+	e.codecPair(b, "In", n.in, n.inCodec)
+	e.codecPair(b, "Out", n.out, n.outCodec)
+	b.WriteString("}\n")
 }
 
 func (e *emitter) typeText(t types.Type) string { return types.TypeString(t, e.qualifier(e.own)) }
@@ -105,12 +145,12 @@ func (e *emitter) body(f *function) string {
 	if f.in.made {
 		in = e.typeText(f.in.typ) + "{" + strings.Join(f.in.fields, ", ") + "}"
 	}
-	call := fmt.Sprintf("%s.Call(%s, %s)", f.variable, f.params[0], in)
+	call := fmt.Sprintf("%s.Call(%s, %s)", f.variable(), f.params[0], in)
 	if !f.out.made {
 		return "return " + call + "\n"
 	}
 	out, err, assign := unlike("out", f), unlike("err", f), ":="
-	if namedResults(f.decl) {
+	if namedResults(f.fn) {
 		err, assign = f.results[len(f.results)-1], "="
 	}
 	if len(f.out.fields) == 0 {
@@ -136,18 +176,14 @@ func (e *emitter) native(f *function) string {
 		e.std("context"), e.typeText(f.in.typ), e.typeText(f.out.typ), assign, f.name, args)
 }
 
-func (e *emitter) appender(t tuple, k *codec) string {
-	if k.appendFunc != "" {
-		return k.appendFunc
+// codecPair writes the codec of t, In or Out, as two functions.
+func (e *emitter) codecPair(b *strings.Builder, name string, t types.Type, k *codec) {
+	write, read := k.appendFunc, k.readFunc
+	if write == "" {
+		write = fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.typeText(t), strings.TrimPrefix(k.write("v"), "b = "))
+		read = fmt.Sprintf("func(r *%s.Reader) %s { return %s }", e.std(packPath), e.typeText(t), k.read)
 	}
-	return fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.typeText(t.typ), strings.TrimPrefix(k.write("v"), "b = "))
-}
-
-func (e *emitter) reader(t tuple, k *codec) string {
-	if k.readFunc != "" {
-		return k.readFunc
-	}
-	return fmt.Sprintf("func(r *%s.Reader) %s { return %s }", e.std(packPath), e.typeText(t.typ), k.read)
+	fmt.Fprintf(b, "Append%s: %s,\nRead%[1]s: %[3]s,\n", name, write, read)
 }
 
 // prefixed joins the names, each behind prefix.

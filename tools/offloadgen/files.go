@@ -3,14 +3,23 @@ package main
 import (
 	"fmt"
 	"go/format"
+	"go/types"
+	"maps"
+	"slices"
 	"strings"
 )
 
 // guestGo returns the text of bungee_offload_wasip1.go.
 func (e *emitter) guestGo() ([]byte, error) {
+	var made strings.Builder
 	var serves []string
 	for _, f := range e.funcs {
-		serves = append(serves, f.variable+".Serve")
+		serves = append(serves, f.variable()+".Serve")
+	}
+	for _, n := range e.ends {
+		served := e.fresh(lower(n.name) + "Served")
+		fmt.Fprintf(&made, "%s := %s.Serve()\n", served, n.variable())
+		serves = append(serves, fmt.Sprintf("\n%s.Handle, %[1]s.Save, %[1]s.Restore", served))
 	}
 	offload, guest := e.std(offloadPath), e.std(guestPath)
 	return format.Source(fmt.Appendf(nil, `%s
@@ -18,20 +27,19 @@ func (e *emitter) guestGo() ([]byte, error) {
 package %s
 
 import (
-	%s
-	%s
-)
+	%s)
 
 // bungeeModule is nil in the module itself: there every call runs here.
 var bungeeModule *%s.Module
 
 func init() {
-	%s.Register(%s)
+	%s%s.Register(%s)
 }
-`, header, e.pkgName, e.spec(offloadPath), e.spec(guestPath), offload, guest, strings.Join(serves, ", ")))
+`, header, e.pkgName, e.specs([]string{offloadPath, guestPath}), offload, made.String(), guest, strings.Join(serves, ", ")))
 }
 
-// moduleGo returns the text of bungee_offload_module.go.
+// moduleGo returns the text of bungee_offload_module.go. The functions that open
+// channels are in it, since a guest opens none.
 func (e *emitter) moduleGo(s stamp, digest [32]byte) ([]byte, error) {
 	var hex strings.Builder
 	for i, b := range digest {
@@ -41,6 +49,7 @@ func (e *emitter) moduleGo(s stamp, digest [32]byte) ([]byte, error) {
 		}
 	}
 	offload := e.std(offloadPath)
+	opens, imports := e.opens()
 	return format.Source(fmt.Appendf(nil, `%s
 
 %s
@@ -51,17 +60,36 @@ package %s
 import (
 	_ "embed"
 
-	%s
-)
+	%s)
 
 //go:embed %s
 var bungeeWasm string
 
-// bungeeModule is the Wasm version of the functions in %s.
+// bungeeModule is the Wasm version of what is marked.
 var bungeeModule = &%s.Module{
-	Digest: %[7]s.Digest{
+	Digest: %[6]s.Digest{
 		%s},
 	Gzip: bungeeWasm,
 }
-`, header, s.comment(), e.pkgName, e.spec(offloadPath), wasmFile, offloadFile, offload, hex.String()))
+%s`, header, s.comment(), e.pkgName, e.specs(imports), wasmFile, offload, hex.String(), opens))
+}
+
+// opens returns the functions that open channels, and the paths that the file
+// with them imports.
+func (e *emitter) opens() (text string, imports []string) {
+	paths := map[string]bool{offloadPath: true}
+	in := func(p *types.Package) string {
+		if p == e.own {
+			return ""
+		}
+		paths[p.Path()] = true
+		return e.pkg(p.Path(), p.Name())
+	}
+	var b strings.Builder
+	for _, n := range e.ends {
+		paths[elasticPath] = true
+		fmt.Fprintf(&b, "\n%sfunc %s(cfg %[3]s.Config) (*%[3]s.Channel[%[4]s, %[5]s], error) {\nreturn %[3]s.Open(&%[6]s, cfg)\n}\n",
+			n.comment(), n.made(), e.std(elasticPath), types.TypeString(n.in, in), types.TypeString(n.out, in), n.variable())
+	}
+	return b.String(), slices.Collect(maps.Keys(paths))
 }

@@ -12,8 +12,8 @@ import (
 // A function is an elastic function about to be written.
 type function struct {
 	*mark
+	fn              *ast.FuncDecl
 	sig             *types.Signature
-	variable        string // of type offload.Func
 	params, results []string
 	in, out         tuple
 	inCodec         *codec
@@ -33,23 +33,17 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 	if !ok {
 		return nil // declared twice: the type check has said so
 	}
-	f := &function{mark: m, sig: obj.Signature(), variable: m.name + "Func"}
-	if pos, taken := c.taken[f.elastic()]; taken {
-		bad.add(m.pos, "%s: its elastic version would be %s, which is declared at %s; rename one", m.name, f.elastic(), s.fset.Position(pos))
-	}
-	if pos, taken := c.taken[f.variable]; taken {
-		bad.add(pos, "%s is a name that offloadgen needs for the elastic version of %s; rename it", f.variable, m.name)
-	}
-	c.fresh(f.elastic())
-	c.fresh(f.variable)
+	f := &function{mark: m, fn: m.decl.(*ast.FuncDecl), sig: obj.Signature()}
+	c.claim(f.made(), m, bad)
+	c.claim(f.variable(), m, bad)
 	if !f.fitsTypes(bad) {
 		return nil
 	}
-	f.params = fieldNames(m.decl.Type.Params, "p", f.variable)
+	f.params = fieldNames(f.fn.Type.Params, "p", f.variable())
 	if f.params[0] == "p0" && !slices.Contains(f.params, "ctx") {
 		f.params[0] = "ctx"
 	}
-	f.results = fieldNames(m.decl.Type.Results, "r", f.variable)
+	f.results = fieldNames(f.fn.Type.Results, "r", f.variable())
 	f.in = f.tuple(c, m.name+"In", f.sig.Params(), f.params, 1, f.sig.Params().Len())
 	f.out = f.tuple(c, m.name+"Out", f.sig.Results(), f.results, 0, f.sig.Results().Len()-1)
 	f.planTuples(c)
@@ -63,11 +57,11 @@ func (f *function) fitsTypes(bad *complaints) bool {
 	if p.Len() == 0 || types.TypeString(p.At(0).Type(), nil) != "context.Context" {
 		bad.add(f.pos, "%s: its first parameter must be a context.Context, which carries the deadline to the edge host; add one", f.name)
 	}
-	if n := r.Len(); n == 0 || !types.Identical(r.At(n-1).Type(), types.Universe.Lookup("error").Type()) {
+	if !endsInError(r) {
 		bad.add(f.pos, "%s: its last result must be an error, since a call may fail on the way; add one", f.name)
 	}
 	if f.sig.Variadic() {
-		bad.add(f.decl.Type.Params.List[len(f.decl.Type.Params.List)-1].Pos(), "%s: a variadic function cannot be elastic; take a slice", f.name)
+		bad.add(f.fn.Type.Params.List[len(f.fn.Type.Params.List)-1].Pos(), "%s: a variadic function cannot be elastic; take a slice", f.name)
 	}
 	return len(bad.list) == before
 }
@@ -94,34 +88,37 @@ func (f *function) planTuples(c *codecs) {
 			} else {
 				name = what + " " + name
 			}
-			return c.plan(t.typ, place{fieldType(list, from), f.name + ": " + name})
+			return c.plan(t.typ, place{pos: fieldType(list, from), path: f.name + ": " + name})
 		}
 		for i, field := range t.fields { // first, for complaints at their places
-			c.plan(all.At(from+i).Type(), place{fieldType(list, from+i), f.name + ": " + what + " " + field})
+			c.plan(all.At(from+i).Type(), place{pos: fieldType(list, from+i), path: f.name + ": " + what + " " + field})
 		}
 		if c.bad.err() != nil {
 			return nil
 		}
-		return c.plan(t.typ, place{f.pos, f.name})
+		return c.plan(t.typ, place{pos: f.pos, path: f.name})
 	}
-	f.inCodec = plan(f.in, "parameter", f.decl.Type.Params, f.sig.Params(), 1)
-	f.outCodec = plan(f.out, "result", f.decl.Type.Results, f.sig.Results(), 0)
+	f.inCodec = plan(f.in, "parameter", f.fn.Type.Params, f.sig.Params(), 1)
+	f.outCodec = plan(f.out, "result", f.fn.Type.Results, f.sig.Results(), 0)
 }
 
 // comment returns the doc comment of the elastic function.
 func (f *function) comment() string {
-	name := f.elastic() + " is the elastic version of " + f.name
-	first, rest, more := strings.Cut(strings.TrimSpace(f.doc), "\n\n")
+	head := f.made() + " is the elastic version of " + f.name
+	first, rest, _ := strings.Cut(strings.TrimSpace(f.doc), "\n\n")
 	first = strings.Join(strings.Fields(first), " ")
 	if said, ok := strings.CutPrefix(first, f.name+" "); ok {
-		name += ": it " + said
+		return comment(head+": it "+said, rest)
 	} else if first != "" {
-		name += ". " + first
-	} else {
-		name += ": it runs natively or on an edge host."
+		return comment(head+". "+first, rest)
 	}
-	text := wrap(name, 76)
-	if more {
+	return comment(head+": it runs natively or on an edge host.", rest)
+}
+
+// comment returns a doc comment that begins with the paragraph first.
+func comment(first, rest string) string {
+	text := wrap(first, 76)
+	if rest != "" {
 		text += "\n\n" + rest
 	}
 	var b strings.Builder

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A generator makes the marked functions of one package elastic.
+// A generator makes what is marked in one package elastic.
 type generator struct {
 	dir   string
 	force bool
@@ -47,7 +47,7 @@ func (g generator) run() error {
 		return err
 	}
 	err = write(dir, files)
-	fmt.Fprintf(g.log, "%s: generated %s (%d ms)\n", g.dir, functionNames(e.funcs), time.Since(begin).Milliseconds())
+	fmt.Fprintf(g.log, "%s: generated %s (%d ms)\n", g.dir, made(s.marks), time.Since(begin).Milliseconds())
 	return err
 }
 
@@ -67,7 +67,7 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 		return nil, nil, bad
 	}
 	if len(marks) == 0 {
-		return nil, nil, fmt.Errorf("%s: no function is marked; write //%s into the doc comment of one", dir, markText)
+		return nil, nil, fmt.Errorf("%s: nothing is marked; write //%s into the doc comment of a function, or //%s into that of a type", dir, funcMark, endpointMark)
 	}
 	c, err := check(cmd, src, marks)
 	if err != nil {
@@ -76,7 +76,7 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 	return cut(c, marks, bad), bad, nil
 }
 
-// plan plans the code of all marked functions.
+// plan plans the code of all that is marked.
 func plan(s *slice, bad *complaints) *emitter {
 	n := newNames(s.source, s.types.Name())
 	n.shadowed(bad)
@@ -89,7 +89,11 @@ func plan(s *slice, bad *complaints) *emitter {
 	c := &codecs{names: n, own: s.types, bad: bad, done: map[string]*codec{}}
 	e := &emitter{codecs: c, pkgName: s.types.Name(), path: s.path}
 	for _, m := range s.marks {
-		if f := planFunction(m, s, c, bad); f != nil {
+		if m.kind == endpointMark {
+			if n := planEndpoint(m, s, c, bad); n != nil {
+				e.ends = append(e.ends, n)
+			}
+		} else if f := planFunction(m, s, c, bad); f != nil {
 			e.funcs = append(e.funcs, f)
 		}
 	}
@@ -98,7 +102,7 @@ func plan(s *slice, bad *complaints) *emitter {
 
 // files returns the generated files by name.
 func (g generator) files(cmd goCmd, s *slice, e *emitter) (map[string][]byte, error) {
-	offload, err := e.offloadGo()
+	offload, err := e.offloadGo() // first: it imports all that is named so far
 	if err != nil {
 		return nil, err
 	}
@@ -142,10 +146,11 @@ func write(dir string, files map[string][]byte) error {
 	return nil
 }
 
-func functionNames(funcs []*function) string {
+// made returns the names of what the marks made.
+func made(marks []*mark) string {
 	var names []string
-	for _, f := range funcs {
-		names = append(names, f.elastic())
+	for _, m := range marks {
+		names = append(names, m.made())
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")

@@ -43,9 +43,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 func usage(fs *flag.FlagSet) {
 	fmt.Fprint(fs.Output(), `usage: offloadgen [-force] [-v] [directory]
 
-Offloadgen makes the functions marked with //offload:func elastic: it writes
-their elastic versions, their codecs and the Wasm module beside the sources of
-the package in directory, or in the current one. It is run by
+Offloadgen makes functions marked with //offload:func elastic, and types marked
+with //offload:endpoint the far ends of elastic channels: it writes what calls or
+opens them, their codecs and the Wasm module beside the sources of the package in
+directory, or in the current one. It is run by
 
 	//go:generate go tool offloadgen
 

@@ -10,44 +10,60 @@ import (
 	"unicode/utf8"
 )
 
-const markText = "offload:func"
+// The marks.
+const (
+	funcMark     = "offload:func"
+	endpointMark = "offload:endpoint"
+)
 
-// A mark is a function marked with //offload:func.
+// A mark is a function marked with //offload:func, or a type marked with
+// //offload:endpoint.
 type mark struct {
+	kind       string // funcMark or endpointMark
 	name       string
 	deadline   time.Duration
 	idempotent bool
-	pos        token.Pos     // of the name, where the mark is
-	decl       *ast.FuncDecl // the one that is built for Wasm
-	file       *file         // where decl is
+	pos        token.Pos // of the name, where the mark is
+	decl       ast.Node  // the *ast.FuncDecl or *ast.TypeSpec that is built for Wasm
+	file       *file     // where decl is
 	doc        string
 }
 
-// elastic returns the name of the elastic function.
-func (m *mark) elastic() string {
-	r, n := utf8.DecodeRuneInString(m.name)
-	return string(unicode.ToUpper(r)) + m.name[n:]
+// made returns the name of what offloadgen makes for the users of the package:
+// the elastic function, or the function that opens a channel.
+func (m *mark) made() string {
+	if m.kind == endpointMark {
+		return "Open" + upper(m.name)
+	}
+	return upper(m.name)
 }
 
-// findMarks returns the marked functions in the order of the sources, without
-// those that it complains of.
+// variable returns the name of the offload.Func or offload.Endpoint.
+func (m *mark) variable() string {
+	if m.kind == endpointMark {
+		return lower(m.name) + "Endpoint"
+	}
+	return m.name + "Func"
+}
+
+// findMarks returns what is marked in the order of the sources, without what it
+// complains of.
 func findMarks(s *source, bad *complaints) []*mark {
 	var marks []*mark
 	byName := map[string]*mark{}
 	for _, f := range s.files {
 		docs := map[*ast.CommentGroup]bool{}
-		for _, d := range f.ast.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok || fn.Doc == nil {
+		for _, d := range declarations(f) {
+			if d.doc == nil {
 				continue
 			}
-			docs[fn.Doc] = true
-			m := readMark(fn, bad)
+			docs[d.doc] = true
+			m := readMark(d, bad)
 			if m == nil {
 				continue
 			}
 			if f.guest {
-				m.decl, m.file = fn, f
+				m.decl, m.file = d.node, f
 			}
 			if first := byName[m.name]; first != nil {
 				first.join(m, bad)
@@ -61,29 +77,51 @@ func findMarks(s *source, bad *complaints) []*mark {
 	return slices.DeleteFunc(marks, func(m *mark) bool { return m.decl == nil && !m.findGuest(s, bad) })
 }
 
-// readMark returns the mark of fn, nil when it has none.
-func readMark(fn *ast.FuncDecl, bad *complaints) *mark {
+// readMark returns the mark of d, nil when it has none.
+func readMark(d *decl, bad *complaints) *mark {
 	var m *mark
-	for _, c := range fn.Doc.List {
-		rest, ok := strings.CutPrefix(c.Text, "//"+markText)
+	for _, c := range d.doc.List {
+		kind, options, ok := parseMark(c, bad)
 		switch {
-		case ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t'):
-			if m != nil {
-				bad.add(c.Pos(), "%s is marked twice; keep one mark", m.name)
-			}
-			m = &mark{name: fn.Name.Name, pos: fn.Name.Pos(), doc: fn.Doc.Text()}
-			m.options(c, rest, bad)
-		case ok, strings.HasPrefix(strings.TrimLeft(c.Text, "/ \t"), markText) && strings.HasPrefix(c.Text, "//"):
-			bad.add(c.Pos(), "%q is not a mark; write //%s, without a space before it and with one behind it", c.Text, markText)
+		case !ok:
+			continue
+		case m != nil && m.kind == kind:
+			bad.add(c.Pos(), "%s is marked twice; keep one mark", m.name)
+		case m != nil:
+			bad.add(c.Pos(), "%s has both marks; keep //%s on a function, //%s on a type", m.name, funcMark, endpointMark)
+			return nil
 		}
+		m = &mark{kind: kind, name: d.names[0].Name, pos: d.names[0].Pos(), doc: d.doc.Text()}
+		m.options(c, options, bad)
 	}
-	if m == nil || !m.fits(fn, bad) {
+	if m == nil || !m.fits(d, bad) {
 		return nil
 	}
 	return m
 }
 
-// options reads what stands behind //offload:func.
+// parseMark returns the kind of a mark and what stands behind it. A comment that
+// looks like a mark and is none is a complaint.
+func parseMark(c *ast.Comment, bad *complaints) (kind, options string, ok bool) {
+	text, ok := strings.CutPrefix(c.Text, "//")
+	if !ok {
+		return "", "", false
+	}
+	bare := strings.TrimLeft(text, "/ \t")
+	word, options := text, ""
+	if i := strings.IndexAny(text, " \t"); i >= 0 {
+		word, options = text[:i], text[i:]
+	}
+	switch {
+	case word == funcMark, word == endpointMark:
+		return word, options, true
+	case strings.HasPrefix(text, "offload:"), strings.HasPrefix(bare, funcMark), strings.HasPrefix(bare, endpointMark):
+		bad.add(c.Pos(), "%q is not a mark; write //%s or //%s, without a space before it and with one behind it", c.Text, funcMark, endpointMark)
+	}
+	return "", "", false
+}
+
+// options reads what stands behind a mark.
 func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 	for opt := range strings.FieldsSeq(text) {
 		key, value, _ := strings.Cut(opt, "=")
@@ -102,28 +140,54 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 	}
 }
 
-// fits complains of what can be seen without types: the elastic version has the
-// same name with an upper-case letter and is a plain function too.
-func (m *mark) fits(fn *ast.FuncDecl, bad *complaints) bool {
+// fits complains of what can be seen without types.
+func (m *mark) fits(d *decl, bad *complaints) bool {
+	before := len(bad.list)
+	switch n := d.node.(type) {
+	case *ast.FuncDecl:
+		m.fitsFunction(n, bad)
+	case *ast.TypeSpec:
+		m.fitsType(n, bad)
+	}
+	return len(bad.list) == before
+}
+
+// fitsFunction holds that the elastic version can have the same name with an
+// upper-case letter, and be a plain function too.
+func (m *mark) fitsFunction(fn *ast.FuncDecl, bad *complaints) {
 	switch {
+	case m.kind == endpointMark && fn.Recv != nil:
+		bad.add(m.pos, "%s: //%s marks a type, not its method; write it above type %s", m.name, endpointMark, receiver(fn))
+	case m.kind == endpointMark:
+		bad.add(m.pos, "%s: //%s marks a type that has a method Handle; a function is marked with //%s", m.name, endpointMark, funcMark)
 	case fn.Recv != nil:
 		bad.add(m.pos, "%s: a method cannot be elastic; mark a function that takes the receiver as a parameter", m.name)
 	case fn.Type.TypeParams != nil:
 		bad.add(m.pos, "%s: a generic function cannot be elastic; mark a function of one type that calls it", m.name)
 	case m.name == "main" || m.name == "init":
 		bad.add(m.pos, "%s cannot be elastic; mark a function that it calls", m.name)
-	case m.name == m.elastic() || m.name == "_":
+	case m.name == m.made() || m.name == "_":
 		bad.add(m.pos, "%s: a marked function has a lower-case name, and its elastic version the same with an upper-case first letter; rename it", m.name)
-	default:
-		return true
 	}
-	return false
 }
 
-// join takes over what a second mark of the same function has: one is on the
-// native version, one on the Wasm version.
+func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
+	switch {
+	case m.kind == funcMark:
+		bad.add(m.pos, "%s: //%s marks a function; a type that has a method Handle is marked with //%s", m.name, funcMark, endpointMark)
+	case m.name == "_":
+		bad.add(m.pos, "a type without a name cannot be an endpoint; name it")
+	case t.Assign.IsValid():
+		bad.add(m.pos, "%s: an alias cannot be an endpoint; mark the type that it stands for", m.name)
+	case t.TypeParams != nil:
+		bad.add(m.pos, "%s: a generic type cannot be an endpoint; mark a struct that has a %[1]s of one type, and a method Handle that calls it", m.name)
+	}
+}
+
+// join takes over what a second mark of the same name has: one is on the native
+// version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
-	if m.deadline != n.deadline || m.idempotent != n.idempotent {
+	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}
 	if m.decl == nil {
@@ -131,19 +195,29 @@ func (m *mark) join(n *mark, bad *complaints) {
 	}
 }
 
-// findGuest looks for the Wasm version of a function whose mark is on the
-// native one, and says whether there is one.
+// findGuest looks for the Wasm version of what is marked in a file that is not
+// built for Wasm, and says whether there is one.
 func (m *mark) findGuest(s *source, bad *complaints) bool {
 	for _, f := range s.files {
-		for _, d := range f.ast.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if ok && f.guest && fn.Recv == nil && fn.Name.Name == m.name {
-				m.decl, m.file = fn, f
-				return true
+		for _, d := range declarations(f) {
+			if f.guest && m.isOf(d) {
+				m.decl, m.file = d.node, f
+				return m.fits(d, bad)
 			}
 		}
 	}
-	bad.add(m.pos, "%s: the file is not built for Wasm (its build constraint, its name or import \"C\"); move the function to one that is, or give a version of it in a file *_wasip1.go", m.name)
+	bad.add(m.pos, "%s: the file is not built for Wasm (its build constraint, its name or import \"C\"); move the declaration to one that is, or give a version of it in a file *_wasip1.go", m.name)
+	return false
+}
+
+// isOf says whether d declares what m marks, in this or another version.
+func (m *mark) isOf(d *decl) bool {
+	switch d.node.(type) {
+	case *ast.FuncDecl:
+		return m.kind == funcMark && d.recv == "" && d.names[0].Name == m.name
+	case *ast.TypeSpec:
+		return m.kind == endpointMark && d.names[0].Name == m.name
+	}
 	return false
 }
 
@@ -154,9 +228,19 @@ func strayMarks(f *file, docs map[*ast.CommentGroup]bool, bad *complaints) {
 			continue
 		}
 		for _, c := range g.List {
-			if strings.HasPrefix(c.Text, "//"+markText) {
-				bad.add(c.Pos(), "this mark is not in the doc comment of a function; put it directly above one")
+			if strings.HasPrefix(c.Text, "//"+funcMark) || strings.HasPrefix(c.Text, "//"+endpointMark) {
+				bad.add(c.Pos(), "this mark is not in the doc comment of a function or of one type; put it directly above one")
 			}
 		}
 	}
+}
+
+func upper(s string) string { return withFirst(s, unicode.ToUpper) }
+
+func lower(s string) string { return withFirst(s, unicode.ToLower) }
+
+// withFirst returns s with its first letter changed.
+func withFirst(s string, change func(rune) rune) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(change(r)) + s[n:]
 }

@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ type names struct {
 // other platforms included.
 func newNames(s *source, pkgName string) *names {
 	n := &names{map[string]token.Pos{}, map[string]string{}}
-	for _, local := range []string{"b", "ctx", "err", "i", "in", "k", "n", "ok", "out", "p", "r", "v"} {
+	for _, local := range []string{"b", "cfg", "ctx", "emit", "err", "i", "in", "k", "n", "ok", "out", "p", "r", "v"} {
 		n.taken[local] = token.NoPos // variables of generated functions, which would hide an import
 	}
 	for _, f := range s.files {
@@ -51,6 +50,15 @@ func (n *names) fresh(name string) string {
 	}
 }
 
+// claim takes name for what offloadgen makes of m. A name that is taken already
+// is a complaint.
+func (n *names) claim(name string, m *mark, bad *complaints) {
+	if pos, taken := n.taken[name]; taken {
+		bad.add(m.pos, "%s: offloadgen would declare %s for it, and that name is taken at %s; rename one", m.name, name, bad.show(bad.fset.Position(pos)))
+	}
+	n.taken[name] = m.pos
+}
+
 // pkg returns what the generated code calls the package at path, and imports it.
 func (n *names) pkg(path, name string) string {
 	local, ok := n.imports[path]
@@ -64,20 +72,17 @@ func (n *names) pkg(path, name string) string {
 // std is pkg for a package whose name is the last element of its path.
 func (n *names) std(path string) string { return n.pkg(path, path[strings.LastIndex(path, "/")+1:]) }
 
-// declaration returns the import declaration.
-func (n *names) declaration() string {
+// specs returns the import specifications of paths: Go's own first.
+func (n *names) specs(paths []string) string {
 	var b strings.Builder
-	b.WriteString("import (\n")
 	for _, std := range []bool{true, false} {
-		for _, path := range slices.Sorted(maps.Keys(n.imports)) {
-			if std == strings.Contains(strings.Split(path, "/")[0], ".") {
-				continue
+		for _, path := range slices.Sorted(slices.Values(paths)) {
+			if std != strings.Contains(strings.Split(path, "/")[0], ".") {
+				b.WriteString(n.spec(path) + "\n")
 			}
-			b.WriteString(n.spec(path) + "\n")
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(")\n")
 	return b.String()
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // A slice is the part of the package that the guest is built from: what the
-// marked functions reach.
+// marks reach.
 type slice struct {
 	*checked
 	marks   []*mark
@@ -42,6 +42,7 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 			s.keep(d, nil)
 		}
 	}
+	s.keepHandles()
 	s.keepMethods()
 	s.complain(bad)
 	return s
@@ -136,6 +137,30 @@ func (s *slice) keep(d, from *decl) {
 	}
 }
 
+// keepHandles keeps the methods Handle of endpoints, even those that do not build
+// for Wasm: they are to be complained of.
+func (s *slice) keepHandles() {
+	for _, m := range s.marks {
+		if m.kind != endpointMark {
+			continue
+		}
+		if handle := s.handle(m); handle != nil {
+			if d := s.byObj[handle.Obj().(*types.Func).Origin()]; d != nil {
+				s.keep(d, s.byObj[s.types.Scope().Lookup(m.name)])
+			}
+		}
+	}
+}
+
+// handle returns the method Handle of an endpoint, nil when it has none.
+func (s *slice) handle(m *mark) *types.Selection {
+	obj := s.types.Scope().Lookup(m.name)
+	if obj == nil {
+		return nil // its file is of another package: the type check has said so
+	}
+	return types.NewMethodSet(types.NewPointer(obj.Type())).Lookup(s.types, "Handle")
+}
+
 // keepMethods keeps the methods of kept types, since an interface may call
 // them, except those which do not build for Wasm.
 func (s *slice) keepMethods() {
@@ -204,7 +229,7 @@ func wayOut(text string) string {
 	case strings.HasPrefix(text, "undefined: "):
 		return "; the guest has the files that are built for GOOS=wasip1 without cgo: declare it in one of them"
 	case strings.Contains(text, "which does not build for Wasm"):
-		return "; take it out of what the marked function calls, or give the function that uses it a version in a file *_wasip1.go"
+		return "; take it out of what the marks reach, or give the function that uses it a version in a file *_wasip1.go"
 	}
 	return ""
 }

@@ -26,6 +26,11 @@ var word string
 
 //offload:func
 func say(ctx context.Context) (string, error) { return dep.Word() + word, nil }
+
+//offload:endpoint
+type teller struct{ Told int }
+
+func (t *teller) Handle(ctx context.Context, word string) (int, error) { t.Told++; return t.Told, nil }
 -- small_test.go --
 package small
 -- word.txt --
@@ -73,7 +78,7 @@ func TestCurrent(t *testing.T) {
 		{"a test is not in the guest", add("small_test.go"), true},
 		{"nor is a package that it does not import", edit("other/other.go", "package other\n"), true},
 		{"other line ends are the same text", crlf("dep/dep.go"), true},
-		{"the marked function has changed", add("small.go"), false},
+		{"the file with the marks has changed", add("small.go"), false},
 		{"a package of the guest has changed", add("dep/dep.go"), false},
 		{"a package of the guest has one more file", edit("dep/more.go", "package dep\n"), false},
 		{"an embedded file has changed", edit("word.txt", "other"), false},
@@ -162,7 +167,7 @@ func TestErrorWritesNothing(t *testing.T) {
 	generate(t, dir)
 	before := contents(t, dir)
 	tests := []struct{ why, text, want string }{
-		{"no mark", "package small\n", "no function is marked; write //offload:func"},
+		{"no mark", "package small\n", "nothing is marked; write //offload:func"},
 		{"a file that does not parse", "package small\nfunc {", "small.go:2:6: "},
 		{"a mistake in a marked function", strings.Replace(get(t, filepath.Join(dir, "small.go")), "dep.Word()", "dep.Wort()", 1), "small.go:14:"},
 		{"an unused variable", strings.Replace(get(t, filepath.Join(dir, "small.go")), "{ return", "{ x := 1; return", 1), "small.go:14:49: declared and not used: x"},
@@ -199,7 +204,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-nosuch"}, 2, "usage: offloadgen"},
 		{[]string{"a", "b"}, 2, "usage: offloadgen"},
 		{[]string{filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
-		{[]string{t.TempDir()}, 1, "no function is marked"},
+		{[]string{t.TempDir()}, 1, "nothing is marked"},
 	}
 	for _, tt := range tests {
 		var stdout, stderr bytes.Buffer
