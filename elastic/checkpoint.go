@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,15 +65,24 @@ func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err 
 		c.saving = nil
 		c.changed.open()
 	}
-	defer c.wantSaveLocked() // for what was delivered meanwhile
-	if a.fenced || err != nil {
+	var refusal *wire.Fail
+	switch {
+	case errors.As(err, &refusal) && refusal.Code == wire.CodeGone:
+		c.save.set(c.cfg.CheckpointInterval) // the attachment's own stream tells of its end
+		return nil, nil
+	case a.fenced:
+		c.wantSaveLocked() // of the owner after it
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	c.wantStandbyLocked()
 	if c.cfg.Mode == Latest {
 		c.savedAt = at // the state may be behind what an owner before delivered
 	}
-	return c.standby, c.comeLocked(k)
+	err = c.comeLocked(k)
+	c.wantSaveLocked() // of what was delivered meanwhile
+	return c.standby, err
 }
 
 // snapshot returns the state of a's far endpoint, within recoveryTimeout.

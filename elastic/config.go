@@ -38,7 +38,7 @@ type Config struct {
 	// last one's. Zero means 8 MiB.
 	WindowBytes int
 	// InFlight is the most messages under way in mode Latest. Zero means 2: one
-	// is handled while the next one travels.
+	// is handled while the next one travels. It is at most Window.
 	InFlight int
 	// Deadline is how long a message may be without an outcome on an edge host.
 	// After it, an Ordered channel of an idempotent endpoint leaves the host; a
@@ -78,6 +78,7 @@ func (c Config) withDefaults(mark time.Duration) Config {
 	if c.InFlight <= 0 {
 		c.InFlight = 2
 	}
+	c.InFlight = min(c.InFlight, c.Window)
 	if c.Deadline == 0 {
 		c.Deadline = mark
 	}

@@ -180,7 +180,11 @@ func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[O
 		return fmt.Errorf("%w: %w", errBroke, refusal)
 	}
 	c.stats.Skipped++
-	if refusal != nil && (refusal.Code == wire.CodeSkipped || refusal.Code == wire.CodeOverloaded) {
+	if refusal == nil {
+		return err
+	}
+	switch refusal.Code {
+	case wire.CodeSkipped, wire.CodeOverloaded, wire.CodeGone: // its own stream tells of its end
 		return nil
 	}
 	return err

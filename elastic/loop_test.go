@@ -86,7 +86,7 @@ func (l *loopback) Prepare(context.Context, *offload.Desc) (elastic.Place, error
 
 // BenchmarkOrdered is a message and its outcome over QUIC, both ends in this process.
 func BenchmarkOrdered(b *testing.B) {
-	for _, size := range []struct{ in, out, flying int }{{1 << 10, 1 << 10, 1}, {100 << 10, 1 << 10, 1}, {100 << 10, 100 << 10, 16}} {
+	for _, size := range []struct{ in, out, flying int }{{1 << 10, 1 << 10, 1}, {1 << 10, 1 << 10, 200}, {100 << 10, 1 << 10, 1}, {100 << 10, 100 << 10, 16}} {
 		b.Run(fmt.Sprintf("%dKB in, %dKB out, %d in flight", size.in>>10, size.out>>10, size.flying), func(b *testing.B) {
 			ep := echo(size.out)
 			c, err := elastic.Open(ep, elastic.Config{Deadline: -1})

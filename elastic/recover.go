@@ -71,10 +71,10 @@ func (c *Channel[In, Out]) broke(a *attachment, h wire.Halt) error {
 	why := &h.Fail
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if h.Seq < a.next || a.next == 0 {
+		return why // in a quiet replay: the outcome is known, or another's to give
+	}
 	if ok, err := c.expectLocked(a, a.epoch, h.Seq); !ok {
-		if err != nil && h.Seq < a.next && h.Seq > c.saved.seq {
-			err = why // in a replay: the host is no good for this state
-		}
 		return err
 	}
 	e := c.log.at(h.Seq)

@@ -152,7 +152,7 @@ func (s *Server) drop(e *farEnd) {
 }
 
 // errGone answers what comes for an attachment that is not there.
-var errGone = &wire.Fail{Code: wire.CodeProtocol, Text: "no such attachment"}
+var errGone = &wire.Fail{Code: wire.CodeGone}
 
 // find returns the far endpoint of attachment id.
 func (s *Server) find(id uint64) (*farEnd, error) {
@@ -440,7 +440,7 @@ func (s *Server) single(ctx context.Context, st Stream) (frame []byte, e *farEnd
 	e.using.acquire()
 	defer e.using.release()
 	if e.broken != nil {
-		return nil, nil, &wire.Fail{Code: wire.CodeSkipped, Text: "the far endpoint is gone"}
+		return nil, nil, errGone
 	}
 	if m.Epoch < e.epoch || m.Seq <= e.seq || m.Seq < e.newestSeq() || ctx.Err() != nil {
 		return nil, nil, &wire.Fail{Code: wire.CodeSkipped}
@@ -459,8 +459,11 @@ func (e *farEnd) newestSeq() uint64 {
 func (e *farEnd) come() error {
 	e.newest.Lock()
 	defer e.newest.Unlock()
-	if !e.Latest || e.newest.waiting >= int(e.Window) {
-		return protocol("too many messages under way")
+	if !e.Latest {
+		return protocol("a Single for a channel of mode Ordered")
+	}
+	if e.newest.waiting >= 2*int(e.Window) { // those that the UE has given up may still be here
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: "too many messages under way"}
 	}
 	e.newest.waiting++
 	return nil

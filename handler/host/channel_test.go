@@ -126,11 +126,11 @@ func TestSessionsShareChannels(t *testing.T) {
 		if answer := ask(t, same, snapshot, true); !isState(answer) {
 			t.Errorf("the session's other connection got %.40x, want the state", answer)
 		}
-		wantFail(t, "another session", ask(t, other, snapshot, true), wire.CodeProtocol)
-		wantFail(t, "no session", ask(t, none, snapshot, true), wire.CodeProtocol)
+		wantFail(t, "another session", ask(t, other, snapshot, true), wire.CodeGone)
+		wantFail(t, "no session", ask(t, none, snapshot, true), wire.CodeGone)
 		c.Close("")
 		time.Sleep(time.Second)
-		wantFail(t, "after the end of the connection that attached it", ask(t, same, snapshot, true), wire.CodeProtocol)
+		wantFail(t, "after the end of the connection that attached it", ask(t, same, snapshot, true), wire.CodeGone)
 		if _, fail := attach(t, same, 1); fail != nil {
 			t.Errorf("attach on the connection that is left: %v", fail)
 		}

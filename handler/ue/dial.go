@@ -29,9 +29,20 @@ type dialer struct {
 	log     *slog.Logger
 }
 
-// open begins a session with one connection to addr, and asks the host, at the same
-// time, which of the wanted modules it has.
+// open begins a session with one connection to addr. A connection that cannot
+// change its path is made anew.
 func (d *dialer) open(ctx context.Context, addr string, wanted modules) (*session, error) {
+	s, err := d.begin(ctx, addr, wanted)
+	if err != nil || !(*s.strands.Load())[0].conn.Stale() {
+		return s, err
+	}
+	s.close()
+	return d.begin(ctx, addr, wanted)
+}
+
+// begin connects and asks the host, at the same time, which of the wanted modules
+// it has.
+func (d *dialer) begin(ctx context.Context, addr string, wanted modules) (*session, error) {
 	to, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -94,6 +95,8 @@ func quicConfig() *quic.Config {
 type Conn struct {
 	qc   *quic.Conn
 	addr net.Addr // the peer's, of a dialled connection; nil for an accepted one
+
+	stale atomic.Bool // see Stale
 
 	turn chan struct{} // held by the one that switches paths; cap 1
 	path *path         // in use; for the holder of turn

@@ -96,5 +96,11 @@ func (c *Conn) refused(ctx context.Context, err error) bool {
 		return false
 	}
 	_, err = c.qc.NextConnection(ctx)
+	c.stale.Store(true)
 	return err == nil
 }
+
+// Stale says that the host has refused what was sent early: it was restarted since.
+// Such a connection works and cannot change its path: quic-go v0.65 has sent the
+// connection IDs for it early, and does not send them again. A new Dial helps.
+func (c *Conn) Stale() bool { return c.stale.Load() }

@@ -143,6 +143,9 @@ func TestRefusedEarlyIsSentAgain(t *testing.T) {
 		if got, err := ask(t.Context(), ue, "more"); got != "more" || err != nil {
 			t.Errorf("then the host answers %q, %v", got, err)
 		}
+		if !ue.Stale() {
+			t.Error("the connection does not say that it cannot change its path")
+		}
 		if c := <-p.conns; c.Peer() != "headset" {
 			t.Errorf("the host sees %q", c.Peer())
 		}

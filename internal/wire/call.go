@@ -127,12 +127,13 @@ const (
 	CodeTooLarge               // request, reply or module over its bound
 	CodeProtocol               // the peer broke the protocol
 	CodeSkipped                // a newer message of the channel came first
+	CodeGone                   // the far endpoint is not there, or no more
 )
 
 var codeNames = [...]string{
 	"internal error", "no such module", "bad module", "draining", "overloaded",
 	"deadline passed", "guest trapped", "too large", "protocol violation",
-	"skipped for a newer message",
+	"skipped for a newer message", "no such far endpoint",
 }
 
 // String returns the code in words.
