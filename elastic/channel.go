@@ -29,14 +29,14 @@ type Channel[In, Out any] struct {
 
 	// Lock order: moving, turn, mu.
 	moving lock // a move, or a recovery
-	turn   lock // a message gets its number and is handed over; no move switches meanwhile
 
-	// Guarded by turn (in mode Latest: by working).
+	// For the holder of turn, which mu guards (in mode Latest: by working).
 	live *offload.Live[In, Out] // the far endpoint, where that is on the UE
 	here Result[Out]            // what goes with the values it emits
 	emit func(Out) error        // emitHere
 
-	mu        sync.Mutex  // leaf
+	mu        sync.Mutex // leaf
+	turn      turn
 	own       *attachment // of the far endpoint; nil: it is on the UE
 	old       *attachment // the owner before, until its last outcome is delivered
 	standby   *attachment
@@ -73,7 +73,7 @@ func Open[In, Out any](ep *offload.Endpoint[In, Out], cfg Config) (*Channel[In, 
 	if cfg.Mode != Ordered && cfg.Mode != Latest {
 		return nil, errors.New("elastic: Config.Mode is neither Ordered nor Latest")
 	}
-	c := &Channel[In, Out]{ep: ep, cfg: cfg.withDefaults(ep.Deadline), live: ep.New(), moving: newLock(), turn: newLock()}
+	c := &Channel[In, Out]{ep: ep, cfg: cfg.withDefaults(ep.Deadline), live: ep.New(), moving: newLock()}
 	c.closing, c.stop = context.WithCancel(context.Background())
 	c.batches.New = func() any { return new(batch[Out]) }
 	c.emit = c.emitHere

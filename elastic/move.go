@@ -191,10 +191,10 @@ func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
 			return err
 		}
 	}
-	if err := c.turn.take(m.ctx); err != nil {
+	if err := c.takeTurn(m.ctx); err != nil {
 		return err
 	}
-	defer c.turn.release()
+	defer c.releaseTurn()
 	begin := time.Now()
 	defer func() { m.blocked = time.Since(begin) }()
 	if !c.ep.Idempotent {
@@ -234,10 +234,10 @@ func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
 // copyHere copies the state of the far endpoint on the UE. From then on the log
 // keeps what is handled there.
 func (c *Channel[In, Out]) copyHere(ctx context.Context) (checkpoint, error) {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.takeTurn(ctx); err != nil {
 		return checkpoint{}, err
 	}
-	defer c.turn.release()
+	defer c.releaseTurn()
 	state := c.live.AppendState(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -287,11 +287,11 @@ func (c *Channel[In, Out]) feed(m *move, a *attachment, k checkpoint) error {
 		return nil
 	}
 	for range feedRounds {
-		if err := c.turn.take(m.ctx); err != nil {
+		if err := c.takeTurn(m.ctx); err != nil {
 			return err
 		}
 		upTo := c.seq
-		c.turn.release()
+		c.releaseTurn()
 		if upTo-a.has <= feedRest {
 			return nil
 		}
@@ -419,10 +419,10 @@ func (c *Channel[In, Out]) bringHome(m *move) error {
 			return err
 		}
 	}
-	if err := c.turn.take(m.ctx); err != nil {
+	if err := c.takeTurn(m.ctx); err != nil {
 		return err
 	}
-	defer c.turn.release()
+	defer c.releaseTurn()
 	begin := time.Now()
 	defer func() { m.blocked = time.Since(begin) }()
 	if c.ep.Idempotent {
@@ -453,11 +453,11 @@ func (c *Channel[In, Out]) load(k checkpoint) (*offload.Live[In, Out], error) {
 // while the owner goes on. It returns the last message handled.
 func (c *Channel[In, Out]) catchUp(m *move, live *offload.Live[In, Out], has uint64) (uint64, error) {
 	for range feedRounds {
-		if err := c.turn.take(m.ctx); err != nil {
+		if err := c.takeTurn(m.ctx); err != nil {
 			return has, err
 		}
 		upTo := c.seq
-		c.turn.release()
+		c.releaseTurn()
 		if upTo-has <= feedRest {
 			return has, nil
 		}

@@ -133,10 +133,10 @@ func (c *Channel[In, Out]) recover() {
 		return
 	}
 	defer c.moving.release()
-	if c.turn.take(c.closing) != nil {
+	if c.takeTurn(c.closing) != nil {
 		return
 	}
-	defer c.turn.release()
+	defer c.releaseTurn()
 	begin := time.Now()
 	r, ok := c.fence()
 	if !ok {
@@ -334,6 +334,9 @@ func (c *Channel[In, Out]) answerHere(live *offload.Live[In, Out], seq uint64) e
 	frame := *e.frame
 	c.here = Result[Out]{Seq: seq, Captured: e.captured, Tag: e.tag}
 	c.mu.Unlock()
-	c.finishHere(c.handleFrame(live, frame, c.emit))
+	err = c.handleFrame(live, frame, c.emit)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finishLocked(err)
 	return nil
 }

@@ -21,54 +21,98 @@ func (c *Channel[In, Out]) SendMessage(ctx context.Context, m Message[In]) error
 	if c.cfg.Mode == Latest {
 		return c.offer(m)
 	}
-	own, err := c.admit(ctx)
+	own, recording, err := c.admit(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.turn.release()
-	if own == nil {
-		return c.handleHere(ctx, m)
+	if own != nil {
+		defer c.releaseTurn()
+		return c.dispatch(own, m)
 	}
-	return c.dispatch(own, m)
+	if recording {
+		if err := c.record(m); err != nil {
+			c.releaseTurn()
+			return err
+		}
+	}
+	c.handleHere(ctx, m)
+	return nil
 }
 
 // admit waits until a message can be sent and returns the owner that it is for,
-// with the turn taken.
-func (c *Channel[In, Out]) admit(ctx context.Context) (*attachment, error) {
+// with the turn taken. On the UE it gives the message its number, too, unless the
+// log has to have it first: recording.
+func (c *Channel[In, Out]) admit(ctx context.Context) (own *attachment, recording bool, err error) {
 	stalled := false
 	for {
-		if err := c.turn.take(ctx); err != nil {
-			return nil, err
-		}
 		c.mu.Lock()
-		room, credit := c.roomLocked()
-		own, err, changed := c.own, c.refusalLocked(), c.changed.wait
-		if err != nil || room && credit {
+		if err := c.refusalLocked(); err != nil {
 			c.mu.Unlock()
-			if err != nil {
-				c.turn.release()
-			}
-			return own, err
+			return nil, false, err
 		}
-		wait := changed()
-		stall := room && !credit && !stalled
-		if stall {
-			c.stats.Stalls++
-			stalled = true
-			c.stalled = time.Now()
-			c.armLocked()
+		room, credit := c.roomLocked()
+		if free := !c.turn.held && c.turn.wanted == 0; free && room && credit {
+			own, recording = c.own, c.recording
+			c.turn.held = true
+			if own == nil && !recording {
+				c.seq++
+			}
+			c.mu.Unlock()
+			return own, recording, nil
+		}
+		wait, host := c.changed.wait(), ""
+		if room && !credit && !stalled {
+			stalled, host = true, c.own.name
+			c.stallLocked()
 		}
 		c.mu.Unlock()
-		c.turn.release() // a recovery may need it
-		if stall {
-			c.told(Event{Kind: Stalled, From: own.name, To: own.name})
+		if host != "" {
+			c.told(Event{Kind: Stalled, From: host, To: host})
 		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, false, context.Cause(ctx)
 		}
 	}
+}
+
+// stallLocked takes note that Send waits for credit.
+func (c *Channel[In, Out]) stallLocked() {
+	c.stats.Stalls++
+	c.stalled = time.Now()
+	c.armLocked()
+}
+
+// A turn is held while a message gets its number and is handed over, and while a
+// move switches. Who wants it for a move comes before those who send.
+type turn struct {
+	held   bool
+	wanted int
+}
+
+// takeTurn takes the turn for a move, unless ctx ends before.
+func (c *Channel[In, Out]) takeTurn(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn.wanted++
+	for c.turn.held && ctx.Err() == nil {
+		c.awaitLocked(ctx)
+	}
+	c.turn.wanted--
+	if c.turn.held {
+		c.changed.open()
+		return context.Cause(ctx)
+	}
+	c.turn.held = true
+	return nil
+}
+
+func (c *Channel[In, Out]) releaseTurn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn.held = false
+	c.changed.open()
 }
 
 // refusalLocked says why no message is taken any more.
@@ -137,24 +181,14 @@ func (c *Channel[In, Out]) entryOf(m Message[In]) (entry, error) {
 	return e, nil
 }
 
-// handleHere handles m on the UE. The turn is held.
-func (c *Channel[In, Out]) handleHere(ctx context.Context, m Message[In]) error {
-	c.mu.Lock()
-	seq := c.seq + 1
-	recording := c.recording
-	if !recording {
-		c.seq = seq
-	}
-	c.mu.Unlock()
-	if recording {
-		if err := c.record(m); err != nil {
-			return err
-		}
-	}
-	c.here = Result[Out]{Seq: seq, Captured: m.Captured, Tag: m.Tag}
+// handleHere handles m, which has its number, on the UE and gives the turn back.
+func (c *Channel[In, Out]) handleHere(ctx context.Context, m Message[In]) {
+	c.here = Result[Out]{Seq: c.seq, Captured: m.Captured, Tag: m.Tag}
 	err := c.live.Handle(ctx, m.Value, c.emit)
-	c.finishHere(err)
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finishLocked(err)
+	c.turn.held = false
 }
 
 // record puts m into the log, for a move that copies the state.
@@ -181,10 +215,8 @@ func (c *Channel[In, Out]) emitHere(out Out) error {
 	return nil
 }
 
-// finishHere ends the message in c.here, whose handling returned err.
-func (c *Channel[In, Out]) finishHere(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// finishLocked ends the message in c.here, whose handling returned err.
+func (c *Channel[In, Out]) finishLocked(err error) {
 	if err != nil {
 		r := c.here
 		r.Err = err
