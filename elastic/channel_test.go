@@ -1,6 +1,7 @@
 package elastic_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // expect receives n results and compares them with the sequential reference.
@@ -192,6 +194,46 @@ func TestLatestPassesOverOldMessages(t *testing.T) {
 		send(t, c, 101, 1)
 		if r, err := c.Recv(t.Context()); err != nil || r.Seq != 101 || r.Host != "" {
 			t.Errorf("on the UE: %+v, %v", r, err)
+		}
+	})
+}
+
+// A large message of mode Latest goes in parts, and comes as it was sent.
+func TestLargeMessagesGoInParts(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := echo(0)
+		ep.New = func() *offload.Live[[]byte, []byte] {
+			return &offload.Live[[]byte, []byte]{
+				Handle:      func(_ context.Context, in []byte, emit func([]byte) error) error { return emit(in) },
+				AppendState: func(b []byte) []byte { return b },
+				ReadState:   func(*pack.Reader) {},
+			}
+		}
+		ep.ReadIn, ep.ReadOut = (*pack.Reader).Bytes, (*pack.Reader).Bytes
+		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		c, err := elastic.Open(ep, elastic.Config{Mode: elastic.Latest, Deadline: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Move(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		for i, size := range []int{1, 16<<10 - 10, 16 << 10, 16<<10 + 1, 100_000, 100_001, 3 << 20} {
+			in := make([]byte, size)
+			for k := range in {
+				in[k] = byte(k*7 + k>>8 + i)
+			}
+			if err := c.Send(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.Recv(t.Context())
+			if err != nil || r.Err != nil || !bytes.Equal(r.Value, in) {
+				t.Errorf("%d bytes: %d came back, %v, %v", size, len(r.Value), r.Err, err)
+			}
+		}
+		if s := c.Stats(); s.Skipped != 0 || s.Fallbacks != 0 {
+			t.Errorf("%+v: nothing was to be skipped", s)
 		}
 	})
 }

@@ -46,6 +46,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(append(attach, message...), message)
 	f.Add(append(append(attach, restore...), 5, 6, 0xc4, 0), message)
 	f.Add(latest, append(wire.AppendSingle(nil, wire.Message{ID: 1, Seq: 1, Size: 1}), 5))
+	f.Add(latest, append(wire.AppendPart(nil, wire.Part{ID: 1, Seq: 1, Parts: 2, Size: 1}), 5))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		s := elastic.NewServer(elastic.ServerConfig{
 			Open: func(context.Context, offload.Digest, uint32) (elastic.Far, error) { return nativeSum() },
@@ -57,6 +58,10 @@ func FuzzServer(f *testing.F) {
 				s.Attach(t.Context(), st)
 			case wire.TypeSingle:
 				s.Single(t.Context(), st)
+			case wire.TypePart:
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel() // the other parts will not come
+				s.Part(ctx, st)
 			case wire.TypeSnapshot:
 				s.Snapshot(t.Context(), st)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -190,58 +191,123 @@ func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[O
 	return err
 }
 
-// single exchanges a message for its outcome on a stream of its own, which is
-// reset when ctx ends.
+// single exchanges a message for its outcome, on streams of its own which are reset
+// when ctx ends: one, or one for each connection that a large message is spread over.
 func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[In], b *batch[Out]) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	message := frames.Get().(*[]byte)
+	defer frames.Put(message)
+	*message = c.ep.AppendIn((*message)[:0], m.Value)
+	if len(*message) > wire.MaxPayload {
+		return &wire.Fail{Code: wire.CodeSkipped}
+	}
+	n := partsOf(a.place, len(*message))
+	if n == 1 {
+		header := wire.AppendSingle(nil, wire.Message{ID: a.id, Epoch: a.epoch, Seq: m.seq, Size: len(*message)})
+		return c.exchange(ctx, a, header, *message, func(st Stream) error { return c.readAnswer(st, a, m.seq, b) })
+	}
+	part := func(i int, read func(Stream) error) error {
+		share := len(*message) / n
+		body := (*message)[i*share:]
+		if i < n-1 {
+			body = body[:share]
+		}
+		p := wire.Part{ID: a.id, Epoch: a.epoch, Seq: m.seq, Index: i, Parts: n, Size: len(body)}
+		return c.exchange(ctx, a, wire.AppendPart(nil, p), body, read)
+	}
+	var others sync.WaitGroup
+	for i := 1; i < n; i++ {
+		others.Go(func() {
+			if err := part(i, readNothing); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	err := part(0, func(st Stream) error { return c.readAnswer(st, a, m.seq, b) })
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx) // of the part that failed first
+	}
+	cancel(nil)
+	others.Wait()
+	return err
+}
+
+// minPart is the least that a message's part is worth a stream for.
+const minPart = 8 << 10
+
+// partsOf returns over how many connections of place a message is spread.
+func partsOf(place Place, size int) int {
+	p, ok := place.(Striped)
+	if !ok {
+		return 1
+	}
+	return max(1, min(p.Stripes(), size/minPart, wire.MaxParts))
+}
+
+// exchange sends header and body on a stream of their own and has read read the answer.
+func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, body []byte, read func(Stream) error) error {
 	st, err := a.place.Open(ctx, c.cfg.Priority)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	defer context.AfterFunc(ctx, st.Reset)()
-	answer, err := c.exchange(st, a, m, b)
-	if err != nil {
+	if len(body) < minPart {
+		header, body = append(header, body...), nil
+	}
+	_, err = st.Write(header)
+	if err == nil && len(body) > 0 {
+		_, err = st.Write(body)
+	}
+	if err == nil {
+		err = st.Close()
+	}
+	if err == nil {
+		err = read(st)
+	}
+	var refusal *wire.Fail
+	if err != nil && !errors.As(err, &refusal) {
 		st.Reset()
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	return answer
+	return err
 }
 
-// exchange returns the host's refusal as answer.
-func (c *Channel[In, Out]) exchange(st Stream, a *attachment, m *queued[In], b *batch[Out]) (answer, err error) {
-	frame := frames.Get().(*[]byte)
-	defer frames.Put(frame)
-	const header = 8 + wire.MessageHeader
-	*frame = c.ep.AppendIn(append((*frame)[:0], make([]byte, header)...), m.Value)
-	h := wire.Message{ID: a.id, Epoch: a.epoch, Seq: m.seq, Size: len(*frame) - header}
-	if h.Size > wire.MaxPayload {
-		return &wire.Fail{Code: wire.CodeSkipped}, nil
-	}
-	wire.AppendSingle((*frame)[:0], h)
-	if _, err := st.Write(*frame); err != nil {
-		return nil, err
-	}
-	if err := st.Close(); err != nil {
-		return nil, err
-	}
+// readNothing reads the end that answers a part.
+func readNothing(st Stream) error {
 	t, err := wire.ReadType(st)
-	if err != nil {
-		return nil, err
-	}
-	switch t {
-	case wire.TypeFail:
+	switch {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return err
+	case t == wire.TypeFail:
 		return readRefusal(st)
-	case wire.TypeOutcome:
-		return nil, c.readSingle(st, a, m.seq, b)
 	}
-	return nil, fmt.Errorf("%w: frame 0x%02x does not answer a message", ErrPeer, t)
+	return fmt.Errorf("%w: frame 0x%02x answers a part", ErrPeer, t)
 }
 
-func readRefusal(st Stream) (answer, err error) {
+// readAnswer reads the outcome of message seq into b, or returns the refusal.
+func (c *Channel[In, Out]) readAnswer(st Stream, a *attachment, seq uint64, b *batch[Out]) error {
+	t, err := wire.ReadType(st)
+	switch {
+	case err != nil:
+		return err
+	case t == wire.TypeFail:
+		return readRefusal(st)
+	case t == wire.TypeOutcome:
+		return c.readSingle(st, a, seq, b)
+	}
+	return fmt.Errorf("%w: frame 0x%02x does not answer a message", ErrPeer, t)
+}
+
+// readRefusal returns the Fail that comes, as an error.
+func readRefusal(st Stream) error {
 	f, err := wire.ReadFail(st)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return f, nil
+	return f
 }
 
 func (c *Channel[In, Out]) readSingle(st io.Reader, a *attachment, seq uint64, b *batch[Out]) error {

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -73,11 +72,7 @@ type farEnd struct {
 	shownSum [sha256.Size]byte // of the state
 	shows    int               // States that are being sent
 
-	newest struct { // mode Latest
-		sync.Mutex
-		seq     uint64 // of the messages that came
-		waiting int
-	}
+	come arrivals // mode Latest
 }
 
 // Attach serves a far endpoint on st, whose frame type has been read, until the
@@ -394,85 +389,6 @@ func (e *farEnd) save(ctx context.Context) (h wire.State, state []byte, err erro
 	}
 	e.shows++
 	return wire.State{Seq: e.seq, Took: time.Since(begin), Size: len(b)}, bytes.Clone(b), nil
-}
-
-// Single answers a message of mode Latest on st, whose frame type has been read.
-func (s *Server) Single(ctx context.Context, st Stream) {
-	frame, e, err := s.single(ctx, st)
-	if err != nil {
-		io.Copy(io.Discard, io.LimitReader(st, wire.MaxPayload)) // it may still be on its way
-		refuse(st, err)
-		var f *wire.Fail
-		if e != nil && errors.As(err, &f) && f.Started {
-			e.send(wire.AppendHalt(nil, wire.Halt{Fail: failOf(err)}))
-		}
-		return
-	}
-	st.Write(frame)
-	st.Close()
-}
-
-func (s *Server) single(ctx context.Context, st Stream) (frame []byte, e *farEnd, err error) {
-	m, err := wire.ReadSingle(st)
-	if err == nil && (m.Quiet || m.Skip) {
-		err = protocol("a replay in mode Latest")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if e, err = s.find(m.ID); err != nil {
-		return nil, nil, err
-	}
-	if err := e.come(); err != nil {
-		return nil, nil, err
-	}
-	defer e.leave()
-	payload, err := wire.ReadPayload(st, nil, m.Size)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := wire.ReadEnd(st); err != nil {
-		return nil, nil, err
-	}
-	e.newest.Lock()
-	e.newest.seq = max(e.newest.seq, m.Seq)
-	e.newest.Unlock()
-	e.using.acquire()
-	defer e.using.release()
-	if e.broken != nil {
-		return nil, nil, errGone
-	}
-	if m.Epoch < e.epoch || m.Seq <= e.seq || m.Seq < e.newestSeq() || ctx.Err() != nil {
-		return nil, nil, &wire.Fail{Code: wire.CodeSkipped}
-	}
-	frame, err = e.handleLocked(ctx, m, payload, nil)
-	return frame, e, err
-}
-
-func (e *farEnd) newestSeq() uint64 {
-	e.newest.Lock()
-	defer e.newest.Unlock()
-	return e.newest.seq
-}
-
-// come lets a message of mode Latest in, if not too many are.
-func (e *farEnd) come() error {
-	e.newest.Lock()
-	defer e.newest.Unlock()
-	if !e.Latest {
-		return protocol("a Single for a channel of mode Ordered")
-	}
-	if e.newest.waiting >= 2*int(e.Window) { // those that the UE has given up may still be here
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: "too many messages under way"}
-	}
-	e.newest.waiting++
-	return nil
-}
-
-func (e *farEnd) leave() {
-	e.newest.Lock()
-	e.newest.waiting--
-	e.newest.Unlock()
 }
 
 func (e *farEnd) send(frame []byte) error {

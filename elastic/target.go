@@ -37,6 +37,13 @@ type Watcher interface {
 	Watch(changed func()) (stop func())
 }
 
+// A Striped place has several connections to its host. Streams that are opened one
+// after another are spread over them.
+type Striped interface {
+	// Stripes returns how many connections there are.
+	Stripes() int
+}
+
 // A Stream carries bytes both ways, in order. Read and Write may be called at the
 // same time, Reset at any time. Both fail at once when the host is known to be gone.
 type Stream interface {

@@ -108,6 +108,8 @@ func (h *host) serve(c *link.Conn, s *elastic.Server) {
 				s.Attach(st.Context(), stream{st})
 			case t == wire.TypeSingle:
 				s.Single(st.Context(), stream{st})
+			case t == wire.TypePart:
+				s.Part(st.Context(), stream{st})
 			case t == wire.TypeSnapshot:
 				s.Snapshot(st.Context(), stream{st})
 			}
@@ -146,8 +148,10 @@ func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, err
 	return spot{c}, nil
 }
 
-// A spot is a place on a connection.
+// A spot is a place on a connection, which counts as three.
 type spot struct{ c *link.Conn }
+
+func (spot) Stripes() int { return 3 }
 
 func (spot) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
 	return nil, errors.New("not a place for calls")

@@ -72,6 +72,9 @@ func (s *session) channel(t wire.Type, st *link.Stream) error {
 	case wire.TypeSingle:
 		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
 		srv.Single(st.Context(), stream{st})
+	case wire.TypePart:
+		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
+		srv.Part(st.Context(), stream{st})
 	case wire.TypeSnapshot:
 		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
 		srv.Snapshot(st.Context(), stream{st})

@@ -87,7 +87,7 @@ func (s *session) serve(st *link.Stream) {
 		err = s.have(st)
 	case wire.TypePut:
 		err = s.put(st)
-	case wire.TypeAttach, wire.TypeSingle, wire.TypeSnapshot:
+	case wire.TypeAttach, wire.TypeSingle, wire.TypePart, wire.TypeSnapshot:
 		err = s.channel(t, st)
 	default:
 		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}

@@ -74,6 +74,9 @@ type held struct {
 	once sync.Once
 }
 
+// Stripes implements elastic.Striped.
+func (h *held) Stripes() int { return len(*h.sess.strands.Load()) }
+
 // Watch implements elastic.Watcher.
 func (h *held) Watch(changed func()) (stop func()) { return h.sess.watch(changed) }
 

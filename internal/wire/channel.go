@@ -20,12 +20,14 @@ const (
 	TypeSnapshot Type = 0x1a // UE to host, on a stream of its own: what is the state?
 	TypeState    Type = 0x1b // its answer; State.Size bytes follow
 	TypeSingle   Type = 0x1c // UE to host, on a stream of its own: a Message of mode Latest
+	TypePart     Type = 0x1d // UE to host, on a stream of its own: a part of one
 )
 
 // Bounds on channels.
 const (
 	MaxState  = 64 << 20 // a far endpoint's state
 	MaxWindow = 1 << 16  // messages that a channel may have under way
+	MaxParts  = 16       // of a message
 )
 
 // Attach asks for a far endpoint. It has no state until a Restore comes.
@@ -155,6 +157,44 @@ func ReadSingle(r io.Reader) (Message, error) {
 	m, err := ReadMessage(r)
 	m.ID = binary.BigEndian.Uint64(h[:])
 	return m, err
+}
+
+// A Part is the header of a part of a message of mode Latest that goes over
+// several connections at once. Size bytes follow it. The parts' bytes, one after
+// another, are the message's; the answer comes on the stream of the first.
+type Part struct {
+	ID    uint64 // of the attachment
+	Epoch uint32
+	Seq   uint64
+	Index int // from 0
+	Parts int // how many there are, 2 at least
+	Size  int
+}
+
+// AppendPart appends a Part frame up to its payload.
+func AppendPart(b []byte, p Part) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, byte(TypePart)), p.ID)
+	b = binary.BigEndian.AppendUint32(b, p.Epoch)
+	b = append(binary.BigEndian.AppendUint64(b, p.Seq), byte(p.Index), byte(p.Parts))
+	return binary.BigEndian.AppendUint32(b, uint32(p.Size))
+}
+
+// ReadPart reads a Part whose type has been read, up to its payload.
+func ReadPart(r io.Reader) (Part, error) {
+	var h [26]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return Part{}, midFrame(err)
+	}
+	p := Part{
+		ID: binary.BigEndian.Uint64(h[:]), Epoch: binary.BigEndian.Uint32(h[8:]),
+		Seq: binary.BigEndian.Uint64(h[12:]), Index: int(h[20]), Parts: int(h[21]),
+	}
+	if p.Parts < 2 || p.Parts > MaxParts || p.Index >= p.Parts {
+		return Part{}, malformed("part %d of %d, of at most %d", p.Index, p.Parts, MaxParts)
+	}
+	var err error
+	p.Size, err = size(h[22:], "part")
+	return p, err
 }
 
 // An Outcome is the header of what a message came to: the reply of its guest

@@ -73,6 +73,9 @@ func TestRefusedChannelFrames(t *testing.T) {
 		{"large message", dataFrame(AppendMessage, ReadMessage, Message{Size: MaxPayload + 1}, ""), "a payload is memory of the host"},
 		{"message with other flags", changed("message", 13, 0x81), "flags that we do not know may not be left aside"},
 		{"large single", dataFrame(AppendSingle, ReadSingle, Message{Size: math.MaxUint32}, ""), "a payload is memory of the host"},
+		{"part of one", changed("part", 22, 1), "a whole message is a Single"},
+		{"part beyond the last", changed("part", 21, 4), "there are four, from 0"},
+		{"part of too many", changed("part", 22, 17), "each part is a stream"},
 		{"single with other flags", changed("single", 21, 4), "flags that we do not know may not be left aside"},
 		{"large outcome", dataFrame(AppendOutcome, ReadOutcome, Outcome{Size: MaxPayload + 1}, ""), "a payload is memory of the UE"},
 		{"halt with a long text", changed("halt", 11, 0x10), "4,098 bytes: a text only explains"},
@@ -95,7 +98,7 @@ func TestRefusedChannelFrames(t *testing.T) {
 func TestHeadersAllocateLittle(t *testing.T) {
 	const rounds, most = 1000, 256 // bytes a frame; a Halt's text is as long as it says
 	for name, g := range goldenFrames {
-		if g.bytes[0] < byte(TypeAttach) || g.bytes[0] > byte(TypeSingle) {
+		if g.bytes[0] < byte(TypeAttach) || g.bytes[0] > byte(TypePart) {
 			continue
 		}
 		r := bytes.NewReader(nil)
@@ -167,6 +170,10 @@ func FuzzReadCredit(f *testing.F) {
 
 func FuzzReadMessage(f *testing.F) {
 	fuzzFrame(f, 17, AppendMessage, ReadMessage, always)
+}
+
+func FuzzReadPart(f *testing.F) {
+	fuzzFrame(f, 26, AppendPart, ReadPart, always)
 }
 
 func FuzzReadSingle(f *testing.F) {

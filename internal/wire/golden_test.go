@@ -51,6 +51,7 @@ var goldenFrames = map[string]golden{
 	"halt":     dataFrame(AppendHalt, ReadHalt, Halt{Seq: 43, Fail: Fail{Code: CodeTrap, Started: true, Text: "no"}}, ""),
 	"snapshot": dataFrame(AppendSnapshot, ReadSnapshot, Snapshot{ID: 9, Have: NoState}, ""),
 	"state":    dataFrame(appendState, ReadState, State{Seq: 42, Took: 5 * time.Microsecond, Size: 2}, "st"),
+	"part":     dataFrame(AppendPart, ReadPart, Part{ID: 9, Epoch: 2, Seq: 44, Index: 1, Parts: 4, Size: 2}, "in"),
 	"single":   dataFrame(AppendSingle, ReadSingle, Message{ID: 9, Epoch: 2, Seq: 44, Size: 2}, "in"),
 }
 
