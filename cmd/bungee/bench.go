@@ -25,7 +25,7 @@ func benchCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(paper001Command(), coldStartCommand())
+	c.AddCommand(paper001Command(), coldStartCommand(), channelCommand(), handoverCommand(), benchCheckCommand(), benchHostCommand())
 	return c
 }
 

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // A Figure is something measured.
@@ -29,6 +31,9 @@ type Figure struct {
 	// Value over the one it is compared with.
 	Beside map[string]float64 `json:"beside,omitempty"`
 	Ratio  float64            `json:"ratio,omitempty"`
+
+	// Note says what the numbers do not: what stood beside, what is lacking.
+	Note string `json:"note,omitempty"`
 }
 
 // against gives f a target.
@@ -73,7 +78,18 @@ func PrintTable(w io.Writer, figures []Figure) error {
 		if !f.OK {
 			verdict = "missed"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.3g %s\t%s %g\t%s\n", f.Case, strings.ReplaceAll(f.Metric, "_", " "), f.Value, f.Unit, f.Op, *f.Target, verdict)
+		fmt.Fprintf(t, "%s\t%s\t%.3g %s\t%s %.4g\t%s\n", f.Case, strings.ReplaceAll(f.Metric, "_", " "), f.Value, f.Unit, f.Op, *f.Target, verdict)
 	}
 	return t.Flush()
 }
+
+// quantile returns the value that a share p of v does not exceed, 0 for none.
+func quantile[T float64 | time.Duration](v []T, p float64) T {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[min(len(v)-1, int(p*float64(len(v))))]
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }

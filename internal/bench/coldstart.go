@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
@@ -66,10 +65,4 @@ func (c ColdStart) once(ctx context.Context) (load, instantiate time.Duration, e
 	}
 	defer i.Close()
 	return loaded.Sub(begin), time.Since(loaded), nil
-}
-
-// quantile returns the nearest rank of p of d, which it sorts.
-func quantile(d []time.Duration, p float64) time.Duration {
-	slices.Sort(d)
-	return d[min(len(d)-1, int(p*float64(len(d))))]
 }

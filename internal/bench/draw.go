@@ -5,6 +5,8 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
+	"sort"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -36,15 +38,7 @@ func drawArms(dir string, arms []arm) error {
 		}
 		p.Draw(tiles.At(canvas, i, 0))
 	}
-	f, err := os.Create(filepath.Join(dir, "paper001.png"))
-	if err != nil {
-		return err
-	}
-	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return writePNG(dir, "paper001.png", img)
 }
 
 // bars draws a group of three bars for each UE.
@@ -75,4 +69,79 @@ func bars(title string, arms []arm, value func(arm) float64) (*plot.Plot, error)
 	p.NominalX(groups...)
 	p.Y.Max *= 1.25 // room for the legend
 	return p, nil
+}
+
+// drawnEvents is how many events of a case are drawn: more are a blot.
+const drawnEvents = 40
+
+// drawGaps draws a panel for each case into handover.png: the time between two
+// deliveries around each event.
+func drawGaps(dir string, cases []*outcome) error {
+	if len(cases) == 0 {
+		return nil
+	}
+	const columns = 4
+	rows := (len(cases) + columns - 1) / columns
+	img := vgimg.New(columns*8*vg.Centimeter, vg.Length(rows)*7*vg.Centimeter)
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 5 * vg.Millimeter, PadY: 5 * vg.Millimeter, PadTop: vg.Millimeter, PadRight: 5 * vg.Millimeter, PadLeft: vg.Millimeter}
+	canvas := draw.New(img)
+	for i, c := range cases {
+		p, err := gapPlot(c)
+		if err != nil {
+			return err
+		}
+		p.Draw(tiles.At(canvas, i%columns, i/columns))
+	}
+	return writePNG(dir, "handover.png", img)
+}
+
+// gapPlot draws the deliveries' intervals around each event of a case, which
+// begins at 0.
+func gapPlot(c *outcome) (*plot.Plot, error) {
+	const before, after = 60 * time.Millisecond, 140 * time.Millisecond
+	p := plot.New()
+	p.Title.Text = c.name
+	p.X.Label.Text, p.Y.Label.Text = "ms since the event", "ms between two results"
+	p.X.Min, p.X.Max, p.Y.Min = -ms(before), ms(after), 0
+	for _, m := range c.marks[:min(len(c.marks), drawnEvents)] {
+		line, err := plotter.NewLine(around(c.delivered, m.from-before, m.from+after, m.from))
+		if err != nil {
+			return nil, err
+		}
+		line.Color = colours[1]
+		line.Width = vg.Points(0.4)
+		p.Add(line)
+	}
+	return p, nil
+}
+
+// around returns the intervals of the deliveries between begin and end, with the
+// time counted from zero.
+func around(delivered []delivery, begin, end, zero time.Duration) plotter.XYs {
+	var xys plotter.XYs
+	for i := sort.Search(len(delivered), func(i int) bool { return delivered[i].at >= begin }); i < len(delivered); i++ {
+		if i == 0 {
+			continue
+		}
+		if delivered[i].at > end {
+			break
+		}
+		xys = append(xys, plotter.XY{X: ms(delivered[i].at - zero), Y: ms(delivered[i].at - delivered[i-1].at)})
+	}
+	if len(xys) == 0 {
+		xys = plotter.XYs{{}}
+	}
+	return xys
+}
+
+func writePNG(dir, name string, img *vgimg.Canvas) error {
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return err
+	}
+	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }

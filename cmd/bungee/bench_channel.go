@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/bungee-xr/bungee/internal/bench"
+)
+
+func channelCommand() *cobra.Command {
+	b := &bench.Channel{}
+	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) { return b.Run(ctx) })
+	c.Use = "channel"
+	c.Short = "Measure elastic channels beside gRPC and a bare TCP stream"
+	c.Long = `channel measures what a message of an elastic channel costs: on the UE itself, and
+to an edge host in another process, in turn with gRPC unary calls over TLS and
+with a bare length-prefixed stream over TCP and TLS, each between two processes of
+its own. All of them touch each byte of a message and compute nothing else; no Wasm
+runs. What is called grpc carries its bytes in a protobuf message, as an application
+would and as a channel's message does; grpcraw does without, which nobody would.
+
+Then it measures video over a link that delays, limits and loses packets, in real
+time, and what a channel costs that has nothing to do. It exits 1 when a target is
+missed, or cannot be checked because "make yardstick" was not run. Without --quick
+it takes about 5 minutes.`
+	return c
+}
+
+func handoverCommand() *cobra.Command {
+	b := &bench.Handover{}
+	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
+		if b.Out != "" {
+			if err := os.MkdirAll(b.Out, 0o755); err != nil {
+				return nil, err
+			}
+		}
+		return b.Run(ctx)
+	})
+	c.Use = "handover"
+	c.Short = "Measure moves of a far endpoint: planned, after kill -9, after SIGSTOP"
+	c.Long = `handover sends messages through an elastic channel and moves its far endpoint
+between edge hosts in processes of their own: by plan, by killing the process, by
+stopping it, and it changes the UE's address. A gap is the longest time between two
+results around an event, beyond the period of the messages; beside it stands the
+same where nothing happened. Each result is checked: that it came once and in its
+turn, and that the far endpoint's state is that of a sequential run.
+
+It exits 1 when a target is missed. Without --quick it takes about 6 minutes.`
+	c.Flags().StringVar(&b.Out, "out", "", "folder for handover.png (default: none is drawn)")
+	return c
+}
+
+// channelBench makes the command of a benchmark with setup s.
+func channelBench(s *bench.Setup, run func(context.Context) ([]bench.Figure, error)) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			s.Edge = func(h bench.Host) *exec.Cmd {
+				return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name)
+			}
+			s.Yardstick = filepath.Join(filepath.Dir(self), "yardstick")
+			s.Progress = sceneBar()
+			figures, err := run(c.Context())
+			if err != nil {
+				return err
+			}
+			return printFigures(figures, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each figure")
+	c.Flags().BoolVar(&s.Quick, "quick", false, "measure less: ends within 40 s")
+	c.Flags().StringVar(&s.Only, "case", "", "measure only the cases with this in their names")
+	return c
+}
+
+// sceneBar shows the case under way on stderr, nil where that is no terminal.
+func sceneBar() func(name string, done, total int) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return nil
+	}
+	bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+	return func(name string, done, total int) {
+		bar.ChangeMax(total)
+		bar.Describe(name)
+		bar.Set(done) // a terminal that cannot be written to is nothing to tell anybody
+	}
+}
+
+// benchHostCommand is the process of an edge host that benchmarks start.
+func benchHostCommand() *cobra.Command {
+	var h bench.Host
+	c := &cobra.Command{
+		Use:    "host",
+		Short:  "Serve the far endpoint of the benchmarks, until standard input ends",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return h.Run(untilEOF(c.Context(), os.Stdin), os.Stdout)
+		},
+	}
+	c.Flags().StringVar(&h.Certs, "certs", "", "folder with certificates")
+	c.Flags().StringVar(&h.Listen, "listen", "", "UDP address to listen on")
+	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
+	return c
+}

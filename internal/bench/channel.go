@@ -1,0 +1,285 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/handler/ue"
+)
+
+// Channel configures the benchmark of elastic channels at rest: what a message
+// costs, beside gRPC and a bare stream.
+type Channel struct{ Setup }
+
+// Sizes of messages, as the issue of elastic channels has them.
+const (
+	small = 1 << 10
+	frame = 100 << 10
+)
+
+// Run measures.
+func (c Channel) Run(ctx context.Context) (figures []Figure, err error) {
+	r, err := c.rig(ctx, "edge")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.end()) }()
+	return c.play(ctx, "channel", []scene{
+		{"local", c.local},
+		{"1KB/one in flight", c.pingPong(r)},
+		{"1KB/one in flight/calls", c.calls(r)},
+		{"100KB in, 1KB out/30hz", c.paced(r, 30)},
+		{"100KB in, 1KB out/90hz", c.paced(r, 90)},
+		{"100KB both ways/16 in flight", c.throughput(r)},
+		{"20KB/60hz/5ms RTT", c.age(r)},
+		{"100KB/30hz/60Mbit/10ms RTT/1% loss", c.loss(r)},
+		{"idle", c.idle(r)},
+	})
+}
+
+// A contest is a batch run on our channel and on the yardsticks.
+type contest struct {
+	name  string
+	ours  measured
+	yards map[string]*measured // by transport; nil: the yardsticks are not built
+}
+
+// rounds is how often the transports take turns in a contest.
+const rounds = 6
+
+// contest runs b on a channel of its own and on the yardsticks, in turn.
+func (r *rig) contest(ctx context.Context, name string, b batch) (*contest, error) {
+	n, err := on(ctx, r.target(0), elastic.Config{}, b.In, b.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer n.ch.Close()
+	return r.against(ctx, name, b, n.run)
+}
+
+// against runs b with ours and on the yardsticks, in turn.
+func (r *rig) against(ctx context.Context, name string, b batch, ours func(context.Context, batch) (measured, error)) (*contest, error) {
+	c := &contest{name: name}
+	b.Requests = max(1, b.Requests/rounds)
+	for range rounds {
+		m, err := ours(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		c.ours.add(m)
+		if err := c.besides(r.yard, b, 0); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// besides runs b on the yardsticks, over links of that delay.
+func (c *contest) besides(y *yardstick, b batch, oneWay time.Duration) error {
+	if y == nil {
+		return nil
+	}
+	if c.yards == nil {
+		c.yards = map[string]*measured{"grpc": {}, "grpcraw": {}, "tcp": {}}
+	}
+	for _, s := range []struct{ transport, address string }{{"grpc", y.at.GRPC}, {"grpcraw", y.at.GRPC}, {"tcp", y.at.TCP}} {
+		b.Transport, b.Address = s.transport, s.address
+		m, err := y.over(b, oneWay)
+		if err != nil {
+			return err
+		}
+		c.yards[s.transport].add(m)
+	}
+	return nil
+}
+
+// figure makes a figure of what value takes from each side's measurements. Its
+// ratio is to gRPC as applications have it.
+func (c *contest) figure(metric, unit string, value func(*measured) float64) Figure {
+	f := Figure{Case: c.name, Metric: metric, Unit: unit, Value: value(&c.ours), N: len(c.ours.Micros), Note: notBuilt}
+	if c.yards == nil {
+		return f
+	}
+	f.Beside = map[string]float64{}
+	for transport, m := range c.yards {
+		f.Beside[transport] = value(m)
+	}
+	f.Ratio = over(f.Value, f.Beside["grpc"])
+	f.Note = "grpc: bytes in protobuf, grpcraw: without; TCP congestion control " + c.yards["tcp"].Congestion
+	return f
+}
+
+// ratio makes the figure of f's ratio to gRPC, with a target.
+func (s *Setup) ratio(f Figure, op string, target float64) Figure {
+	f.Metric += "_over_grpc"
+	built := f.Beside != nil
+	if built {
+		f.Beside = map[string]float64{"ours_" + f.Unit: f.Value, "grpc_" + f.Unit: f.Beside["grpc"], "over_grpcraw": over(f.Value, f.Beside["grpcraw"])}
+	}
+	f.Value, f.Unit, f.Ratio = f.Ratio, "x", 0
+	switch {
+	case built:
+		return f.against(op, target)
+	case !s.Quick:
+		f.Op, f.Target = op, &target // missed: nobody knows
+	}
+	return f
+}
+
+func p50(m *measured) float64 { return m.quantile(0.5) }
+func p99(m *measured) float64 { return m.quantile(0.99) }
+
+func allocs(m *measured) float64 { return m.Allocs }
+
+func (c Channel) pingPong(r *rig) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		k, err := r.contest(ctx, name, batch{Requests: c.pick(30000, 3000), In: small, Out: small})
+		if err != nil {
+			return nil, err
+		}
+		median := k.figure("p50", "ms", p50)
+		made := k.figure("allocs", "objects", allocs)
+		return []Figure{
+			median, c.ratio(median, "<=", 0.60), k.figure("p99", "ms", p99),
+			made, c.ratio(made, "<=", 0.15),
+		}, nil
+	}
+}
+
+// calls measures the same in mode Calls, where each message has a stream of its own.
+func (c Channel) calls(r *rig) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		p, err := r.target(0).Prepare(ctx, &endpoint.Desc)
+		if err != nil {
+			return nil, err
+		}
+		defer p.Release()
+		request := appendQuery(nil, query{Want: small, Body: make([]byte, small)})
+		call := func(ctx context.Context, b batch, m *measured) error {
+			for range b.Requests {
+				begin := time.Now()
+				reply, err := p.Call(ctx, &endpoint.Desc, request)
+				if err != nil {
+					return err
+				}
+				reply.Release()
+				m.took(time.Since(begin))
+			}
+			return nil
+		}
+		b := batch{Requests: c.pick(12000, 1500), In: small, Out: small}
+		k, err := r.against(ctx, name, b, func(ctx context.Context, b batch) (measured, error) { return metered(ctx, b, call) })
+		if err != nil {
+			return nil, err
+		}
+		return []Figure{
+			k.figure("p50", "ms", p50), k.figure("p99", "ms", p99),
+			k.figure("allocs", "objects", allocs),
+		}, nil
+	}
+}
+
+func (c Channel) paced(r *rig, rate int) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		b := batch{Requests: rate * c.pick(20, 2), In: frame, Out: small, Rate: float64(rate)}
+		k, err := r.contest(ctx, name, b)
+		if err != nil {
+			return nil, err
+		}
+		median, tail := k.figure("p50", "ms", p50), k.figure("p99", "ms", p99)
+		return []Figure{median, c.ratio(median, "<=", 1), tail, c.ratio(tail, "<=", 0.8)}, nil
+	}
+}
+
+func (c Channel) throughput(r *rig) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		k, err := r.contest(ctx, name, batch{Requests: c.pick(12000, 1500), In: frame, Out: frame, InFlight: 16})
+		if err != nil {
+			return nil, err
+		}
+		f := k.figure("throughput", "per_s", func(m *measured) float64 { return m.PerSecond })
+		return []Figure{f, c.ratio(f, ">=", 1), k.figure("p50", "ms", p50), k.figure("p99", "ms", p99)}, nil
+	}
+}
+
+// local measures a message to a far endpoint on the UE: Send and Recv.
+func (c Channel) local(ctx context.Context, name string) ([]Figure, error) {
+	n, err := newNear(elastic.Config{}, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer n.ch.Close()
+	const batches = 10
+	per := c.pick(200_000, 50_000)
+	var took []float64
+	before := mallocs()
+	for range batches {
+		begin := time.Now()
+		for range per {
+			n.query.Seq++
+			if err := n.ch.Send(ctx, n.query); err != nil {
+				return nil, err
+			}
+			if err := n.drop(ctx); err != nil {
+				return nil, err
+			}
+		}
+		took = append(took, float64(time.Since(begin).Nanoseconds())/float64(per))
+	}
+	each := float64(mallocs()-before) / float64(batches*per)
+	f := Figure{Case: name, N: batches * per}
+	f.Metric, f.Unit, f.Value = "time_p50", "ns", quantile(took, 0.5)
+	g := f
+	// A hundredth of an object is the runtime's own, not a message's.
+	g.Metric, g.Unit, g.Value = "allocs", "objects", math.Round(each*100)/100
+	return []Figure{f.against("<=", 200), g.against("<=", 0)}, n.check.err()
+}
+
+// idleChannels is how many channels idle has.
+const idleChannels = 1000
+
+// idle measures what channels cost that have nothing to do, with their far
+// endpoints on an edge host.
+func (c Channel) idle(r *rig) trial {
+	return func(ctx context.Context, name string) (figures []Figure, err error) {
+		h, err := r.handler(ctx, ue.Config{})
+		if err != nil {
+			return nil, err
+		}
+		defer h.Close()
+		t := h.Target(r.edges[0].address)
+		first, err := on(ctx, t, elastic.Config{}, 0, 0) // the session is not the channels'
+		if err != nil {
+			return nil, err
+		}
+		defer first.ch.Close()
+		bytes, goroutines := footprint()
+		for i := range idleChannels {
+			n, err := on(ctx, t, elastic.Config{}, 0, 0)
+			if err != nil {
+				return nil, fmt.Errorf("channel %d: %w", i+1, err)
+			}
+			defer n.ch.Close()
+		}
+		moreBytes, moreGoroutines := footprint()
+		f := Figure{Case: name, N: idleChannels, Note: "on the UE, heap and stacks"}
+		f.Metric, f.Unit, f.Value = "memory_per_channel", "KB", (moreBytes-bytes)/idleChannels/1e3
+		g := f
+		g.Metric, g.Unit, g.Value = "goroutines_per_channel", "goroutines", (moreGoroutines-goroutines)/idleChannels
+		return []Figure{f.against("<=", 30), g.against("<=", 2)}, nil
+	}
+}
+
+// footprint returns the bytes of live objects and stacks, and the goroutines.
+func footprint() (bytes, goroutines float64) {
+	runtime.GC()
+	runtime.GC() // what the first one's finalizers let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse), float64(runtime.NumGoroutine())
+}

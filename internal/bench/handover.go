@@ -1,0 +1,261 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+)
+
+// Handover configures the benchmark of moves: what the near endpoint sees of them,
+// planned or not.
+type Handover struct {
+	Setup
+	// Out is the folder for handover.png. Empty: none is drawn.
+	Out string
+}
+
+// An ordeal is messages at a rate through one channel while things happen to it.
+type ordeal struct {
+	rate  float64 // messages a second; 0: as the channel takes them
+	in    int     // bytes of a message
+	pad   int     // bytes of the far endpoint's state
+	conf  elastic.Config
+	pause time.Duration // between two events, at least; at most twice that
+
+	events   int
+	messages uint64 // further events until so many were sent
+	event    func(ctx context.Context, t *traffic, i int) (mark, error)
+}
+
+// An outcome is what an ordeal came to.
+type outcome struct {
+	name string
+	ordeal
+	check     checker
+	delivered []delivery
+	marks     []mark
+	switches  []time.Duration // of the planned moves: senders waited so long
+}
+
+// Run measures.
+func (h Handover) Run(ctx context.Context) (figures []Figure, err error) {
+	r, err := h.rig(ctx, "edge-a", "edge-b")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.end()) }()
+	var seen []*outcome
+	figures, err = h.play(ctx, "handover", h.scenes(r, &seen))
+	if err == nil && h.Out != "" {
+		err = drawGaps(h.Out, seen)
+	}
+	return figures, err
+}
+
+// silence is the deadline of messages whose edge host falls silent.
+const silence = 50 * time.Millisecond
+
+// scenes returns the cases. Their outcomes go to seen, too.
+func (h Handover) scenes(r *rig, seen *[]*outcome) []scene {
+	planned := ordeal{rate: 100, in: small, pause: 100 * time.Millisecond, events: h.pick(200, 16), event: r.planned}
+	flat, large := planned, planned
+	flat.rate = 0
+	large.pad, large.events = 1<<20, h.pick(100, 12)
+	path := ordeal{rate: 60, in: frame, pause: 200 * time.Millisecond, events: h.pick(60, 8), event: r.repathed}
+
+	killed := ordeal{rate: 100, in: small, pause: 250 * time.Millisecond, events: h.pick(100, 6), event: r.killed}
+	killed.conf.Standby = []elastic.Target{r.target(1)}
+	many, silent := killed, killed
+	many.rate, many.messages, many.events = 1000, uint64(h.pick(100_000, 0)), h.pick(20, 6)
+	silent.conf.Deadline, silent.event, silent.events = silence, r.silenced, h.pick(40, 5)
+
+	on := func(o ordeal, judge func(*outcome) []Figure) trial { return r.trial(o, judge, seen) }
+	return []scene{
+		{"planned/100hz", on(planned, func(o *outcome) []Figure {
+			return []Figure{o.switched(0.5).against("<=", 0.5), o.gap(0.5), o.gap(0.99).against("<=", ms(o.period()))}
+		})},
+		{"planned/flat out 1KB", on(flat, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5).against("<=", 2), o.gap(0.99).against("<=", 10), o.switched(0.5), o.throughput()}
+		})},
+		{"planned/100hz/1MB state", on(large, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5).against("<=", 5), o.gap(0.99), o.switched(0.5)}
+		})},
+		{"path change/100KB/60hz", on(path, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", ms(o.period()))}
+		})},
+		{"kill -9/100hz", on(killed, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5).against("<=", 2), o.gap(0.99).against("<=", 25)}
+		})},
+		{"kill -9/1000hz", on(many, func(o *outcome) []Figure { return []Figure{o.gap(0.5), o.gap(0.99)} })},
+		{"SIGSTOP/100hz/50ms deadline", on(silent, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", ms(silence)+5)}
+		})},
+	}
+}
+
+// trial makes a trial of o. judge gives the figures that o is for.
+func (r *rig) trial(o ordeal, judge func(*outcome) []Figure, seen *[]*outcome) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		got, err := o.run(ctx, r, name)
+		if err != nil {
+			return nil, err
+		}
+		*seen = append(*seen, got)
+		return append(judge(got), got.counts()...), nil
+	}
+}
+
+// run puts a channel on the first edge host of r through it.
+func (o ordeal) run(ctx context.Context, r *rig, name string) (got *outcome, err error) {
+	n, err := on(ctx, r.target(0), o.conf, o.in, small)
+	if err != nil {
+		return nil, err
+	}
+	n.query.Pad = o.pad
+	got = &outcome{name: name, ordeal: o}
+	listening := make(chan struct{})
+	events := n.ch.Events(ctx)
+	go func() { // ends with the channel
+		defer close(listening)
+		for e := range events {
+			if e.Kind == elastic.Moved {
+				got.switches = append(got.switches, e.Switch)
+			}
+		}
+	}()
+	t := begin(ctx, n, o.rate)
+	err = o.drive(ctx, t, got)
+	err = errors.Join(err, t.finish(context.WithoutCancel(ctx)))
+	<-listening
+	got.check, got.delivered = t.check, t.delivered
+	return got, err
+}
+
+func (o *ordeal) drive(ctx context.Context, t *traffic, got *outcome) error {
+	dice := rand.New(rand.NewPCG(1, 2)) // events fall anywhere in the messages' period
+	for i := 0; i < o.events || t.sent.Load() < o.messages; i++ {
+		select {
+		case <-time.After(o.pause + time.Duration(dice.Int64N(int64(o.pause)))):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		m, err := o.event(ctx, t, i)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", i+1, err)
+		}
+		got.marks = append(got.marks, m)
+	}
+	select {
+	case <-time.After(o.pause):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// planned moves the far endpoint to the other edge host.
+func (r *rig) planned(ctx context.Context, t *traffic, i int) (m mark, err error) {
+	m.from = t.now()
+	err = move(ctx, t.near, r.target((i+1)%2))
+	m.to = t.now()
+	return m, err
+}
+
+// killed kills the process of the first edge host, which has the far endpoint.
+// When it is back, so is the far endpoint.
+func (r *rig) killed(ctx context.Context, t *traffic, _ int) (m mark, err error) {
+	m.from = t.now()
+	r.edges[0].kill()
+	if m.to, err = t.gone(ctx, r.edges[0].name); err != nil {
+		return m, err
+	}
+	if err := r.edges[0].start(); err != nil {
+		return m, err
+	}
+	return m, back(ctx, t.near, r.target(0))
+}
+
+// silenced stops the process of the first edge host, which is then alive and
+// says nothing.
+func (r *rig) silenced(ctx context.Context, t *traffic, _ int) (m mark, err error) {
+	m.from = t.now()
+	if err := r.edges[0].freeze(); err != nil {
+		return m, err
+	}
+	m.to, err = t.gone(ctx, r.edges[0].name)
+	if err := errors.Join(err, r.edges[0].thaw()); err != nil {
+		return m, err
+	}
+	return m, back(ctx, t.near, r.target(0))
+}
+
+// gone waits until results come from elsewhere than from.
+func (t *traffic) gone(ctx context.Context, from string) (at time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+	defer cancel()
+	err = t.leave(ctx, from)
+	return t.now(), err
+}
+
+// repathed changes the UE's address, from one of two paths to the other one.
+func (r *rig) repathed(ctx context.Context, t *traffic, i int) (m mark, err error) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+	defer cancel()
+	m.from = t.now()
+	err = r.ue.SwitchPath(ctx, func() (net.PacketConn, error) {
+		return net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%2))})
+	})
+	m.to = t.now()
+	return m, err
+}
+
+func (o *outcome) period() time.Duration {
+	if o.rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / o.rate)
+}
+
+// gap makes the figure of the deliveries' gaps around the events, beyond the
+// period. Beside it stand those where nothing happened.
+func (o *outcome) gap(p float64) Figure {
+	f := Figure{
+		Case: o.name, Metric: fmt.Sprintf("gap_p%g", 100*p), Unit: "ms", N: len(o.marks),
+		Value: ms(quantile(gaps(o.delivered, o.marks, o.period()), p)),
+	}
+	f.Beside = map[string]float64{"no_event": ms(quantile(gaps(o.delivered, calm(o.marks), o.period()), p))}
+	return f
+}
+
+func (o *outcome) switched(p float64) Figure {
+	return Figure{
+		Case: o.name, Metric: fmt.Sprintf("switch_p%g", 100*p), Unit: "ms", N: len(o.switches),
+		Value: ms(quantile(o.switches, p)), Note: "how long a move kept senders waiting",
+	}
+}
+
+func (o *outcome) throughput() Figure {
+	n := len(o.delivered)
+	return Figure{
+		Case: o.name, Metric: "throughput", Unit: "per_s", N: n,
+		Value: over(float64(n), o.delivered[n-1].at.Seconds()),
+	}
+}
+
+// counts makes the figures of what the checker found.
+func (o *outcome) counts() []Figure {
+	f := Figure{Case: o.name, Unit: "messages", N: int(o.check.last)}
+	var all []Figure
+	for _, c := range []struct {
+		metric string
+		n      int
+	}{{"lost", o.check.lost}, {"doubled", o.check.doubled}, {"wrong_state", o.check.wrong}} {
+		f.Metric, f.Value = c.metric, float64(c.n)
+		all = append(all, f.against("<=", 0))
+	}
+	return all
+}

@@ -1,0 +1,175 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bungee-xr/bungee/elastic"
+)
+
+// asHost makes the test's program an edge host: certificates, address and name in
+// the environment's variable of this name.
+const asHost = "BUNGEE_BENCH_HOST"
+
+func TestMain(m *testing.M) {
+	if conf := strings.Split(os.Getenv(asHost), "\n"); len(conf) == 3 {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			os.Stdin.Read(make([]byte, 1)) // ends with the parent
+			cancel()
+		}()
+		if err := (Host{Certs: conf[0], Listen: conf[1], Name: conf[2]}).Run(ctx, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// quick is a setup whose edge hosts are processes of the test's program.
+func quick(t *testing.T) *Setup {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Setup{Quick: true, Yardstick: "../../bin/yardstick", Edge: func(h Host) *exec.Cmd {
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), asHost+"="+h.Certs+"\n"+h.Listen+"\n"+h.Name)
+		return cmd
+	}}
+}
+
+func testRig(t *testing.T, s *Setup) *rig {
+	t.Helper()
+	r, err := s.rig(t.Context(), "edge-a", "edge-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func TestOrdeals(t *testing.T) {
+	r := testRig(t, quick(t))
+	standby := elastic.Config{Standby: []elastic.Target{r.target(1)}, Deadline: 100 * time.Millisecond}
+	tests := []struct {
+		name string
+		ordeal
+	}{
+		{"planned", ordeal{rate: 200, in: small, pause: 50 * time.Millisecond, events: 4, event: r.planned}},
+		{"large state", ordeal{rate: 100, in: small, pad: 1 << 20, pause: 50 * time.Millisecond, events: 2, event: r.planned}},
+		{"killed", ordeal{rate: 200, in: small, conf: standby, pause: 200 * time.Millisecond, events: 2, event: r.killed}},
+		{"silent", ordeal{rate: 200, in: small, conf: standby, pause: 200 * time.Millisecond, events: 2, event: r.silenced}},
+		{"another path", ordeal{rate: 50, in: frame, pause: 100 * time.Millisecond, events: 3, event: r.repathed}},
+	}
+	var drawn []*outcome
+	for _, tt := range tests {
+		got, err := tt.run(t.Context(), r, tt.name)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		drawn = append(drawn, got)
+		if len(got.marks) != tt.events || len(got.delivered) != int(got.check.last) {
+			t.Errorf("%s: %d events and %d results of %d messages; want %d events", tt.name, len(got.marks), len(got.delivered), got.check.last, tt.events)
+		}
+		for _, f := range append(got.counts(), got.gap(0.5)) {
+			if f.Value < 0 || f.Target != nil && !f.OK {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	dir := t.TempDir()
+	if err := drawGaps(dir, drawn); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "handover.png")); err != nil || !bytes.HasPrefix(b, []byte("\x89PNG")) {
+		t.Errorf("the picture is no PNG: %v", err)
+	}
+}
+
+// Whatever the time they take: messages of each kind come back, as they should.
+func TestContests(t *testing.T) {
+	s := quick(t)
+	r := testRig(t, s)
+	c := Channel{*s}
+	for name, b := range map[string]batch{
+		"one in flight":   {Requests: 60, In: small, Out: small},
+		"many in flight":  {Requests: 60, In: frame, Out: frame, InFlight: 16},
+		"paced":           {Requests: 60, In: frame, Out: small, Rate: 500},
+		"paced, and many": {Requests: 60, In: small, Out: small, Rate: 500, InFlight: 4},
+	} {
+		k, err := r.contest(t.Context(), name, b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if f := k.figure("p50", "ms", p50); f.N != 60 || f.Value <= 0 || (f.Beside == nil) != (r.yard == nil) {
+			t.Errorf("%s: %+v; want 60 measurements", name, f)
+		}
+	}
+	if r.yard == nil {
+		t.Log(`without yardsticks: "make yardstick" builds them`)
+	}
+	v := video{weather: weather{delay: time.Millisecond, loss: 0.01}, size: 20 << 10, rate: 60, stripes: 2}
+	m, _, err := v.play(t.Context(), r, 12)
+	if err != nil || m.asked < 10 {
+		t.Errorf("video: %d frames asked for, %v; want 12", m.asked, err)
+	}
+	for name, run := range map[string]func(context.Context, string) ([]Figure, error){"local": c.local, "calls": c.calls(r)} {
+		if figures, err := run(t.Context(), name); err != nil || len(figures) == 0 {
+			t.Errorf("%s: %d figures, %v", name, len(figures), err)
+		}
+	}
+}
+
+func TestMissingYardstick(t *testing.T) {
+	k := contest{name: "c", ours: measured{Micros: []float64{1}}}
+	full, short := &Setup{}, &Setup{Quick: true}
+	f := k.figure("p50", "ms", p50)
+	if f.Beside != nil || f.Note != notBuilt {
+		t.Errorf("%+v; want nothing beside, and a note", f)
+	}
+	if f := full.ratio(f, "<=", 1); len(Missed([]Figure{f})) != 1 || f.Note != notBuilt {
+		t.Errorf("%+v; a target that could not be checked is missed", f)
+	}
+	if f := short.ratio(f, "<=", 1); len(Missed([]Figure{f})) != 0 {
+		t.Errorf("%+v; a quick run does not need the yardstick", f)
+	}
+	k.yards = map[string]*measured{"grpc": {Micros: []float64{2}}, "grpcraw": {Micros: []float64{1}}, "tcp": {}}
+	if f := full.ratio(k.figure("p50", "ms", p50), "<=", 0.6); !f.OK || f.Value != 0.5 || f.Beside["grpc_ms"] != 0.002 || f.Beside["over_grpcraw"] != 1 {
+		t.Errorf("%+v; want half of gRPC's, and that without protobuf beside", f)
+	}
+}
+
+func TestPlay(t *testing.T) {
+	good := func(_ context.Context, name string) ([]Figure, error) { return []Figure{{Case: name}}, nil }
+	bad := func(context.Context, string) ([]Figure, error) { return nil, context.DeadlineExceeded }
+	scenes := func() []scene { return []scene{{"one", good}, {"two", bad}} }
+	figures, err := (&Setup{}).play(t.Context(), "b", scenes())
+	if err != nil || len(figures) != 2 || !figures[0].OK || figures[0].Bench != "b" || len(Missed(figures)) != 1 {
+		t.Errorf("%+v, %v; want a figure, and one that says that a case failed", figures, err)
+	}
+	figures, err = (&Setup{Only: "on"}).play(t.Context(), "b", scenes())
+	if err != nil || len(figures) != 1 {
+		t.Errorf("%+v, %v; want the first case only", figures, err)
+	}
+	if _, err := (&Setup{Only: "three"}).play(t.Context(), "b", scenes()); err == nil {
+		t.Error("a case that there is not gave no error")
+	}
+}

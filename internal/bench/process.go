@@ -1,0 +1,96 @@
+package bench
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// A process is a child that prints what others need to reach it as its first
+// line, and ends with its standard input.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start starts cmd. Its errors go to our own stderr.
+func start(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd}
+	cmd.Stderr = os.Stderr
+	var err error
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return p, nil
+}
+
+// line reads what the process says.
+func (p *process) line() (string, error) {
+	s, err := p.out.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("%s says no more: %w", p.cmd.Path, err)
+	}
+	return strings.TrimSpace(s), nil
+}
+
+// kill ends the process as a crash does, and waits until it is gone.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait() // says that it was killed
+}
+
+// end ends the process in order.
+func (p *process) end() error {
+	p.in.Close()
+	stop := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
+	defer stop.Stop()
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("end %s: %w", p.cmd.Path, err)
+	}
+	return nil
+}
+
+// An edgeProcess is an edge host in a process of its own, which can die and
+// return at the same address.
+type edgeProcess struct {
+	program Program
+	certs   string
+	name    string
+	address string // ""; then where it was first
+	*process
+}
+
+// A Program makes the command of a process that runs a [Host].
+type Program func(h Host) *exec.Cmd
+
+func startEdge(program Program, certs, name string) (*edgeProcess, error) {
+	e := &edgeProcess{program: program, certs: certs, name: name}
+	return e, e.start()
+}
+
+// start starts the process, again at the address that it had.
+func (e *edgeProcess) start() error {
+	p, err := start(e.program(Host{Certs: e.certs, Listen: e.address, Name: e.name}))
+	if err != nil {
+		return err
+	}
+	if e.address, err = p.line(); err != nil {
+		return errors.Join(err, p.end())
+	}
+	e.process = p
+	return nil
+}

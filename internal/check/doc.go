@@ -1,0 +1,33 @@
+// Package check proves the contract of elastic channels, or finds where it breaks.
+//
+// It runs real channels (package elastic) against real edge hosts with native far
+// endpoints, over package link on the network of package radio, in the virtual time
+// of testing/synctest. What happens to them is a [Script], drawn from a seed: moves,
+// crashes, silent hosts, packets lost, doubled and late, changes of the UE's
+// address, slow ends, full windows. Meanwhile it holds what the channels do against
+// what they promise:
+//
+//   - Ordered: the results are those of handling all messages one after the other,
+//     each once, in order, and each shows by a hash the state that it came from;
+//   - Latest: no result comes twice or after a newer one's, what is left out adds
+//     up, and each state followed from one that there was;
+//   - an owner that another one followed has no further result;
+//   - an endpoint that is not idempotent is given no message twice, and its channel
+//     ends with elastic.ErrLost where the contract says so;
+//   - what a channel keeps stays within its window;
+//   - each call returns, each goroutine ends.
+//
+// A script that fails is shrunk to a short one. Its text form can be run again, and
+// is kept in testdata/regressions as a test:
+//
+//	net seed=7 delay=5ms
+//	channel standby=B window=16
+//	send n=20 size=100 every=1ms
+//	move host=A
+//	crash host=A
+//
+// # What a seed decides
+//
+// The script, and which packets are struck. Not how goroutines take turns, nor the
+// keys of the connections: a script may fail in some runs only.
+package check

@@ -1,0 +1,153 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// open makes a far endpoint, as an edge host does when a channel is attached.
+type open func(ctx context.Context, module offload.Digest, fn uint32) (elastic.Far, error)
+
+// An edge is one life of an edge host: it serves far endpoints, native ones, to
+// each UE that connects.
+type edge struct {
+	open open
+	ln   *link.Listener
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	draining bool
+	servers  map[*elastic.Server]struct{}
+}
+
+// serveEdge begins to serve at pc.
+func serveEdge(pc net.PacketConn, conf *tls.Config, o open) (*edge, error) {
+	ln, err := link.Listen(pc, conf)
+	if err != nil {
+		return nil, err
+	}
+	e := &edge{open: o, ln: ln, servers: map[*elastic.Server]struct{}{}}
+	e.wg.Go(e.accept)
+	return e, nil
+}
+
+// close ends the host with all of its connections and returns when its last
+// goroutine has ended.
+func (e *edge) close() {
+	e.ln.Close()
+	e.wg.Wait()
+}
+
+func (e *edge) accept() {
+	for {
+		conn, err := e.ln.Accept(context.Background())
+		if err != nil {
+			return
+		}
+		e.wg.Go(func() { e.session(conn) })
+	}
+}
+
+// session serves a UE's connection.
+func (e *edge) session(conn *link.Conn) {
+	srv := e.server()
+	ctx, cancel := context.WithCancel(context.Background())
+	var streams sync.WaitGroup
+	for {
+		st, err := conn.Accept(context.Background())
+		if err != nil {
+			break
+		}
+		streams.Go(func() { serveStream(ctx, srv, st) })
+	}
+	cancel()
+	conn.Close("")
+	streams.Wait()
+	srv.Close()
+	e.mu.Lock()
+	delete(e.servers, srv)
+	e.mu.Unlock()
+}
+
+// server makes the far end of a session.
+func (e *edge) server() *elastic.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	srv := elastic.NewServer(elastic.ServerConfig{Open: e.open})
+	e.servers[srv] = struct{}{}
+	if e.draining {
+		srv.Drain(leave)
+	}
+	return srv
+}
+
+// leave is why a host that drains wants to be left.
+const leave = "the host is about to end"
+
+// drain asks all far endpoints to leave, and takes no new ones.
+func (e *edge) drain() {
+	e.mu.Lock()
+	e.draining = true
+	all := slices.Collect(maps.Keys(e.servers))
+	e.mu.Unlock()
+	for _, srv := range all {
+		srv.Drain(leave)
+	}
+}
+
+func serveStream(ctx context.Context, srv *elastic.Server, qs *link.Stream) {
+	st := stream{qs}
+	t, err := wire.ReadType(st)
+	switch {
+	case err != nil:
+		st.Reset()
+	case t == wire.TypeAttach:
+		srv.Attach(ctx, st)
+	case t == wire.TypeSingle:
+		srv.Single(ctx, st)
+	case t == wire.TypePart:
+		srv.Part(ctx, st)
+	case t == wire.TypeSnapshot:
+		srv.Snapshot(ctx, st)
+	default:
+		st.Reset()
+	}
+}
+
+// A stream is a link.Stream as package elastic has it.
+type stream struct{ *link.Stream }
+
+// Reset implements elastic.Stream.
+func (s stream) Reset() {
+	s.CancelRead(0)
+	s.CancelWrite(0)
+}
+
+// A guest is a native far endpoint that breaks as a guest would at a message that
+// traps: after the state has changed.
+type guest struct{ elastic.Far }
+
+func newGuest(g *ground) guest { return guest{elastic.Native(g.endpoint())} }
+
+// Handle implements elastic.Far.
+func (g guest) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+	status, payload, err := g.Far.Handle(ctx, request)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case ctx.Err() != nil:
+		return 0, nil, &wire.Fail{Code: wire.CodeDeadline, Started: true}
+	case traps(request):
+		return 0, nil, &wire.Fail{Code: wire.CodeTrap, Started: true, Text: errTrap.Error()}
+	}
+	return status, payload, nil
+}

@@ -1,0 +1,103 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A target is an edge host as the UE sees it. The channels share its connection,
+// which is dialled when it is needed.
+type target struct {
+	name string
+	addr net.Addr
+	conf *tls.Config
+	// listen returns a socket of the UE.
+	listen func() (net.PacketConn, error)
+
+	dialling chan struct{} // cap 1: held while one dials
+
+	mu   sync.Mutex
+	conn *link.Conn // the last one
+}
+
+func newTarget(name string, addr net.Addr, conf *tls.Config, listen func() (net.PacketConn, error)) *target {
+	return &target{name: name, addr: addr, conf: conf, listen: listen, dialling: make(chan struct{}, 1)}
+}
+
+// Name implements elastic.Target.
+func (t *target) Name() string { return t.name }
+
+// Prepare implements elastic.Target.
+func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, error) {
+	select {
+	case t.dialling <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-t.dialling }()
+	if conn := t.current(); conn != nil {
+		if conn.Err() == nil {
+			return place{conn}, nil
+		}
+		conn.Close("") // its socket
+	}
+	pc, err := t.listen()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := link.Dial(ctx, pc, t.addr, t.conf)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	t.conn = conn
+	t.mu.Unlock()
+	return place{conn}, nil
+}
+
+func (t *target) current() *link.Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conn
+}
+
+// drop ends the connection: the host is known to be gone, or the UE is.
+func (t *target) drop() {
+	if conn := t.current(); conn != nil {
+		conn.Close("")
+	}
+}
+
+// A place is a target's connection.
+type place struct{ conn *link.Conn }
+
+// Open implements elastic.Place.
+// Stripes implements elastic.Striped: large messages of mode Latest go in parts,
+// here all over one connection.
+func (place) Stripes() int { return 3 }
+
+func (p place) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, error) {
+	st, err := p.conn.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stream{st}, nil
+}
+
+// Lost is closed once the connection has ended.
+func (p place) Lost() <-chan struct{} { return p.conn.Done() }
+
+// Release implements elastic.Place. The connection stays.
+func (place) Release() {}
+
+// Call implements elastic.Place. The checker has no channel of mode Calls.
+func (place) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
+	return nil, errors.New("the checker's channels have order or state")
+}

@@ -1,0 +1,205 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/radio"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A world is one run of a script: a UE, three edge hosts, the air between them
+// and the channels. It lives in virtual time.
+type world struct {
+	stage
+	script   *Script
+	certs    *certificates
+	air      *radio.Air
+	peers    map[Host]*target // the targets
+	lanes    []*life
+	switches sync.WaitGroup // of paths
+
+	// Guarded by the stage's mu, but for edges: these are the script's own.
+	edges map[Host]*edge
+	muted map[Host]int // how many reasons each host has to be silent
+	slow  map[Host]time.Duration
+	far   map[uint32]farEnd
+	path  byte // of the UE's addresses
+	port  int  // of the UE's last socket
+}
+
+// A farEnd is what an edge host must know to serve a channel.
+type farEnd struct {
+	settings Settings
+	journal  *journal
+}
+
+// certificates are of a UE and of the edge hosts. They are dear, and so shared
+// among runs.
+type certificates struct{ ue, host *tls.Config }
+
+// newCertificates must be called in virtual time, where its results are valid.
+func newCertificates() (*certificates, error) {
+	ca, err := identity.NewAuthority()
+	if err != nil {
+		return nil, err
+	}
+	ue, err := ca.TLS(identity.UE, "headset")
+	if err != nil {
+		return nil, err
+	}
+	host, err := ca.TLS(identity.Host, "edge")
+	return &certificates{ue, host}, err
+}
+
+var addrs = map[Host]*net.UDPAddr{
+	A: {IP: net.IPv4(10, 0, 0, 2), Port: 4433},
+	B: {IP: net.IPv4(10, 0, 0, 3), Port: 4433},
+	C: {IP: net.IPv4(10, 0, 0, 4), Port: 4433},
+}
+
+// ueIP is one of the UE's two addresses.
+func ueIP(path byte) net.IP { return net.IPv4(10, 1, path, 1) }
+
+func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *world {
+	w := &world{
+		stage:  stage{seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab, targets: map[Host]elastic.Target{}},
+		script: s, certs: certs, air: &radio.Air{OneWay: s.Delay, Seed: s.Seed}, peers: map[Host]*target{},
+		edges: map[Host]*edge{}, muted: map[Host]int{}, slow: map[Host]time.Duration{}, far: map[uint32]farEnd{},
+	}
+	w.register = w.known
+	for _, h := range hosts {
+		w.peers[h] = newTarget(string(h), addrs[h], certs.ue, func() (net.PacketConn, error) { return w.socket(), nil })
+		w.targets[h] = w.peers[h]
+	}
+	return w
+}
+
+// run does the script.
+func (w *world) run() {
+	for _, h := range hosts {
+		w.start(h)
+	}
+	for _, s := range w.script.Channels {
+		w.lanes = append(w.lanes, w.openLife(s))
+	}
+	for _, s := range w.script.Steps {
+		if w.failed() {
+			break
+		}
+		w.count.Steps.Add(1)
+		w.step(s)
+	}
+	w.heal()
+	for _, l := range w.lanes {
+		if !w.failed() {
+			l.settle()
+		}
+	}
+	w.end()
+}
+
+// end ends all there is.
+func (w *world) end() {
+	for _, l := range w.lanes {
+		if w.failed() {
+			l.close()
+		} else {
+			l.shutdown()
+		}
+	}
+	w.switches.Wait()
+	for _, t := range w.peers {
+		t.drop()
+	}
+	for _, h := range hosts {
+		w.stop(h)
+	}
+}
+
+// socket returns a socket of the UE at its current address.
+func (w *world) socket() net.PacketConn {
+	w.mu.Lock()
+	w.port++
+	addr := &net.UDPAddr{IP: ueIP(w.path), Port: 1000 + w.port}
+	w.mu.Unlock()
+	return w.air.Endpoint(addr)
+}
+
+// ground returns where a far endpoint stands on host h.
+func (w *world) ground(h Host, index uint32, f farEnd) *ground {
+	return &ground{host: h, journal: f.journal, desc: descOf(index, f.settings), slow: func() time.Duration { return w.slowness(h) }}
+}
+
+func (w *world) slowness(h Host) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.slow[h]
+}
+
+// known lets edge hosts serve the endpoint with this index.
+func (w *world) known(index uint32, s Settings, j *journal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.far[index] = farEnd{s, j}
+}
+
+// start starts a host that is not there.
+func (w *world) start(h Host) {
+	if w.edges[h] != nil {
+		return
+	}
+	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.host, func(_ context.Context, _ offload.Digest, fn uint32) (elastic.Far, error) {
+		w.mu.Lock()
+		f, ok := w.far[fn]
+		w.mu.Unlock()
+		if !ok {
+			return nil, fmt.Errorf("there is no endpoint %d", fn)
+		}
+		return w.sabotage.far(newGuest(w.ground(h, fn, f))), nil
+	})
+	if err != nil {
+		w.fail("start %s: %v", h, err)
+		return
+	}
+	w.edges[h] = e
+}
+
+// stop ends a host.
+func (w *world) stop(h Host) {
+	if e := w.edges[h]; e != nil {
+		e.close()
+		w.air.Leave(addrs[h])
+		delete(w.edges, h)
+	}
+}
+
+// silence gives host h one more or one less reason to be silent.
+func (w *world) silence(h Host, change int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.muted[h] += change
+	w.harm = true
+	w.air.Mute(addrs[h].IP, w.muted[h] > 0)
+}
+
+// heal ends all faults. Hosts that have crashed stay away.
+func (w *world) heal() {
+	w.mu.Lock()
+	clear(w.slow)
+	for _, h := range hosts {
+		w.muted[h] = 0
+		w.air.Mute(addrs[h].IP, false)
+	}
+	w.mu.Unlock()
+	w.air.Set(nil, nil, radio.Faults{})
+	for _, l := range w.lanes {
+		l.paused.Store(0)
+	}
+}
