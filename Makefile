@@ -9,7 +9,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build demo demo20 test lint pure generated generate paper001 bench setup clean
+.PHONY: build yardstick demo demo20 test check lint pure generated generate paper001 bench setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -18,6 +18,11 @@ setup:
 # is not called, and bungee is half as large.
 build: setup
 	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo
+
+# What benchmarks compare with: gRPC, and a stream over TCP and TLS. A module of its
+# own, so that a user of ours has no gRPC among his dependencies.
+yardstick:
+	cd yardstick && $(GO) build -o ../$(BIN)/ .
 
 # The run of the README: a UE with a quarter of a core, flat out.
 demo: build
@@ -31,18 +36,27 @@ demo20: build
 paper001: build
 	$(BIN)/bungee bench paper001 --out $(OUT)/paper001
 
-bench:
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./handler/... ./executor/...
+# Channels and moves, beside gRPC and TCP: about 10 minutes. See "bungee bench -h".
+bench: build yardstick
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./elastic ./handler/... ./executor/...
+	$(BIN)/bungee bench channel; channel=$$?; $(BIN)/bungee bench handover --out $(OUT) && exit $$channel
+
+# The checker of the channels' contract, on this many seeds.
+SEEDS ?= 2000
+check:
+	$(GO) run ./cmd/bungee bench check --seeds $(SEEDS)
 
 test:
 	@scripts/setup.sh test
 	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 20m ./...
+	cd yardstick && $(GO) test -race -shuffle=on ./...
 
 # What .ci/run checks besides the tests.
 lint:
 	@unformatted=$$(git ls-files '*.go' | grep -v /testdata/ | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet -tags $(TAGS) ./...
+	cd yardstick && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) -tags $(TAGS) ./...
 
 # The UE side builds without cgo, for each system that it is for; everything

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,6 +123,9 @@ func (l *life) listen(events iter.Seq[elastic.Event]) {
 	for e := range events {
 		var refusal *wire.Fail
 		switch {
+		case e.Reason == nil:
+		case strings.Contains(e.Reason.Error(), "is not kept"): // a message that a replay needs: no sentinel says so
+			l.w.fail("the channel has lost count of its messages: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
 		case errors.Is(e.Reason, elastic.ErrPeer), errors.Is(e.Reason, wire.ErrFrame),
 			errors.As(e.Reason, &refusal) && refusal.Code == wire.CodeProtocol:
 			l.w.fail("an honest host is said to break the protocol: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
