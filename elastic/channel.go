@@ -175,12 +175,7 @@ func (c *Channel[In, Out]) end(why error) {
 		return
 	}
 	c.ended = why
-	gone := c.fenceLocked()
-	if c.standby != nil {
-		c.standby.fenced = true
-		gone = append(gone, c.standby)
-		c.standby = nil
-	}
+	gone := c.fenceAllLocked()
 	c.late.stop()
 	c.save.stop()
 	c.arrived.open()
@@ -200,6 +195,17 @@ func (c *Channel[In, Out]) fenceLocked() (gone []*attachment) {
 		}
 	}
 	c.old = nil
+	return gone
+}
+
+// fenceAllLocked is fenceLocked for the standby, too.
+func (c *Channel[In, Out]) fenceAllLocked() (gone []*attachment) {
+	gone = c.fenceLocked()
+	if c.standby != nil {
+		c.standby.fenced = true
+		gone = append(gone, c.standby)
+		c.standby = nil
+	}
 	return gone
 }
 

@@ -421,7 +421,7 @@ func (c *Channel[In, Out]) awaitRestored(ctx context.Context, a *attachment) err
 
 // recoverLatestHere makes the UE the owner, with the last checkpoint. What was
 // handled since is lost, and told by Skipped.
-func (c *Channel[In, Out]) recoverLatestHere(*recovery) error {
+func (c *Channel[In, Out]) recoverLatestHere() error {
 	c.mu.Lock()
 	k := c.saved
 	c.mu.Unlock()
@@ -434,13 +434,7 @@ func (c *Channel[In, Out]) recoverLatestWith(k checkpoint) error {
 		return err
 	}
 	c.mu.Lock()
-	gone := c.fenceLocked()
-	if c.standby != nil {
-		c.standby.fenced = true
-		gone = append(gone, c.standby)
-	}
-	c.own, c.standby, c.live = nil, nil, live
-	c.saveAsLocked(checkpoint{})
+	gone := c.homeLocked(live)
 	c.pumpLocked()
 	c.mu.Unlock()
 	endAll(gone)

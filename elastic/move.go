@@ -182,8 +182,8 @@ func (c *Channel[In, Out]) discard(a *attachment) {
 // handOver gives a the state and what came since, and makes it the owner.
 func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
 	var k checkpoint
-	var err error
 	if c.ep.Idempotent {
+		var err error
 		if k, err = c.copyState(m.ctx); err != nil {
 			return err
 		}
@@ -191,12 +191,11 @@ func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
 			return err
 		}
 	}
-	if err := c.takeTurn(m.ctx); err != nil {
+	release, err := c.holdTurn(m)
+	if err != nil {
 		return err
 	}
-	defer c.releaseTurn()
-	begin := time.Now()
-	defer func() { m.blocked = time.Since(begin) }()
+	defer release()
 	if !c.ep.Idempotent {
 		if k, err = c.drainState(m.ctx); err != nil {
 			return err
@@ -209,6 +208,18 @@ func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
 		return err
 	}
 	return c.switchTo(a)
+}
+
+// holdTurn takes the turn to switch. release gives it back.
+func (c *Channel[In, Out]) holdTurn(m *move) (release func(), err error) {
+	if err := c.takeTurn(m.ctx); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	return func() {
+		m.blocked = time.Since(begin)
+		c.releaseTurn()
+	}, nil
 }
 
 // copyState returns the far endpoint's state as of some message, while it goes on.
@@ -419,12 +430,11 @@ func (c *Channel[In, Out]) bringHome(m *move) error {
 			return err
 		}
 	}
-	if err := c.takeTurn(m.ctx); err != nil {
+	release, err := c.holdTurn(m)
+	if err != nil {
 		return err
 	}
-	defer c.releaseTurn()
-	begin := time.Now()
-	defer func() { m.blocked = time.Since(begin) }()
+	defer release()
 	if c.ep.Idempotent {
 		if err := c.handleQuietly(m, live, has, c.seq); err != nil {
 			return err
@@ -527,16 +537,18 @@ func (c *Channel[In, Out]) settleHome(ctx context.Context, live *offload.Live[In
 		c.mu.Unlock()
 		return context.Cause(ctx)
 	}
-	gone := c.fenceLocked()
-	if c.standby != nil {
-		c.standby.fenced = true
-		gone = append(gone, c.standby)
-	}
-	c.own, c.standby, c.live = nil, nil, live
-	c.saveAsLocked(checkpoint{})
+	gone := c.homeLocked(live)
 	c.log.reset(c.seq)
 	c.changed.open()
 	c.mu.Unlock()
 	endAll(gone)
 	return nil
+}
+
+// homeLocked makes the UE the owner, with live. It returns what is of no more use.
+func (c *Channel[In, Out]) homeLocked(live *offload.Live[In, Out]) (gone []*attachment) {
+	gone = c.fenceAllLocked()
+	c.own, c.live = nil, live
+	c.saveAsLocked(checkpoint{})
+	return gone
 }

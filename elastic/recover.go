@@ -214,7 +214,7 @@ func (c *Channel[In, Out]) recoverAt(r *recovery) (to string, err error) {
 		}
 	}
 	if c.cfg.Mode == Latest {
-		return "", c.recoverLatestHere(r)
+		return "", c.recoverLatestHere()
 	}
 	return "", c.recoverHere(r)
 }
@@ -313,10 +313,10 @@ func (c *Channel[In, Out]) recoverHere(r *recovery) error {
 		r.replayed++
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.own, c.live = nil, live
-	c.saveAsLocked(checkpoint{})
+	gone := c.homeLocked(live)
 	c.log.reset(c.seq)
+	c.mu.Unlock()
+	endAll(gone)
 	return nil
 }
 
