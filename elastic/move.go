@@ -281,11 +281,12 @@ func (c *Channel[In, Out]) drainState(ctx context.Context) (checkpoint, error) {
 	return k, err
 }
 
-// feedRounds bounds how often a new owner is given what came meanwhile before
-// the turn is taken for the rest.
-const feedRounds = 8
+// settled says that it is time to take the turn for what is left: so few messages
+// that senders hardly wait, or no fewer than half of the round before, since those
+// who send are about as fast as the one who catches up.
+func settled(left, before uint64) bool { return left <= feedRest || left > before/2 }
 
-// feedRest is how many messages may be left for when the turn is taken.
+// feedRest is how few messages may be left at any rate.
 const feedRest = 2
 
 // feed gives a the state k and what came since, as far as it is sent, and waits
@@ -297,13 +298,13 @@ func (c *Channel[In, Out]) feed(m *move, a *attachment, k checkpoint) error {
 	if !c.ep.Idempotent {
 		return nil
 	}
-	for range feedRounds {
+	for left, before := uint64(0), ^uint64(0); ; before = left {
 		if err := c.takeTurn(m.ctx); err != nil {
 			return err
 		}
 		upTo := c.seq
 		c.releaseTurn()
-		if upTo-a.has <= feedRest {
+		if left = upTo - a.has; settled(left, before) {
 			return nil
 		}
 		if err := c.replayTo(m, a, upTo); err != nil {
@@ -313,7 +314,6 @@ func (c *Channel[In, Out]) feed(m *move, a *attachment, k checkpoint) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // awaitDone waits until a has handled all but the last few messages sent to it.
@@ -462,13 +462,13 @@ func (c *Channel[In, Out]) load(k checkpoint) (*offload.Live[In, Out], error) {
 // catchUp handles on the UE, quietly, what was sent since the state was copied,
 // while the owner goes on. It returns the last message handled.
 func (c *Channel[In, Out]) catchUp(m *move, live *offload.Live[In, Out], has uint64) (uint64, error) {
-	for range feedRounds {
+	for left, before := uint64(0), ^uint64(0); ; before = left {
 		if err := c.takeTurn(m.ctx); err != nil {
 			return has, err
 		}
 		upTo := c.seq
 		c.releaseTurn()
-		if upTo-has <= feedRest {
+		if left = upTo - has; settled(left, before) {
 			return has, nil
 		}
 		if err := c.handleQuietly(m, live, has, upTo); err != nil {
@@ -476,7 +476,6 @@ func (c *Channel[In, Out]) catchUp(m *move, live *offload.Live[In, Out], has uin
 		}
 		has = upTo
 	}
-	return has, nil
 }
 
 // handleQuietly handles the messages of the log after from, up to upTo, on the UE
