@@ -36,7 +36,7 @@ demo20: build
 paper001: build
 	$(BIN)/bungee bench paper001 --out $(OUT)/paper001
 
-# Channels and moves, beside gRPC and TCP: about 10 minutes. See "bungee bench -h".
+# Channels and moves, beside gRPC and TCP: about 12 minutes. See "bungee bench -h".
 bench: build yardstick
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./elastic ./handler/... ./executor/...
 	$(BIN)/bungee bench channel; channel=$$?; $(BIN)/bungee bench handover --out $(OUT) && exit $$channel
