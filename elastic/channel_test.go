@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
@@ -236,6 +238,59 @@ func TestLargeMessagesGoInParts(t *testing.T) {
 			t.Errorf("%+v: nothing was to be skipped", s)
 		}
 	})
+}
+
+// Poses do not wait behind video on a slow link.
+func TestPriority(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := echo(10)
+		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		w.air.Set(net.IPv4(10, 0, 0, 1), nil, radio.Faults{Rate: 20e6, Queue: 1 << 20})
+		video := attachEcho(t, ep, a, elastic.Low)
+		go func() {
+			for video.Send(t.Context(), make([]byte, 100_000)) == nil {
+			}
+		}()
+		go func() {
+			for range video.Results(t.Context()) {
+			}
+		}()
+		mean := func(p elastic.Priority) (d time.Duration) {
+			pose := attachEcho(t, ep, a, p)
+			defer pose.Close()
+			for range 50 {
+				begin := time.Now()
+				if err := pose.Send(t.Context(), make([]byte, 5000)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := pose.Recv(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				d += time.Since(begin) / 50
+			}
+			return d
+		}
+		high, low := mean(elastic.High), mean(elastic.Low)
+		t.Logf("%v with high priority, %v with the video's", high, low)
+		if high >= low {
+			t.Errorf("poses took %v with high priority and %v with the video's", high, low)
+		}
+		video.Close()
+	})
+}
+
+// attachEcho opens a channel at h.
+func attachEcho(t *testing.T, ep *offload.Endpoint[[]byte, []byte], h *host, p elastic.Priority) *elastic.Channel[[]byte, []byte] {
+	t.Helper()
+	c, err := elastic.Open(ep, elastic.Config{Priority: p, Window: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.Move(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func BenchmarkLocal(b *testing.B) {

@@ -157,9 +157,13 @@ func (spot) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error)
 	return nil, errors.New("not a place for calls")
 }
 
-func (s spot) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, error) {
+func (s spot) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, error) {
 	st, err := s.c.Open(ctx)
-	return stream{st}, err
+	if err != nil {
+		return nil, err
+	}
+	st.SetPriority(link.Urgency(int8(p)), true)
+	return stream{st}, nil
 }
 
 func (spot) Release() {}
