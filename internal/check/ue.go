@@ -91,9 +91,6 @@ func (p place) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, er
 	return stream{st}, nil
 }
 
-// Lost is closed once the connection has ended.
-func (p place) Lost() <-chan struct{} { return p.conn.Done() }
-
 // Release implements elastic.Place. The connection stays.
 func (place) Release() {}
 

@@ -21,7 +21,7 @@ func pair(t *testing.T) (*groSocket, *net.UDPConn) {
 	t.Cleanup(func() { in.Close() })
 	s, ok := tune(in).(*groSocket)
 	if !ok {
-		t.Skip("this kernel has no UDP_GRO (Linux 5.0); run the test on one that has")
+		t.Skip("this kernel has no UDP_GRO; on Linux 5.0 or later: go test ./internal/link")
 	}
 	out, err := net.DialUDP("udp4", nil, in.LocalAddr().(*net.UDPAddr))
 	if err != nil {
@@ -41,7 +41,7 @@ func sendSegments(t *testing.T, out *net.UDPConn, b []byte, size uint16) {
 	binary.NativeEndian.PutUint32(oob[12:], unix.UDP_SEGMENT)
 	binary.NativeEndian.PutUint16(oob[unix.SizeofCmsghdr:], size)
 	if _, _, err := out.WriteMsgUDP(b, oob, nil); err != nil {
-		t.Skipf("this kernel does not segment UDP (%v); run the test on Linux 4.18 or later", err)
+		t.Skipf("this kernel does not segment UDP (%v); on Linux 4.18 or later: go test ./internal/link", err)
 	}
 }
 

@@ -166,7 +166,7 @@ func FuzzReadControl(f *testing.F) {
 	f.Add([]byte("\x00\x0d\xdc\x00\x08\xa1h\x02\x00\x00\x00\xc3\x91\x01\xc0")) // fields that we do not know
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > MaxControl/2 {
-			t.Skip("fields that are missing in it would not fit when they are added")
+			return // fields that are missing in it would not fit when they are added
 		}
 		for name, g := range control {
 			got, err := g.read(narrow{bytes.NewReader(b), t, MaxControl})
