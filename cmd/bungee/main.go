@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.SetArgs(longFlags(os.Args[1:]))
 	root.AddCommand(hostCommand(), certsCommand(), benchCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bungee:", err)
@@ -37,4 +39,19 @@ func main() {
 		}
 		os.Exit(1)
 	}
+}
+
+// longFlags returns args with two dashes before each flag of more than one letter
+// that has one, as people who know Go's tools write it.
+func longFlags(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		if a == "--" {
+			break
+		}
+		if len(a) > 2 && a[0] == '-' && a[1] >= 'a' && a[1] <= 'z' && a[2] != '=' {
+			out[i] = "-" + a
+		}
+	}
+	return out
 }
