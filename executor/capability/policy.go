@@ -1,0 +1,127 @@
+package capability
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+)
+
+// A Policy is what an operator grants to whom. It does not change; [Default],
+// [LoadPolicy] and [ParsePolicy] make one.
+type Policy struct {
+	other   *table   // of whom no other table is
+	tenants []*table // in the order of the file
+}
+
+// builtIn is how refusals name the policy that is there without a file.
+const builtIn = "the built-in policy"
+
+// builtInTable is what every tenant gets unless a file says otherwise: what a module
+// needs to compute and to infer, and nothing that reaches out of the host. One
+// tenant gets enough for a headset's modules, and not the host.
+var builtInTable = table{
+	// Scratch memory is the session's own; egress goes nowhere without an address.
+	Host:   []string{"wasi_ephemeral_nn", "bungee_scratch", "bungee_egress"},
+	Models: []string{all}, // that the host serves
+	Clock:  true,
+	Random: true,
+	Quota: quotaTable{
+		// As many as the host serves by default: each is an instance of its own.
+		Channels:  1024,
+		Instances: 1024,
+		// 32 instances of the default limit, or more that ask for less: half of a
+		// host of 16 GiB. It bounds what all could take, not what they do.
+		Memory:  8 << 30,
+		Modules: 16,
+		Weight:  1,
+	},
+}
+
+// Default returns the built-in policy: everyone gets the real clock, real random
+// numbers, the models that the host serves, scratch memory, and host module
+// bungee_egress, with no address to connect to; no folder and no environment.
+// Nothing is metered. Each tenant may have 16 modules, 1024 channels, and 1024
+// instances whose limits sum up to 8 GiB.
+func Default() *Policy {
+	p, err := ParsePolicy("", nil)
+	if err != nil {
+		panic(err) // the built-in table is wrong
+	}
+	return p
+}
+
+// maxPolicy bounds the file of a policy, in bytes.
+const maxPolicy = 1 << 20
+
+// LoadPolicy reads the policy in a file. Its errors are those of opening and reading
+// it and those of [ParsePolicy].
+func LoadPolicy(file string) (*Policy, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
+	if err != nil {
+		return nil, err
+	}
+	return ParsePolicy(filepath.Base(file), text)
+}
+
+// ParsePolicy reads a policy in TOML, which docs/policy.md describes. Errors and
+// refusals name it as name. All errors are returned at once, each with its line
+// and column.
+func ParsePolicy(name string, text []byte) (*Policy, error) {
+	if len(text) > maxPolicy {
+		return nil, fmt.Errorf("%s has more than %d bytes, which is no policy", name, maxPolicy)
+	}
+	f, err := readFile(name, text)
+	if err != nil {
+		return nil, err
+	}
+	base := builtInTable
+	base.at = map[string]string{}
+	for key := range base.fields() {
+		base.at[key] = builtIn
+	}
+	p := &Policy{other: &f.Default}
+	p.other.inherit(&base)
+	c := &checker{}
+	p.other.check(c)
+	for i := range f.Tenant {
+		t := &f.Tenant[i]
+		t.inherit(p.other)
+		t.check(c)
+		p.tenants = append(p.tenants, t)
+	}
+	return p, c.err()
+}
+
+// For returns the rules of the tenant that is named peer: those of the first
+// [[tenant]] whose name matches, else of [default].
+func (p *Policy) For(peer string) Rules {
+	t := p.other
+	for _, o := range p.tenants {
+		if match(o.Name, peer) {
+			t = o
+			break
+		}
+	}
+	return Rules{Tenant: peer, Quota: t.Quota.quota(), Meter: t.Meter, table: t}
+}
+
+// match says whether a name matches a pattern. "*" alone matches all names, also
+// those with a slash.
+func match(pattern, name string) bool {
+	ok, _ := path.Match(pattern, name)
+	return ok || pattern == all
+}
+
+func goodPattern(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+		return fmt.Errorf("%q is no pattern; write a name, in which * stands for any letters but /", clip(pattern))
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package capability
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Section is the name of the custom section that holds a module's manifest, as JSON.
+const Section = "bungee.manifest"
+
+// MaxSection is the most bytes that a manifest may have.
+const MaxSection = 64 << 10
+
+// ErrWasm says that bytes are not laid out as a core Wasm module is.
+var ErrWasm = errors.New("not a Wasm module")
+
+// Read returns the manifest of a module, the zero Manifest when it has none. It
+// looks at the frame of the module's sections only: whether the rest is valid is
+// for an engine to say. Bytes that have no such frame give an error that is ErrWasm.
+// A manifest that asks for something unknown, or that [Manifest.Check] refuses, is
+// an error, too: it must not be half understood.
+func Read(wasm []byte) (Manifest, error) {
+	var found []byte
+	err := sections(wasm, func(s section) error {
+		text, ok := s.manifest()
+		switch {
+		case !ok:
+			return nil
+		case found != nil:
+			return fmt.Errorf("the module has two sections %q; it may have one", Section)
+		case len(text) > MaxSection:
+			return fmt.Errorf("manifest: it has %d bytes; at most %d are read", len(text), MaxSection)
+		}
+		found = text[:len(text):len(text)]
+		return nil
+	})
+	if err != nil || found == nil {
+		return Manifest{}, err
+	}
+	return parseManifest(found)
+}
+
+// Append returns wasm with m in place of the manifest it may have. It does not
+// change wasm. Its errors are those of [Manifest.Check], ErrWasm for what is no
+// module, and that m is too large.
+func Append(wasm []byte, m Manifest) ([]byte, error) {
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	text := m.String()
+	if len(text) > MaxSection {
+		return nil, fmt.Errorf("manifest: it would have %d bytes; at most %d are read", len(text), MaxSection)
+	}
+	out := append(make([]byte, 0, len(wasm)+len(text)+64), preamble...)
+	err := sections(wasm, func(s section) error {
+		if _, ok := s.manifest(); !ok {
+			out = append(out, s.whole...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	body := binary.AppendUvarint(nil, uint64(len(Section)))
+	body = append(append(body, Section...), text...)
+	out = binary.AppendUvarint(append(out, customID), uint64(len(body)))
+	return append(out, body...), nil
+}
+
+// Imports returns the names of the modules that wasm imports from, each once, in
+// the order of its imports. It reads modules that import functions only, as Go's
+// do; other imports are an error.
+func Imports(wasm []byte) (names []string, err error) {
+	err = sections(wasm, func(s section) error {
+		if s.id != importID {
+			return nil
+		}
+		names, err = importNames(s.body)
+		return err
+	})
+	return names, err
+}
+
+func importNames(body []byte) (names []string, err error) {
+	r := reader{rest: body}
+	for n := r.u32(); n > 0 && r.err == nil; n-- {
+		module, _, kind := r.bytes(), r.bytes(), r.byte()
+		r.u32() // the function's type
+		switch name := string(module); {
+		case r.err != nil:
+		case kind != 0:
+			return nil, fmt.Errorf("it imports from %q what is no function; only functions are read", clip(name))
+		case !slices.Contains(names, name):
+			names = append(names, name)
+		}
+	}
+	return names, r.err
+}
+
+// preamble begins a module: magic and version 1 (Wasm core specification, 5.5.16).
+var preamble = []byte("\x00asm\x01\x00\x00\x00")
+
+// Numbers of sections.
+const (
+	customID = 0
+	importID = 2
+)
+
+// A section is a part of a module.
+type section struct {
+	id    byte
+	body  []byte
+	whole []byte // with what stands before the body
+}
+
+// manifest returns the text of the manifest if the section holds it.
+func (s section) manifest() (text []byte, ok bool) {
+	if s.id != customID {
+		return nil, false
+	}
+	r := reader{rest: s.body}
+	name := r.bytes()
+	return r.rest, r.err == nil && string(name) == Section
+}
+
+// sections gives the sections of wasm to use, until an error.
+func sections(wasm []byte, use func(section) error) error {
+	rest, ok := bytes.CutPrefix(wasm, preamble)
+	if !ok {
+		return fmt.Errorf("%w: it does not begin with the magic bytes and version 1 of core Wasm", ErrWasm)
+	}
+	for r := (reader{rest: rest}); len(r.rest) > 0; {
+		before := r.rest
+		s := section{id: r.byte(), body: r.bytes()}
+		if r.err != nil {
+			return fmt.Errorf("%w at byte %d of %d", r.err, len(wasm)-len(before), len(wasm))
+		}
+		s.whole = before[:len(before)-len(r.rest)]
+		if err := use(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A reader reads values of the binary format. After an error all are zero.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+var errCutOff = fmt.Errorf("%w: a section is cut off or has a bad length", ErrWasm)
+
+func (r *reader) fail() {
+	r.rest, r.err = nil, errCutOff
+}
+
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		r.fail()
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
+// u32 reads a number in LEB128 of at most five bytes.
+func (r *reader) u32() uint32 {
+	v, n := binary.Uvarint(r.rest[:min(len(r.rest), 5)])
+	if n <= 0 || v > 1<<32-1 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return uint32(v)
+}
+
+// bytes reads a length and as many bytes.
+func (r *reader) bytes() []byte {
+	n := r.u32()
+	if uint64(n) > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
