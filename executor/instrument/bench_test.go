@@ -1,0 +1,103 @@
+package instrument_test
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	wz "github.com/tetratelabs/wazero"
+
+	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
+	"github.com/bungee-xr/bungee/executor/instrument"
+)
+
+// ways are the options whose price is measured, the first being none.
+var ways = []struct {
+	name string
+	opts instrument.Options
+}{
+	{"none", instrument.Options{}},
+	{"fuel", instrument.Options{Fuel: true}},
+	{"nan", instrument.Options{CanonicalNaN: true}},
+	{"both", instrument.Options{Fuel: true, CanonicalNaN: true}},
+}
+
+// BenchmarkRewrite tells how long rewriting takes and how large the result is, for a
+// Go guest and one in C.
+func BenchmarkRewrite(b *testing.B) {
+	goGuest, err := kernels.BuildGo(b.Context())
+	if err != nil {
+		b.Skipf("%v; install Go and run the benchmark again", err)
+	}
+	for _, g := range []struct {
+		name string
+		wasm []byte
+	}{{"go", goGuest}, {"c", kernels.Wasm()}} {
+		for _, way := range ways[1:] {
+			b.Run(g.name+"/"+way.name, func(b *testing.B) {
+				b.SetBytes(int64(len(g.wasm)))
+				b.ReportAllocs()
+				var out []byte
+				for b.Loop() {
+					out = rewrite(b, g.wasm, way.opts)
+				}
+				b.ReportMetric(float64(len(out))/float64(len(g.wasm)), "size-ratio")
+			})
+		}
+	}
+}
+
+// BenchmarkPrice tells how much longer the kernels take on wazero when they are rewritten,
+// as the geometric mean of the ratios, and the worst one.
+func BenchmarkPrice(b *testing.B) {
+	price(b, func(wasm []byte) func(k kernels.Kernel, times uint32) {
+		r := wz.NewRuntime(b.Context())
+		b.Cleanup(func() { r.Close(context.Background()) })
+		g := start(b, r, wasm)
+		results, err := g.module.ExportedFunction("bungee_buf").Call(b.Context(), 4)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return func(k kernels.Kernel, times uint32) {
+			g.module.Memory().WriteUint32Le(uint32(results[0]), times)
+			if _, err := g.module.ExportedFunction("bungee_call").Call(b.Context(), uint64(k.Fn), results[0], 4, 0); err != nil {
+				b.Fatalf("%s: %v", k.Name, err)
+			}
+		}
+	})
+}
+
+// price measures each way on each kernel, interleaved, and keeps the fastest turn
+// of each: other work on the machine only adds to a time.
+func price(b *testing.B, load func(wasm []byte) func(k kernels.Kernel, times uint32)) {
+	runs := make([]func(kernels.Kernel, uint32), len(ways))
+	for i, way := range ways {
+		runs[i] = load(rewrite(b, kernels.Wasm(), way.opts))
+	}
+	best := make([][]time.Duration, len(kernels.All()))
+	for b.Loop() {
+		for n, k := range kernels.All() {
+			if best[n] == nil {
+				best[n] = []time.Duration{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}
+			}
+			for i, run := range runs {
+				began := time.Now()
+				run(k, max(k.Times/4, 12))
+				best[n][i] = min(best[n][i], time.Since(began))
+			}
+		}
+	}
+	for i, way := range ways[1:] {
+		var sum, worst float64
+		name := ""
+		for n, k := range kernels.All() {
+			ratio := float64(best[n][i+1]) / float64(best[n][0])
+			if sum += math.Log(ratio); ratio > worst {
+				worst, name = ratio, k.Name
+			}
+		}
+		b.ReportMetric(math.Exp(sum/float64(len(best))), way.name+"-ratio")
+		b.ReportMetric(worst, way.name+"-worst("+name+")")
+	}
+}

@@ -1,0 +1,86 @@
+package instrument
+
+import "slices"
+
+// maxLocals is how many locals a function may have in all engines (WebAssembly
+// JavaScript interface, appendix on limits). All functions of a module may have that
+// many and one more for each byte: compilers declare what they use.
+const maxLocals = 50_000
+
+// code returns the body of the code section with the edits that opts ask for.
+func (m *module) code(r reader, opts Options) ([]byte, error) {
+	s := &scanner{m: m, opts: opts, weights: opts.costs().weights()}
+	w := &writer{m: m, costs: opts.costs()}
+	if !opts.Fuel {
+		s.weights = [classes]uint64{}
+	}
+	out := slices.Grow([]byte(nil), 2*(len(r.b)-r.at))
+	out = appendUnsigned(out, uint32(len(m.funcs)))
+	funcs := m.funcs
+	r.each(func() {
+		if len(funcs) == 0 {
+			r.fail("more code than functions")
+			return
+		}
+		typ := funcs[0]
+		funcs = funcs[1:]
+		body, err := m.function(r.part(r.u32()), typ, s, w)
+		switch {
+		case r.err != nil:
+		case err != nil:
+			r.err = err
+		case len(out)+len(body) > maxSize:
+			r.fail("too much code")
+		default:
+			out = append(appendUnsigned(out, uint32(len(body))), body...)
+		}
+	})
+	if len(funcs) > 0 {
+		r.fail("less code than functions")
+	}
+	r.done("section")
+	return out, r.err
+}
+
+// function returns the body of a function with its edits. It is valid until the
+// next call.
+func (m *module) function(r reader, typ uint32, s *scanner, w *writer) ([]byte, error) {
+	if r.err == nil && int64(typ) >= int64(len(m.params)) {
+		r.fail("no type %d", typ)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	groups, own := m.locals(&r, s, m.params[typ])
+	start := r.at
+	if err := s.scan(r); err != nil {
+		return nil, err
+	}
+	w.begin(uint32(s.locals), s.edits)
+	w.declare(groups, own)
+	for _, e := range s.edits {
+		w.out = append(w.out, m.wasm[start:e.at]...)
+		start = int(e.at)
+		w.edit(e)
+	}
+	w.out = append(w.out, m.wasm[start:len(r.b)]...)
+	return w.out, nil
+}
+
+// locals reads the declarations of a function's locals, and returns how many there
+// are and their bytes.
+func (m *module) locals(r *reader, s *scanner, params uint32) (groups uint32, own []byte) {
+	count := *r
+	s.locals = uint64(params)
+	r.each(func() {
+		s.locals += uint64(r.u32())
+		r.valueType()
+	})
+	m.allLocals += s.locals
+	if s.locals > maxLocals-temporaries || m.allLocals > maxLocals+uint64(len(m.wasm)) {
+		r.fail("too many locals")
+		return 0, nil
+	}
+	groups = count.u32()
+	return groups, m.wasm[min(count.at, r.at):r.at]
+}

@@ -1,0 +1,151 @@
+// Package instrument rewrites modules so that they count what they do and compute the
+// same everywhere, on any engine.
+//
+// A module is core WebAssembly 2.0: the MVP with sign extension, saturating
+// conversions, bulk memory, multiple values, reference types and SIMD. [Rewrite]
+// refuses anything else with a [FeatureError].
+//
+//	wasm, err := instrument.Rewrite(wasm, instrument.Options{Fuel: true})
+//
+// # Fuel
+//
+// At the head of each metered block the module takes the block's cost from
+// [FuelGlobal], and traps before anything of the block runs when that is not
+// enough (paper 003, III-B2). A block is what runs from one branch, or place that a
+// branch leads to, up to the next; calls do not end it. The cost is that of
+// the module as it came, the sum of the [Costs] of its instructions, so that it is one number for
+// each engine, machine and choice of Options.
+//
+// Instructions that can do any amount of work are charged by its size, too.
+// memory.fill, copy and init cost Bulk for each full 64 bytes, table.fill, copy and
+// init for each full 8 elements, before they run. memory.grow costs Grow for each
+// page, and table.grow Bulk for each full 8 elements, once they have succeeded:
+// one that the host refuses does no work.
+//
+// Where the fuel of a whole call is F, a budget of F is enough for it, and each smaller
+// one traps. A block that traps half way, or calls a function that does, has been
+// charged as a whole.
+//
+// # NaN
+//
+// WebAssembly leaves the sign and the payload of a NaN that is computed to
+// the processor. With CanonicalNaN it is always the positive quiet NaN without payload
+// wherever the module can look at it. A NaN that the module
+// makes from bits, by an integer store say, keeps them.
+//
+// # What the module can do about it
+//
+// Nothing. The fuel and the temporaries get the first indices that the
+// module does not have; a module that names one of them is refused.
+//
+// # Cost
+//
+// Fuel adds a third to the size of a Go guest; a hostile module may grow 30 times.
+// Run-time prices are small on average and up to double in loops of few instructions:
+//
+//	go test -run - -bench . ./executor/instrument
+package instrument
+
+import (
+	"errors"
+	"fmt"
+)
+
+// FuelGlobal is the name under which a metered module exports its fuel, a mutable
+// i64: what is left. The module traps when it would fall below zero, and leaves it
+// below. It begins at the largest i64.
+const FuelGlobal = "bungee_fuel"
+
+// Version changes when Rewrite makes other code of a module.
+const Version = 1
+
+// Options say what Rewrite does. Two that are equal do the same.
+type Options struct {
+	Fuel         bool  // count fuel, in FuelGlobal
+	CanonicalNaN bool  // make the bits of each NaN that is computed the same
+	Costs        Costs // of fuel; all zero means DefaultCosts
+}
+
+// Key returns a text that differs where Rewrite makes other code: for the keys of
+// caches.
+func (o Options) Key() string {
+	o.Costs = o.costs()
+	return fmt.Sprintf("instrument %d %+v", Version, o)
+}
+
+func (o Options) costs() Costs {
+	if o.Costs == (Costs{}) {
+		return DefaultCosts
+	}
+	return o.Costs
+}
+
+// Costs are the fuel that instructions cost, by their class (paper 003, III-B2).
+// block, loop, else, end, nop, drop, return and unreachable cost nothing: they are no code,
+// or no more than what follows at the end of a block.
+type Costs struct {
+	Move    uint16 // constants and locals: compilers make no code of most
+	Compute uint16 // arithmetic, comparisons, conversions, select, vectors, references
+	Divide  uint16 // division, remainder, square root
+	Memory  uint16 // loads, stores, globals, table elements
+	Branch  uint16 // br, br_if, br_table, if
+	Call    uint16 // call, call_indirect
+	Grow    uint16 // a page of 64 KiB that memory.grow adds
+	Bulk    uint16 // 64 bytes, or 8 table elements, of a bulk instruction
+}
+
+// DefaultCosts are near to what instructions take on a current processor, in units
+// of an addition. Bulk is what four loads and stores of 16 bytes cost, and Grow that
+// for each 64 bytes of a page, which has to be cleared.
+var DefaultCosts = Costs{Move: 0, Compute: 1, Divide: 8, Memory: 2, Branch: 1, Call: 4, Grow: 16384, Bulk: 16}
+
+// ErrModule says that the bytes are no module that can be rewritten. Its text tells what
+// is wrong at which offset.
+var ErrModule = errors.New("module cannot be instrumented")
+
+// A FeatureError reports a module that needs a feature of WebAssembly which Rewrite
+// does not know, or which is not deterministic. It is [ErrModule].
+type FeatureError struct {
+	Feature string // such as "threads"
+	Offset  int    // of the first use in the module
+}
+
+func (e *FeatureError) Error() string {
+	return fmt.Sprintf("%v: it uses %s at offset %#x; build it without", ErrModule, e.Feature, e.Offset)
+}
+
+// Is says that the error is [ErrModule].
+func (e *FeatureError) Is(target error) bool { return target == ErrModule }
+
+// Rewrite returns wasm with the code that opts ask for, wasm itself when that is none. The
+// result depends on nothing else. Custom sections stay as they are. The error is
+// [ErrModule], a [FeatureError] where the module may be valid for others.
+//
+// Rewrite does not validate: what comes of an invalid module is an error or
+// another invalid module, which the engine will refuse.
+func Rewrite(wasm []byte, opts Options) ([]byte, error) {
+	if !opts.Fuel && !opts.CanonicalNaN {
+		return wasm, nil
+	}
+	m, err := parse(wasm, opts.Fuel)
+	if err != nil {
+		return nil, err
+	}
+	return m.rewrite(opts)
+}
+
+// Check returns the error that Rewrite would. An engine is safe from a module that it
+// let pass: all counts fit the bytes that they are for, which engines trust (wazero
+// v1.12 reserves what a count asks for, so that 20 bytes end the process).
+func Check(wasm []byte) error {
+	m, err := parse(wasm, false)
+	if err != nil {
+		return err
+	}
+	for _, s := range m.sections {
+		if s.id == secCode {
+			_, err = m.code(s.body, Options{})
+		}
+	}
+	return err
+}

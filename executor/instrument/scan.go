@@ -1,0 +1,306 @@
+package instrument
+
+// An edit is code to put into a function, before what is at offset at.
+type edit struct {
+	cost uint64 // of charge
+	at   uint32
+	what what
+}
+
+// A what says which code an edit puts in.
+type what uint8
+
+const (
+	nothing    what = iota
+	charge          // the cost of a block
+	chargeBulk      // by the operand on top of the stack, before a bulk instruction
+	chargeCells
+	keepSize    // keeps the operand of what grows
+	chargeGrown // by what was kept, once it has grown
+	chargeAdded
+	canonical // canonical + float: makes a NaN canonical
+)
+
+// after is what follows an instruction of each size, before what precedes one.
+var (
+	before = [...]what{memBulk: chargeBulk, tableBulk: chargeCells, memGrow: keepSize, tableGrow: keepSize}
+	after  = [...]what{memGrow: chargeGrown, tableGrow: chargeAdded}
+)
+
+// A scanner finds the edits of one function.
+type scanner struct {
+	reader
+	m       *module
+	opts    Options
+	weights [classes]uint64
+
+	locals uint64 // the function's own, parameters included
+	edits  []edit
+	frames []frame
+	block  int   // the edit that charges for the code at hand; none in dead code
+	stack  []int // edits that make the topmost values canonical; none for other values
+}
+
+const none = -1
+
+// A frame is a block, loop, if or else that is open, or the function.
+type frame struct {
+	kind byte // its opcode
+	live bool // it is entered
+	met  bool // a branch leads to its end, or the way out of its first arm
+}
+
+// Opcodes that change the flow.
+const (
+	opUnreachable = 0x00
+	opBlock       = 0x02
+	opLoop        = 0x03
+	opIf          = 0x04
+	opElse        = 0x05
+	opEnd         = 0x0b
+	opBr          = 0x0c
+	opBrIf        = 0x0d
+	opBrTable     = 0x0e
+	opReturn      = 0x0f
+)
+
+// scan finds the edits of the function with the given body, whose locals have been read.
+func (s *scanner) scan(body reader) error {
+	s.reader = body
+	s.edits, s.stack, s.frames = s.edits[:0], s.stack[:0], append(s.frames[:0], frame{kind: opBlock, live: true})
+	s.open()
+	for s.err == nil && len(s.frames) > 0 {
+		s.step()
+	}
+	s.done("function")
+	return s.err
+}
+
+// put adds an edit at the next instruction and returns its index.
+func (s *scanner) put(w what) int {
+	s.edits = append(s.edits, edit{at: uint32(s.at), what: w})
+	return len(s.edits) - 1
+}
+
+// open begins a metered block.
+func (s *scanner) open() {
+	s.stack = s.stack[:0]
+	s.block = s.put(charge)
+}
+
+// close ends a block with nothing that runs after it.
+func (s *scanner) close() {
+	s.stack = s.stack[:0]
+	s.block = none
+}
+
+func (s *scanner) live() bool { return s.block != none }
+
+// step reads an instruction.
+func (s *scanner) step() {
+	at := s.at
+	code := s.byte()
+	o := s.lookup(code, at)
+	if o.imm == immBad {
+		s.refuse(code, at)
+		return
+	}
+	if s.live() {
+		s.edits[s.block].cost += s.weights[o.class]
+		if o.size != notSized && s.opts.Fuel {
+			s.edits = append(s.edits, edit{at: uint32(at), what: before[o.size]})
+		}
+	}
+	s.immediate(o.imm, at)
+	if s.live() {
+		s.value(o)
+	}
+	s.flow(code)
+}
+
+// lookup returns the instruction that begins with code.
+func (s *scanner) lookup(code byte, at int) op {
+	t := ops
+	switch code {
+	case 0xfc:
+		t = bulkOps
+	case 0xfd:
+		t = vectorOps
+	default:
+		return t[code]
+	}
+	n := s.u32()
+	if code == 0xfd && n >= 0x100 && n < 0x200 {
+		s.unsupported("relaxed SIMD", at)
+	}
+	if n >= uint32(len(t)) {
+		return op{imm: immBad}
+	}
+	return t[n]
+}
+
+// refuse fails for an instruction that is not known.
+func (s *scanner) refuse(code byte, at int) {
+	switch code {
+	case 0x06, 0x07, 0x08, 0x09, 0x0a, 0x18, 0x19, 0x1f:
+		s.unsupported("exceptions", at)
+	case 0x12, 0x13:
+		s.unsupported("tail calls", at)
+	case 0x14, 0x15, 0xd3, 0xd4, 0xd5, 0xd6:
+		s.unsupported("typed references", at)
+	case 0xfb:
+		s.unsupported("garbage collection", at)
+	case 0xfe:
+		s.unsupported("threads", at)
+	}
+	s.at = at
+	s.fail("unknown instruction %#x", code)
+}
+
+// immediate reads what follows an opcode.
+func (s *scanner) immediate(i imm, at int) {
+	switch i {
+	case immNone:
+	case immBlock:
+		s.blockType()
+	case immIndex:
+		s.u32()
+	case immIndex2:
+		s.u32()
+		s.u32()
+	case immTable:
+		s.each(s.branch)
+		s.branch()
+	case immTypes:
+		s.each(s.valueType)
+	case immType:
+		s.valueType()
+	case immMem, immMemLane:
+		s.memarg(i, at)
+	case immMemory, immMemory2, immDataMem:
+		s.memoryIndices(i, at)
+	case immSigned5:
+		s.signed(5)
+	case immSigned10:
+		s.signed(10)
+	case immLabel:
+		s.branch()
+	case imm1, imm4, imm8, imm16:
+		s.skip(widths[i])
+	case immLocal:
+		if n := s.u32(); uint64(n) >= s.locals {
+			s.fail("no local %d", n)
+		}
+	case immGlobal:
+		s.m.global(&s.reader)
+	}
+}
+
+var widths = [...]int{imm1: 1, imm4: 4, imm8: 8, imm16: 16}
+
+// branch reads a label, which a branch leads to.
+func (s *scanner) branch() {
+	label := s.u32()
+	if int64(label) >= int64(len(s.frames)) {
+		s.fail("no label %d", label)
+		return
+	}
+	if f := &s.frames[len(s.frames)-1-int(label)]; s.live() && f.kind != opLoop {
+		f.met = true
+	}
+}
+
+// memarg reads the alignment and the offset of a memory access, and its lane.
+func (s *scanner) memarg(i imm, at int) {
+	if s.u32() >= 1<<6 {
+		s.unsupported("several memories", at)
+	}
+	s.u32()
+	if i == immMemLane {
+		s.byte()
+	}
+}
+
+func (s *scanner) memoryIndices(i imm, at int) {
+	if i == immDataMem {
+		s.u32()
+	}
+	memory := s.u32()
+	if i == immMemory2 {
+		memory |= s.u32()
+	}
+	if memory != 0 {
+		s.unsupported("several memories", at)
+	}
+}
+
+// value follows what instruction o does to the stack, to leave NaNs as they are where
+// only sinks take them.
+func (s *scanner) value(o op) {
+	if !o.plain {
+		s.stack = s.stack[:0]
+		if o.size >= memGrow && s.opts.Fuel {
+			s.put(after[o.size])
+		}
+		return
+	}
+	for range min(int(o.pops), len(s.stack)) {
+		e := s.stack[len(s.stack)-1]
+		s.stack = s.stack[:len(s.stack)-1]
+		if o.sink && e != none {
+			s.edits[e].what = nothing
+		}
+	}
+	switch {
+	case o.nan != noFloat && s.opts.CanonicalNaN:
+		s.stack = append(s.stack, s.put(canonical+what(o.nan)))
+	case o.push > 0:
+		s.stack = append(s.stack, none)
+	}
+}
+
+// flow follows the instruction code where it ends a metered block or closes a frame.
+func (s *scanner) flow(code byte) {
+	switch code {
+	case opBlock, opLoop, opIf:
+		s.frames = append(s.frames, frame{kind: code, live: s.live()})
+		if s.live() && code != opBlock {
+			s.open()
+		}
+	case opElse:
+		s.flowElse()
+	case opEnd:
+		s.flowEnd()
+	case opBrIf:
+		if s.live() {
+			s.open()
+		}
+	case opBr, opBrTable, opReturn, opUnreachable:
+		s.close()
+	}
+}
+
+func (s *scanner) flowElse() {
+	f := &s.frames[len(s.frames)-1]
+	if f.kind != opIf {
+		s.fail("else without if")
+		return
+	}
+	f.kind, f.met = opElse, f.met || s.live()
+	if f.live {
+		s.open()
+	}
+}
+
+// flowEnd closes a frame. What comes then is a block of its own where it can be
+// reached in more than one way.
+func (s *scanner) flowEnd() {
+	f := s.frames[len(s.frames)-1]
+	s.frames = s.frames[:len(s.frames)-1]
+	switch {
+	case f.kind == opIf && f.live, f.met:
+		s.open()
+	case f.kind == opElse && s.live():
+		s.open()
+	}
+}

@@ -1,0 +1,204 @@
+package instrument
+
+// funcType reads a function's type and returns how many parameters it has.
+func (r *reader) funcType() (params uint32) {
+	at := r.at
+	switch r.byte() {
+	case 0x60:
+	case 0x4e, 0x4f, 0x50, 0x5e, 0x5f:
+		r.unsupported("garbage collection", at)
+	default:
+		r.fail("bad type")
+	}
+	r.each(func() { r.valueType(); params++ })
+	r.each(r.valueType)
+	return params
+}
+
+func (r *reader) tableType() {
+	if at := r.at; r.more() && r.b[at] == typeEmpty {
+		r.unsupported("typed references", at)
+	}
+	r.valueType()
+	r.limits()
+}
+
+func (m *module) memoryType(r *reader) {
+	if m.memories > 0 {
+		r.unsupported("several memories", r.at)
+	}
+	m.memories++
+	r.limits()
+}
+
+func (m *module) readImport(r *reader) {
+	r.name()
+	r.name()
+	at := r.at
+	switch r.byte() {
+	case kindFunc:
+		r.u32()
+	case kindTable:
+		r.tableType()
+	case kindMemory:
+		m.memoryType(r)
+	case kindGlobal:
+		r.globalType()
+		m.globals++
+	case kindTag:
+		r.unsupported("exceptions", at)
+	default:
+		r.fail("bad kind of import")
+	}
+}
+
+func (r *reader) globalType() {
+	r.valueType()
+	at := r.at
+	switch flags := r.byte(); {
+	case flags&^0x03 != 0:
+		r.fail("bad global")
+	case flags&0x02 != 0:
+		r.unsupported("threads", at)
+	}
+}
+
+// readGlobals reads the globals. One can only name those before it, so that
+// none can name the fuel, which is behind the last.
+func (m *module) readGlobals(r *reader) {
+	r.each(func() {
+		r.globalType()
+		m.constant(r)
+		m.globals++
+	})
+}
+
+func (m *module) readExport(r *reader) {
+	at := r.at
+	name := r.name()
+	kind, index := r.byte(), r.u32()
+	switch {
+	case m.metered && name == FuelGlobal:
+		r.at = at
+		r.fail("its own export %q, a name that belongs to the host,", FuelGlobal)
+	case kind == kindTag:
+		r.unsupported("exceptions", at)
+	case kind == kindGlobal && index >= m.globals:
+		r.fail("no global %d", index)
+	}
+}
+
+// constant reads a constant expression.
+func (m *module) constant(r *reader) {
+	for r.err == nil {
+		at := r.at
+		switch code := r.byte(); code {
+		case 0x0b: // end
+			return
+		case 0x23: // global.get
+			m.global(r)
+		case 0x41: // i32.const
+			r.signed(5)
+		case 0x42: // i64.const
+			r.signed(10)
+		case 0x43: // f32.const
+			r.skip(4)
+		case 0x44: // f64.const
+			r.skip(8)
+		case 0xd0: // ref.null
+			r.valueType()
+		case 0xd2: // ref.func
+			r.u32()
+		case 0xfd:
+			if r.u32() != 0x0c { // v128.const
+				r.fail("instruction in a constant")
+			}
+			r.skip(16)
+		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub and mul of i32 and i64
+			r.unsupported("extended constant expressions", at)
+		case 0xfb:
+			r.unsupported("garbage collection", at)
+		default:
+			r.at = at
+			r.fail("instruction %#x in a constant", code)
+		}
+	}
+}
+
+// global reads the index of a global, which must be the module's own.
+func (m *module) global(r *reader) {
+	if index := r.u32(); index >= m.globals {
+		r.fail("no global %d", index)
+	}
+}
+
+// readElement reads an element segment. Its flags say whether it is passive or
+// declared (1), names its table or is declared (2), and has expressions (4).
+func (m *module) readElement(r *reader) {
+	flags := r.u32()
+	if flags > 7 {
+		r.fail("bad element segment")
+	}
+	if flags&1 == 0 {
+		if flags&2 != 0 {
+			r.u32()
+		}
+		m.constant(r)
+	}
+	exprs := flags&4 != 0
+	switch {
+	case flags&3 == 0:
+	case exprs:
+		r.valueType()
+	case r.byte() != 0:
+		r.fail("bad element kind")
+	}
+	if exprs {
+		r.each(func() { m.constant(r) })
+	} else {
+		r.each(func() { r.u32() })
+	}
+}
+
+func (m *module) readData(r *reader) {
+	at := r.at
+	switch r.u32() {
+	case 0:
+		m.constant(r)
+	case 1:
+	case 2:
+		if r.u32() != 0 {
+			r.unsupported("several memories", at)
+		}
+		m.constant(r)
+	default:
+		r.fail("bad data segment")
+	}
+	r.part(r.u32())
+}
+
+// readCustom checks a custom section as far as engines read it, which is the names.
+func readCustom(r reader) error {
+	if r.name() != "name" {
+		return r.err
+	}
+	for r.err == nil && r.more() {
+		kind := r.byte()
+		part := r.part(r.u32())
+		switch kind {
+		case 1: // of functions
+			part.each(part.indexName)
+		case 2: // of locals
+			part.each(func() { part.u32(); part.each(part.indexName) })
+		}
+		if r.err == nil {
+			r.err = part.err
+		}
+	}
+	return r.err
+}
+
+func (r *reader) indexName() {
+	r.u32()
+	r.name()
+}

@@ -1,0 +1,23 @@
+;; Loops of one class of instruction each, for as many turns as they are told. The
+;; body of "none" is in each.
+(module
+  (memory (export "memory") 1)
+  (func $f)
+  (func (export "none") (param i32)
+    (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "compute") (param i32) (local i32)
+    (loop (local.set 1 (i32.add (local.get 1) (local.get 0)))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "memory_") (param i32) (local i32)
+    (loop (local.set 1 (i32.load (i32.const 16)))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "branch") (param i32)
+    (loop (block (br 0))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "call") (param i32)
+    (loop (call $f)
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "divide") (param i32) (local i32)
+    (loop (local.set 1 (i32.div_u (i32.const 100) (local.get 0)))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+)

@@ -1,0 +1,16 @@
+;; Instructions that cost by their operand, each on as much as it is told.
+(module
+  (memory (export "memory") 1 8)
+  (table $t 8 64 funcref)
+  (elem $e func $f $f $f $f $f $f $f $f $f $f)
+  (data $d "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+  (func $f)
+  (func (export "fill") (param i32) (memory.fill (i32.const 0) (i32.const 7) (local.get 0)))
+  (func (export "copy") (param i32) (memory.copy (i32.const 0) (i32.const 8) (local.get 0)))
+  (func (export "init") (param i32) (memory.init $d (i32.const 0) (i32.const 0) (local.get 0)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "tablegrow") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0)))
+  (func (export "tablefill") (param i32) (table.fill $t (i32.const 0) (ref.func $f) (local.get 0)))
+  (func (export "tablecopy") (param i32) (table.copy $t $t (i32.const 0) (i32.const 0) (local.get 0)))
+  (func (export "tableinit") (param i32) (table.init $t $e (i32.const 0) (i32.const 0) (local.get 0)))
+)
