@@ -28,6 +28,9 @@ type Desc struct {
 	// Idempotent functions may run again after a call of unknown fate; idempotent
 	// endpoints may handle a message again.
 	Idempotent bool
+	// Redundancy is on how many edge hosts a call runs, whose answers are compared
+	// ([Redundant]). Zero and one mean one host, without comparison.
+	Redundancy int
 }
 
 // A Func is an elastic function as generated code declares it: the native
