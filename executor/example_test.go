@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -25,7 +26,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	module, err := engine.Load(ctx, wasm)
+	module, err := engine.Load(ctx, executor.Bytes(wasm))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -36,8 +37,8 @@ func Example() {
 
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err = pool.Call(ctx, 0, []byte("ping"), func(r executor.Reply, queue, run time.Duration, _ []executor.Span) error {
-		fmt.Printf("%d %s\n", r.Status, r.Payload)
+	err = pool.Call(ctx, 0, []byte("ping"), func(a executor.Answer) error {
+		fmt.Printf("%d %s\n", a.Status, a.Payload)
 		return nil
 	})
 	fmt.Println(err)
@@ -73,6 +74,41 @@ func ExampleHostModule() {
 	// Output: from the host <nil>
 }
 
+// A session collects what its calls cost, and its tenant what all of its sessions do.
+// This guest's function 4 traps, which is on the bill too.
+func ExampleSession() {
+	ctx := context.Background()
+	wasm, err := os.ReadFile("enginetest/testdata/basic.wasm")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	engine, err := wazero.New(wazero.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer engine.Close()
+	module, err := engine.Load(ctx, executor.Bytes(wasm))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer module.Close()
+	tenant := executor.NewTenant("acme", capability.Quota{Instances: 2})
+	pool := executor.NewPool(module, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
+	defer pool.Close()
+
+	session := &executor.Session{Tenant: tenant, Name: "headset 7"}
+	ctx = executor.WithCall(ctx, &executor.Call{Session: session})
+	use := func(executor.Answer) error { return nil }
+	_ = pool.Call(ctx, 0, []byte("ping"), use)
+	_ = pool.Call(ctx, 4, []byte("ping"), use)
+	b := tenant.Bill()
+	fmt.Printf("%d calls, %d failed, %d bytes in, %d out\n", b.Calls, b.Failed, b.BytesIn, b.BytesOut)
+	// Output: 2 calls, 1 failed, 8 bytes in, 4 out
+}
+
 // callHost calls function 1 of the guest host.
 func callHost(host executor.HostModule) (string, error) {
 	ctx := context.Background()
@@ -85,7 +121,7 @@ func callHost(host executor.HostModule) (string, error) {
 		return "", err
 	}
 	defer engine.Close()
-	module, err := engine.Load(ctx, wasm)
+	module, err := engine.Load(ctx, executor.Bytes(wasm))
 	if err != nil {
 		return "", err
 	}

@@ -6,10 +6,16 @@
 //
 // # Limits
 //
-// Each call has a deadline and each instance a memory limit. A guest that
-// traps, panics, exits, overruns its deadline or grows past its limit costs its
-// own instance and nothing else: the call returns an error, the instance is
-// discarded, the host goes on.
+// Each call has a deadline, and each instance [Limits] on memory, tables, output
+// and fuel. A guest that traps, panics, exits, overruns its deadline, its fuel or its
+// memory costs its own instance and nothing else: the call returns an error, the
+// instance is discarded, the host goes on.
+//
+// # Whose it is
+//
+// Every instance may belong to a [Tenant], which bounds what all of them hold, and
+// every call may be made for a [Session], which collects its [Bill]. A module can use
+// the host functions it is given, and no others: package capability decides which.
 package executor
 
 import (
@@ -17,8 +23,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
@@ -31,6 +37,11 @@ var (
 	ErrNotStarted = errors.New("guest function not started")
 	// ErrDeadline says that the guest was stopped at its deadline.
 	ErrDeadline = errors.New("guest stopped at its deadline")
+	// ErrCanceled says that the guest was stopped because its call was
+	// cancelled and it did not end by itself within [CancelGrace].
+	ErrCanceled = errors.New("guest stopped because its call was cancelled")
+	// ErrFuel says that the guest was stopped because it had used its budget.
+	ErrFuel = errors.New("guest stopped at the end of its fuel")
 	// ErrTrap says that the guest trapped: bad memory access, unreachable,
 	// stack overflow, exit, or an error of a host function.
 	ErrTrap = errors.New("guest trapped")
@@ -54,47 +65,58 @@ const (
 	StatusPanic = abi.Panic
 )
 
-// An Engine compiles modules. It may be used by many goroutines.
+// An Engine compiles modules. It may be used by many goroutines. A Load that
+// compiles blocks neither other modules' calls nor Loads that find theirs in the cache.
 type Engine interface {
-	// Load compiles wasm, or takes what an earlier Load left in the cache. It
-	// does not keep wasm after it returns. Bytes that are no valid module, or
-	// one without the exports of a Bungee guest, give an error that is ErrABI.
-	Load(ctx context.Context, wasm []byte) (Module, error)
+	// Load compiles the module of src, or takes what an earlier Load left in
+	// the cache. Bytes that are no valid module, or one without the exports of
+	// a Bungee guest, give an error that is ErrABI.
+	Load(ctx context.Context, src Source) (Module, error)
 	// Close frees the engine. Its modules must be closed before.
 	Close() error
 }
 
-// A DigestLoader is an [Engine] whose cache is asked by digest, so that a module
-// which it holds costs neither its bytes nor their hash.
-type DigestLoader interface {
-	// LoadDigest is Load of the module whose SHA-256 is digest. It calls wasm
-	// when the cache lacks the module, and fails when the digest of what wasm
-	// returns is another.
-	LoadDigest(ctx context.Context, digest [sha256.Size]byte, wasm func() ([]byte, error)) (Module, error)
+// A Source is a module to load. [Bytes] makes one.
+type Source struct {
+	// Digest is the module's SHA-256.
+	Digest [sha256.Size]byte
+	// Wasm returns the module. It is called where the cache lacks it, and an
+	// error of it is returned as it is. What it returns must have the digest.
+	// The engine keeps none of it.
+	Wasm func() ([]byte, error)
+	// Tenant is whose module it is. What an engine keeps of a module is
+	// found by the same tenant only.
+	Tenant string
+	// Meter has the instances of the module count all that [Bill] has. Without
+	// it they count what costs next to nothing.
+	Meter bool
 }
 
-// Load loads the module whose SHA-256 is digest: from the cache of e, where it is
-// a [DigestLoader] and has it, else from the bytes that wasm returns, which must
-// match digest.
-func Load(ctx context.Context, e Engine, digest [sha256.Size]byte, wasm func() ([]byte, error)) (Module, error) {
-	if l, ok := e.(DigestLoader); ok {
-		return l.LoadDigest(ctx, digest, wasm)
-	}
-	b, err := wasm()
+// Read returns the module, once it has compared its digest.
+func (s Source) Read() ([]byte, error) {
+	wasm, err := s.Wasm()
 	if err != nil {
 		return nil, err
 	}
-	if got := sha256.Sum256(b); got != digest {
-		return nil, fmt.Errorf("module has digest %x, not %x as asked for", got, digest)
+	if got := sha256.Sum256(wasm); got != s.Digest {
+		return nil, fmt.Errorf("module has digest %x, not %x as asked for", got, s.Digest)
 	}
-	return e.Load(ctx, b)
+	return wasm, nil
+}
+
+// Bytes returns the source of a module that is at hand, metered or not, of no tenant.
+func Bytes(wasm []byte) Source {
+	return Source{Digest: sha256.Sum256(wasm), Wasm: func() ([]byte, error) { return wasm, nil }}
 }
 
 // A Module is a compiled module. It may be used by many goroutines.
 type Module interface {
+	// Manifest returns what the module asks for.
+	Manifest() capability.Manifest
 	// Instantiate makes an instance and initialises it, within the deadline of
-	// ctx. An import that the host lacks, and a guest of another ABI version,
-	// give an error that is ErrABI.
+	// ctx. An import that cfg does not give, and a guest of another ABI version,
+	// give an error that is ErrABI; a module that begins with more memory or
+	// table than its limits is refused before any is mapped.
 	Instantiate(ctx context.Context, cfg InstanceConfig) (Instance, error)
 	// Close frees the module. Its instances must be closed before.
 	Close() error
@@ -103,94 +125,74 @@ type Module interface {
 // InstanceConfig configures an instance. The zero value is ready to use.
 type InstanceConfig struct {
 	// Host are the host functions that the module may import beyond the
-	// "bungee" module's own. An import that is not among them gives an error.
+	// "bungee" module's own, WASI included (package wasi). An import that is not
+	// among them gives an error.
 	Host []HostModule
-	// MemoryLimit is the most linear memory the instance may have, in bytes.
-	// Zero means 256 MiB.
-	MemoryLimit int64
-	// Log receives what the guest logs and, where the engine can catch it, what
-	// it writes to its standard error. It gets at most 4 KiB at a time and runs
+	// Withheld says, of a host module that is not in Host, why it is not: the
+	// error of an import of it says so. Nil knows of none.
+	Withheld func(module string) error
+	// Limits bound the instance.
+	Limits Limits
+	// Tenant is whose instance it is, and whose quota it counts against. Nil
+	// means nobody's.
+	Tenant *Tenant
+	// Log receives what the guest logs. It gets at most 4 KiB at a time and runs
 	// on the goroutine that uses the instance. Nil discards it.
 	Log func(line string)
 }
 
-// DefaultMemoryLimit is used where InstanceConfig.MemoryLimit is zero.
-const DefaultMemoryLimit = 256 << 20
+// Limits bound an instance. A zero field means the default.
+type Limits struct {
+	// Memory is the most linear memory, in bytes. The default is 256 MiB.
+	Memory int64
+	// Table is the most elements of its tables. The default is 1<<20; a Go guest
+	// has ten thousand.
+	Table int
+	// Output is the most bytes of a reply. The default, and the most there can
+	// be, is what the guest ABI allows: 64 MiB.
+	Output int
+	// Fuel is what a call may use. The default is no bound. It needs a
+	// module that is metered.
+	Fuel uint64
+}
+
+// Defaults of [Limits].
+const (
+	DefaultMemory = 256 << 20
+	DefaultTable  = 1 << 20
+)
+
+// WithDefaults returns l with its zero fields set.
+func (l Limits) WithDefaults() Limits {
+	if l.Memory <= 0 {
+		l.Memory = DefaultMemory
+	}
+	if l.Table <= 0 {
+		l.Table = DefaultTable
+	}
+	if l.Output <= 0 || l.Output > abi.MaxReply {
+		l.Output = abi.MaxReply
+	}
+	return l
+}
 
 // An Instance runs calls of one module, one at a time.
 type Instance interface {
 	// Call runs guest function fn on request. It returns once the guest is
 	// done or has been stopped: at the deadline of ctx, which is passed to the
-	// guest too. A cancelled ctx is shown to the guest and stops nothing by
-	// itself. The reply's Payload is valid until the next Call or Close.
+	// guest too, or when ctx is cancelled, which the guest can see at once and
+	// has [CancelGrace] to answer. The reply's Payload is valid until the next
+	// Call or Close.
 	//
 	// An error or a panic that the guest function answered is a Reply with its
 	// status, not an error of Call. After a panic, and after any error but
 	// ErrNotStarted, the instance is of no more use: each further Call returns
 	// ErrDiscarded.
 	Call(ctx context.Context, fn uint32, request []byte) (Reply, error)
+	// Last returns what the last Call cost, also one that failed.
+	Last() Bill
+	// Size returns the bytes of its linear memory.
+	Size() uint64
 	// Close frees the instance. No Call may be running.
 	Close() error
-}
-
-// A HostModule is a set of functions which a guest imports by Name.
-// New gives the functions for one instance, so that they may keep state; the
-// instance calls close when it is closed. Both run on the goroutine that uses
-// the instance.
-type HostModule struct {
-	Name string
-	New  func() (funcs []HostFunc, close func())
-}
-
-// A HostFunc is a function which a guest may call. Params and Results hold a
-// letter a value: 'i' for i32, 'l' for i64. Call gets the parameters in stack
-// and leaves the results there, from stack[0] on; len(stack) is the larger of
-// the two counts. An error or a panic of Call traps the guest. Call must end
-// when ctx does, and must not call into the guest.
-type HostFunc struct {
-	Name            string
-	Params, Results string
-	Call            func(ctx context.Context, mem Memory, stack []uint64) error
-}
-
-// Memory is the linear memory of an instance during a host function call.
-type Memory interface {
-	// Bytes returns the n bytes at ptr, by reference, or false when they are
-	// not all inside the memory. They are valid until the host function returns.
-	Bytes(ptr, n uint32) ([]byte, bool)
-}
-
-// A Span is a named part of a call's time, which a host function reports.
-type Span struct {
-	Name string
-	Time time.Duration
-}
-
-type spansKey struct{}
-
-// maxSpans bounds the spans of one call: they travel back with the reply.
-const maxSpans = 16
-
-// WithSpans returns a context in which the host functions of a call report
-// their spans to dst.
-func WithSpans(ctx context.Context, dst *[]Span) context.Context {
-	return context.WithValue(ctx, spansKey{}, dst)
-}
-
-// AddSpan reports a span of the call which ctx belongs to. Spans of one name
-// add up. Past 16 names it does nothing.
-func AddSpan(ctx context.Context, name string, d time.Duration) {
-	dst, ok := ctx.Value(spansKey{}).(*[]Span)
-	if !ok {
-		return
-	}
-	for i := range *dst {
-		if (*dst)[i].Name == name {
-			(*dst)[i].Time += d
-			return
-		}
-	}
-	if len(*dst) < maxSpans {
-		*dst = append(*dst, Span{name, d})
-	}
 }

@@ -3,70 +3,121 @@ package executor
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
+// CancelGrace is how long a guest whose call was cancelled may go on, to see it
+// and to end by itself. Then it is stopped.
+const CancelGrace = 2 * time.Millisecond
+
 // A Raw is what an Engine can do with an instance of its own. [Guest] makes an
-// Instance of it. The errors of its methods are of this package's kinds.
+// Instance of it. Its methods are called by one goroutine at a time, and guest code
+// runs between Begin and End only. Their errors are those of [Linkage.Trap].
 type Raw interface {
+	// Begin prepares for guest code to run until the deadline of ctx, until
+	// [CancelGrace] after ctx is cancelled, or until it has used fuel, whichever
+	// is first. Zero fuel is no bound. Where the call of ctx has a [Turn], an engine
+	// that can suspend a guest lets it yield every millisecond or so.
+	Begin(ctx context.Context, fuel uint64)
+	// End ends that and returns what was used since Begin.
+	End() Usage
+	// Start makes the instance and initialises it.
+	Start() error
 	// ABI calls bungee_abi.
-	ABI(ctx context.Context) (uint32, error)
+	ABI() (uint32, error)
 	// Buf calls bungee_buf.
-	Buf(ctx context.Context, n uint32) (ptr uint32, err error)
+	Buf(n uint32) (ptr uint32, err error)
 	// Invoke calls bungee_call.
-	Invoke(ctx context.Context, fn, ptr, n uint32, deadline int64) (reply uint64, err error)
+	Invoke(fn, ptr, n uint32, deadline int64) (reply uint64, err error)
 	// Bytes reads the memory between calls.
 	Memory
+	// Size returns the bytes of memory.
+	Size() uint64
 	// Close frees the instance.
 	Close() error
 }
 
-// A Guest is an [Instance] over what an Engine gives: it speaks the guest ABI
-// and checks all that the guest answers.
-type Guest struct {
-	raw    Raw
-	broken bool
+// A Usage is what an engine counts between Begin and End. It is zero for an
+// instance that is not metered.
+type Usage struct {
+	Fuel          uint64
+	CPU           time.Duration
+	MemorySeconds float64
 }
 
-// NewGuest returns an Instance over raw, which it owns. It fails, and closes
-// raw, when the guest is of another ABI version.
-func NewGuest(ctx context.Context, raw Raw) (Instance, error) {
-	v, err := raw.ABI(ctx)
+// A Guest is an [Instance] over what an Engine gives: it speaks the guest ABI,
+// checks all that the guest answers, and counts.
+type Guest struct {
+	raw    Raw
+	link   *Linkage
+	broken bool
+	last   Bill
+}
+
+// NewGuest starts raw and returns an Instance over it, which owns raw and link. It
+// fails, and closes both, when the guest does not start or is of another ABI
+// version.
+func NewGuest(ctx context.Context, raw Raw, link *Linkage) (Instance, error) {
+	g := &Guest{raw: raw, link: link}
+	link.begin(ctx)
+	raw.Begin(ctx, 0)
+	err := raw.Start()
+	var v uint32
+	if err == nil {
+		v, err = raw.ABI()
+	}
+	raw.End()
+	link.end()
 	if err == nil && v != abi.Version {
 		err = fmt.Errorf("%w: the guest has ABI version %d, this host %d; build the module again", ErrABI, v, abi.Version)
 	}
 	if err != nil {
-		raw.Close()
+		g.Close()
 		return nil, err
 	}
-	return &Guest{raw: raw}, nil
+	return g, nil
 }
 
-// Close frees the instance.
+// Close implements [Instance].
 func (g *Guest) Close() error {
 	g.broken = true
-	return g.raw.Close()
+	err := g.raw.Close()
+	g.link.Close()
+	return err
+}
+
+// Last implements [Instance].
+func (g *Guest) Last() Bill { return g.last }
+
+// Size implements [Instance].
+func (g *Guest) Size() uint64 { return g.raw.Size() }
+
+// Memory returns the linear memory, for tests and tools that compare states. It
+// is valid until the next Call.
+func (g *Guest) Memory() []byte {
+	b, _ := g.raw.Bytes(0, uint32(min(g.raw.Size(), 1<<32-1)))
+	return b
 }
 
 // Call implements [Instance].
 func (g *Guest) Call(ctx context.Context, fn uint32, request []byte) (Reply, error) {
+	g.last = Bill{}
 	if err := g.admit(ctx, request); err != nil {
+		return Reply{}, err
+	}
+	fuel, err := g.fuel(ctx)
+	if err != nil {
 		return Reply{}, err
 	}
 	// Until the guest is known to have come back sound, it is not.
 	g.broken = true
-	ptr, refused, err := g.give(ctx, request)
-	if err != nil {
-		g.broken = !refused
-		return Reply{}, err
-	}
-	v, err := g.raw.Invoke(ctx, fn, ptr, uint32(len(request)), guestDeadline(ctx))
-	if err != nil {
-		return Reply{}, err
-	}
-	reply, err := g.reply(v)
-	g.broken = err != nil || reply.Status == abi.Panic
+	g.link.begin(ctx)
+	g.raw.Begin(ctx, fuel)
+	reply, entered, err := g.enter(ctx, fn, request)
+	g.count(g.raw.End(), len(request), len(reply.Payload), entered)
+	g.link.end()
 	return reply, err
 }
 
@@ -83,29 +134,54 @@ func (g *Guest) admit(ctx context.Context, request []byte) error {
 	return nil
 }
 
-// give copies request into a buffer of the guest. refused says that the guest
-// had none, which does it no harm.
-func (g *Guest) give(ctx context.Context, request []byte) (ptr uint32, refused bool, err error) {
-	n := uint32(len(request))
-	if ptr, err = g.raw.Buf(ctx, n); err != nil {
-		return 0, false, err
+// fuel returns what a call may use, 0 for no bound: the least of its limit and
+// what its tenant has left.
+func (g *Guest) fuel(ctx context.Context) (uint64, error) {
+	limit := g.link.Limits.Fuel
+	if !g.link.Metered {
+		return limit, nil
 	}
-	if ptr == 0 && n > 0 {
-		return 0, true, fmt.Errorf("%w: the guest has no buffer for %d bytes", ErrNotStarted, n)
+	have, err := g.link.tenant.budget()
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	if limit == 0 || have != 0 && have < limit {
+		limit = have
+	}
+	return limit, nil
+}
+
+// enter gives the guest its request and runs function fn. entered is false when the
+// guest had no buffer, which does it no harm.
+func (g *Guest) enter(ctx context.Context, fn uint32, request []byte) (reply Reply, entered bool, err error) {
+	n := uint32(len(request))
+	ptr, err := g.raw.Buf(n)
+	switch {
+	case err != nil:
+		return Reply{}, true, err
+	case ptr == 0 && n > 0:
+		g.broken = false
+		return Reply{}, false, fmt.Errorf("%w: the guest has no buffer for %d bytes", ErrNotStarted, n)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
-		return 0, false, fmt.Errorf("%w: its buffer of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
+		return Reply{}, true, fmt.Errorf("%w: its buffer of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
 	}
 	copy(b, request)
-	return ptr, false, nil
+	v, err := g.raw.Invoke(fn, ptr, n, g.link.deadline(ctx))
+	if err != nil {
+		return Reply{}, true, err
+	}
+	reply, err = g.reply(v)
+	g.broken = err != nil || reply.Status == abi.Panic
+	return reply, true, err
 }
 
 // reply reads what bungee_call returned.
 func (g *Guest) reply(v uint64) (Reply, error) {
 	ptr, n := abi.SplitReply(v)
-	if n > abi.MaxReply+1 {
-		return Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", ErrABI, n, abi.MaxReply+1)
+	if most := g.link.Limits.Output; uint64(n) > uint64(most)+1 {
+		return Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", ErrABI, n, most+1)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
@@ -118,25 +194,21 @@ func (g *Guest) reply(v uint64) (Reply, error) {
 	return r, nil
 }
 
-// maxMessage bounds what an engine says of a trap: a backtrace may be long.
-const maxMessage = 2 << 10
-
-// Trap returns the error of a guest that stopped with the engine's message.
-// hostErr is the error of the host function that stopped it, nil when none did;
-// atDeadline says that the engine stopped it.
-func Trap(message string, hostErr error, atDeadline bool) error {
-	kind := ErrTrap
-	if atDeadline {
-		kind = ErrDeadline
+// count makes the bill of a call.
+func (g *Guest) count(u Usage, in, out int, entered bool) {
+	g.last = Bill{
+		BytesIn: uint64(in), BytesOut: uint64(out),
+		HostCalls: g.link.calls, HostTime: g.link.hostTime,
+		MemoryPeak: g.raw.Size(),
+		Fuel:       u.Fuel, CPU: u.CPU, MemorySeconds: u.MemorySeconds,
 	}
-	if hostErr != nil {
-		return fmt.Errorf("%w: %w", kind, hostErr)
+	if g.link.calls > 0 {
+		g.last.NetIn, g.last.NetOut = CallOf(g.link.ctx).takeNetwork()
 	}
-	return fmt.Errorf("%w: %q", kind, clip(message, maxMessage))
+	if entered {
+		g.last.Calls = 1
+	}
+	if g.broken {
+		g.last.Failed = 1
+	}
 }
-
-// clip shortens s to at most n bytes. Its users quote what it returns.
-func clip(s string, n int) string { return s[:min(len(s), n)] }
-
-// Inside says whether the n bytes at ptr lie in a memory of size bytes.
-func Inside(ptr, n uint32, size uint64) bool { return uint64(ptr)+uint64(n) <= size }

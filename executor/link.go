@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,15 +12,12 @@ import (
 )
 
 // A FuncType is a function that a module imports or exports. Params and Results
-// hold a letter a value, as in [HostFunc]; 'f' and 'd' are f32 and f64, '?' is
-// any other type. Module is empty for an export.
+// hold a letter a value, as in [HostFunc]; '?' is any other type. Module is empty for
+// an export.
 type FuncType struct {
 	Module, Name    string
 	Params, Results string
 }
-
-// WASI is the module whose functions an [Engine] provides by itself.
-const WASI = "wasi_snapshot_preview1"
 
 // guestExports are the functions a module must export to be a guest.
 var guestExports = []FuncType{
@@ -60,105 +58,226 @@ func (f FuncType) signature() string {
 	return strings.TrimSuffix(f.Name+"("+f.Params+") "+f.Results, " ")
 }
 
-// A Linkage holds the host functions of one instance: those of module "bungee",
-// which every guest may import, and those of [InstanceConfig].Host. An Engine
-// makes one for each Instance and closes it with the Instance.
-type Linkage struct {
-	funcs  map[[2]string]HostFunc
-	closes []func()
+// A Need is what a module asks of each of its instances.
+type Need struct {
+	Imports []FuncType
+	Memory  uint64 // bytes at the start
+	Table   uint64 // elements at the start, of all tables
+	Metered bool   // it was loaded with Source.Meter
+	// Deterministic is the manifest's: the guest is told no time, no deadline and
+	// no cancellation, on which its answer could depend.
+	Deterministic bool
 }
 
-// NewLinkage makes the host functions of an instance.
-func NewLinkage(cfg InstanceConfig) *Linkage {
-	l := &Linkage{funcs: map[[2]string]HostFunc{}}
+// A Linkage is what an instance is made with: the host functions it imports, its
+// limits, and its part of its tenant's quota. An Engine makes one for each Instance,
+// before anything else, and closes it with the Instance, after all else.
+type Linkage struct {
+	// Limits are those of the instance, defaults set. Constant.
+	Limits Limits
+	// Metered says that the instance counts all that a Bill has. Constant.
+	Metered bool
+
+	timeless bool       // Need.Deterministic
+	funcs    []HostFunc // by the import's index
+	closes   []func()
+	tenant   *Tenant
+
+	// Of the call that runs.
+	ctx      context.Context
+	err      error // of the host function that made the guest trap
+	calls    uint64
+	hostTime time.Duration
+}
+
+// NewLinkage finds what need asks for in cfg. An error leaves nothing held. It is
+// ErrABI where the module asks for what it is not given, and ErrQuota where the
+// tenant has no more.
+func NewLinkage(cfg InstanceConfig, need Need) (*Linkage, error) {
+	l := &Linkage{Limits: cfg.Limits.WithDefaults(), Metered: need.Metered, timeless: need.Deterministic, tenant: cfg.Tenant}
+	if err := l.fits(need); err != nil {
+		return nil, err
+	}
+	if err := l.tenant.hold(l.Limits.Memory); err != nil {
+		return nil, err
+	}
+	missing := l.open(cfg, need.Imports)
+	if len(missing) > 0 {
+		l.Close()
+		return nil, missingError(missing, withheld(cfg, missing))
+	}
+	return l, nil
+}
+
+// fits says whether a module can begin within the limits.
+func (l *Linkage) fits(need Need) error {
+	switch {
+	case need.Memory > uint64(l.Limits.Memory):
+		return fmt.Errorf("%w: it begins with %d bytes of memory; the limit is %d", ErrABI, need.Memory, l.Limits.Memory)
+	case need.Table > uint64(l.Limits.Table):
+		return fmt.Errorf("%w: it begins with %d table elements; the limit is %d", ErrABI, need.Table, l.Limits.Table)
+	case l.Limits.Fuel > 0 && !need.Metered:
+		return errors.New("a limit on fuel needs a module that was loaded with Source.Meter")
+	}
+	return nil
+}
+
+// open makes the host functions that are imported, and returns the imports that cfg
+// does not give. A host module that nothing is imported from is not made.
+func (l *Linkage) open(cfg InstanceConfig, imports []FuncType) (missing []FuncType) {
+	l.funcs = make([]HostFunc, len(imports))
 	for _, m := range cfg.Host {
-		funcs, done := m.New()
-		l.add(m.Name, funcs)
-		if done != nil {
-			l.closes = append(l.closes, done)
+		if slices.ContainsFunc(imports, func(im FuncType) bool { return im.Module == m.Name }) {
+			funcs, done := m.New()
+			l.fill(imports, m.Name, funcs)
+			if done != nil {
+				l.closes = append(l.closes, done)
+			}
 		}
 	}
-	l.add(abi.Module, baseFuncs(cfg.Log))
-	return l
+	l.fill(imports, abi.Module, l.baseFuncs(cfg.Log))
+	for k, im := range imports {
+		if l.funcs[k].Call == nil {
+			missing = append(missing, im)
+		}
+	}
+	return missing
 }
 
-func (l *Linkage) add(module string, funcs []HostFunc) {
-	for _, f := range funcs {
-		l.funcs[[2]string{module, f.Name}] = f
+// fill takes the functions that are imported from module.
+func (l *Linkage) fill(imports []FuncType, module string, funcs []HostFunc) {
+	for k, im := range imports {
+		if im.Module != module {
+			continue
+		}
+		for _, f := range funcs {
+			if f.Name == im.Name && f.Params == im.Params && f.Results == im.Results {
+				l.funcs[k] = f
+			}
+		}
 	}
 }
 
-// Close runs the close functions of the host modules, once.
-func (l *Linkage) Close() {
-	for _, done := range l.closes {
-		done()
+// withheld returns why host modules that imports name are not given.
+func withheld(cfg InstanceConfig, imports []FuncType) []error {
+	if cfg.Withheld == nil {
+		return nil
 	}
-	l.closes = nil
-}
-
-// Lookup returns the host function called name of module.
-func (l *Linkage) Lookup(module, name string) (HostFunc, bool) {
-	f, ok := l.funcs[[2]string{module, name}]
-	return f, ok
+	var why []error
+	asked := map[string]bool{}
+	for _, im := range imports {
+		if asked[im.Module] {
+			continue
+		}
+		asked[im.Module] = true
+		if err := cfg.Withheld(im.Module); err != nil {
+			why = append(why, err)
+		}
+	}
+	return why
 }
 
 // maxNamed bounds the imports that an error names: a hostile module has many.
 const maxNamed = 16
 
-// Check returns an error that is [ErrABI] and names the imports which are no
-// host function of l. The Engine answers for those of its own module [WASI].
-func (l *Linkage) Check(imports []FuncType, wasi func(FuncType) bool) error {
-	var missing []string
-	for _, im := range imports {
-		if im.Module == WASI && wasi(im) || l.has(im) {
-			continue
-		}
-		missing = append(missing, clip(im.Module+"."+im.signature(), 128))
+func missingError(missing []FuncType, why []error) error {
+	var names []string
+	for _, im := range missing[:min(len(missing), maxNamed)] {
+		names = append(names, clip(im.Module+"."+im.signature(), 128))
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	names, more := missing[:min(len(missing), maxNamed)], ""
+	more := ""
 	if n := len(missing) - len(names); n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
+	}
+	if len(why) > 0 {
+		return fmt.Errorf("%w: it imports %q%s: %w", ErrABI, names, more, errors.Join(why...))
 	}
 	return fmt.Errorf("%w: it imports %q%s, which this host does not give; build the module without them or give them in InstanceConfig.Host",
 		ErrABI, names, more)
 }
 
-func (l *Linkage) has(im FuncType) bool {
-	f, ok := l.Lookup(im.Module, im.Name)
-	return ok && f.Params == im.Params && f.Results == im.Results
+// Close runs the close functions of the host modules and returns what the instance
+// held of its tenant's quota, once.
+func (l *Linkage) Close() {
+	for _, done := range l.closes {
+		done()
+	}
+	l.closes = nil
+	l.tenant.release(l.Limits.Memory)
+	l.tenant = nil
 }
 
-// Run runs Call. A panic of Call becomes an error.
-func (f HostFunc) Run(ctx context.Context, mem Memory, stack []uint64) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			err = fmt.Errorf("host function %s: %w", f.Name, err)
-		}
-	}()
-	return f.Call(ctx, mem, stack)
+// Call runs the host function that import k is, in the context of the call that
+// runs. After an error the engine makes the guest trap.
+func (l *Linkage) Call(k int, mem Memory, stack []uint64) error {
+	l.calls++
+	var begin time.Time
+	if l.Metered {
+		begin = time.Now()
+	}
+	err := l.funcs[k].run(l.ctx, mem, stack)
+	if l.Metered {
+		l.hostTime += time.Since(begin)
+	}
+	if err != nil {
+		l.err = err
+	}
+	return err
 }
+
+// begin and end are around what a guest runs for ctx.
+func (l *Linkage) begin(ctx context.Context) {
+	l.ctx, l.err, l.calls, l.hostTime = ctx, nil, 0, 0
+}
+
+func (l *Linkage) end() { l.ctx = nil }
+
+// Context returns the context of the call that runs.
+func (l *Linkage) Context() context.Context { return l.ctx }
+
+// Trap returns the error of a guest that stopped with the engine's message. stop is
+// why the engine stopped it: ErrDeadline, ErrCanceled, ErrFuel, or nil when it
+// stopped by itself or in a host function.
+func (l *Linkage) Trap(message string, stop error) error {
+	kind := stop
+	if kind == nil {
+		kind = ErrTrap
+	}
+	switch {
+	case l.err != nil && errors.Is(l.err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", ErrDeadline, l.err)
+	case l.err != nil && errors.Is(l.err, context.Canceled):
+		return fmt.Errorf("%w: %w", ErrCanceled, l.err)
+	case l.err != nil:
+		return fmt.Errorf("%w: %w", kind, l.err)
+	}
+	return fmt.Errorf("%w: %q", kind, clip(message, maxMessage))
+}
+
+// maxMessage bounds what an engine says of a trap: a backtrace may be long.
+const maxMessage = 2 << 10
+
+// clip shortens s to at most n bytes. Its users quote what it returns.
+func clip(s string, n int) string { return s[:min(len(s), n)] }
+
+// Inside says whether the n bytes at ptr lie in a memory of size bytes.
+func Inside(ptr, n uint32, size uint64) bool { return uint64(ptr)+uint64(n) <= size }
 
 var errPointer = errors.New("pointer outside the guest's memory")
 
 // baseFuncs are the functions of module "bungee".
-func baseFuncs(log func(string)) []HostFunc {
+func (l *Linkage) baseFuncs(log func(string)) []HostFunc {
 	return []HostFunc{
 		{Name: abi.ImportLog, Params: "iii", Call: func(_ context.Context, mem Memory, stack []uint64) error {
 			return logLine(log, mem, uint32(stack[1]), uint32(stack[2]))
 		}},
 		{Name: abi.ImportNow, Results: "l", Call: func(_ context.Context, _ Memory, stack []uint64) error {
-			stack[0] = uint64(now())
+			stack[0] = uint64(l.now())
 			return nil
 		}},
 		{Name: abi.ImportCanceled, Results: "i", Call: func(ctx context.Context, _ Memory, stack []uint64) error {
 			stack[0] = 0
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && !l.timeless {
 				stack[0] = 1
 			}
 			return nil
@@ -181,12 +300,18 @@ func logLine(log func(string), mem Memory, ptr, n uint32) error {
 // start is the zero of the clock that guests read.
 var start = time.Now()
 
-func now() int64 { return int64(time.Since(start)) }
+// now returns what that clock shows. For a deterministic guest it stands still.
+func (l *Linkage) now() int64 {
+	if l.timeless {
+		return 0
+	}
+	return int64(time.Since(start))
+}
 
-// guestDeadline returns the deadline of ctx on the guests' clock, 0 for none.
-func guestDeadline(ctx context.Context) int64 {
+// deadline returns the deadline of ctx on the guests' clock, 0 for none.
+func (l *Linkage) deadline(ctx context.Context) int64 {
 	d, ok := ctx.Deadline()
-	if !ok {
+	if !ok || l.timeless {
 		return 0
 	}
 	return max(1, int64(d.Sub(start)))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,92 +23,151 @@ type PoolConfig struct {
 	// Size is the most instances at once. Zero means GOMAXPROCS: guests
 	// compute, so more of them would only wait for a core.
 	Size int
+	// Keep is how many idle instances stay, however long nobody needs them.
+	// Zero means 1, and a negative number none.
+	Keep int
+	// Idle is how long one beyond them stays. Zero means 30 s.
+	Idle time.Duration
+	// Turns are the cores that calls share with those of other pools. A call takes
+	// its turn once it has an instance. Nil means that none are counted.
+	Turns *Turns
+}
+
+func (c PoolConfig) withDefaults() PoolConfig {
+	if c.Size <= 0 {
+		c.Size = runtime.GOMAXPROCS(0)
+	}
+	if c.Keep == 0 {
+		c.Keep = 1
+	}
+	c.Keep = max(c.Keep, 0)
+	if c.Idle <= 0 {
+		c.Idle = 30 * time.Second
+	}
+	return c
 }
 
 // PoolStats counts what a [Pool] did.
 type PoolStats struct {
-	Instances int    // alive
+	Instances int    // alive, or being made
 	Busy      int    // of them, running a call or being made
 	Calls     uint64 // that got an instance
-	Discarded uint64 // instances that a call broke
+	Made      uint64 // instances
+	Discarded uint64 // of them, that a call broke
+	Retired   uint64 // of them, that nobody needed any more
 }
 
-// A Pool keeps instances of one Module and shares them between calls. An
-// instance that a call breaks is closed, and another is made when it is needed.
+// An Answer is what a call in a [Pool] came to.
+type Answer struct {
+	Reply
+	Queue time.Duration // until an instance was had
+	Run   time.Duration // of the guest
+	Bill  Bill
+}
+
+// A Pool keeps instances of one Module and shares them between calls. It makes
+// one when a call finds none idle, and closes those that nobody needs. An instance that
+// a call breaks is closed. Calls that wait are served in the order they came.
 // A Pool may be used by many goroutines.
 type Pool struct {
 	// Set by NewPool, then constant.
 	module Module
 	cfg    PoolConfig
-	quit   chan struct{} // closed by Close
 
-	// tickets holds one for each instance in use; its capacity is cfg.Size.
-	tickets chan struct{}
+	mu      sync.Mutex
+	closed  bool
+	idle    []idleInstance // last used last: its memory is warm
+	closing int            // instances that nobody needed, until they are closed
+	waiting []chan Instance
+	stats   PoolStats
+	retire  *time.Timer
+	empty   *sync.Cond // for Close: signalled when an instance is no longer busy, or closed
+}
 
-	closing sync.Once
-	done    chan struct{} // closed once Close has closed the last instance
-
-	mu    sync.Mutex
-	idle  []Instance // last used last: its memory is warm
-	stats PoolStats
+type idleInstance struct {
+	Instance
+	since time.Time
 }
 
 // NewPool returns a pool of instances of m, which it does not own. It makes no
 // instance yet; see [Pool.Warm].
 func NewPool(m Module, cfg PoolConfig) *Pool {
-	if cfg.Size <= 0 {
-		cfg.Size = runtime.GOMAXPROCS(0)
-	}
-	return &Pool{
-		module:  m,
-		cfg:     cfg,
-		quit:    make(chan struct{}),
-		tickets: make(chan struct{}, cfg.Size),
-		done:    make(chan struct{}),
-	}
+	p := &Pool{module: m, cfg: cfg.withDefaults()}
+	p.empty = sync.NewCond(&p.mu)
+	p.cfg.Instance.Tenant.join(p)
+	return p
 }
 
 // Call runs guest function fn on request in an instance of the pool, and gives
-// the reply to use. queue is the time until an instance was had, run the
-// guest's, spans the parts of it that host functions reported. The reply's
-// Payload is valid until use returns; the instance is held until then.
+// the answer to use. The reply's Payload is valid until use returns; the instance
+// is held until then. The session of ctx is charged, whether the call succeeds or
+// not.
 //
 // Call returns the error of use, or that of [Instance].Call. One that is
 // ErrNotStarted came before the guest function was entered; a ctx that ends
 // while the call waits gives such an error.
-func (p *Pool) Call(ctx context.Context, fn uint32, request []byte,
-	use func(reply Reply, queue, run time.Duration, spans []Span) error) error {
+func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Answer) error) error {
 	begin := time.Now()
 	in, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
-	sound := false
-	defer func() { p.give(in, sound) }()
-	var spans []Span
+	sound := true
+	ctx, done, err := p.turn(ctx)
+	if err != nil {
+		p.give(in, sound)
+		return err
+	}
+	defer done()
+	defer func() {
+		if !sound { // closing it is work, too, and can wait
+			CallOf(ctx).yield(ctx)
+		}
+		p.give(in, sound)
+	}()
 	entered := time.Now()
-	reply, err := in.Call(WithSpans(ctx, &spans), fn, request)
+	reply, err := in.Call(ctx, fn, request)
+	a := Answer{Reply: reply, Queue: entered.Sub(begin), Run: time.Since(entered), Bill: in.Last()}
+	SessionOf(ctx).Charge(a.Bill)
 	if err != nil {
 		sound = errors.Is(err, ErrNotStarted)
 		return err
 	}
 	sound = reply.Status != abi.Panic
-	return use(reply, entered.Sub(begin), time.Since(entered), spans)
+	return use(a)
+}
+
+// instantiate makes an instance, in a turn of its own.
+func (p *Pool) instantiate(ctx context.Context) (Instance, error) {
+	ctx, done, err := p.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return p.module.Instantiate(ctx, p.cfg.Instance)
+}
+
+// turn takes the call's turn on a core, where cores are counted.
+func (p *Pool) turn(ctx context.Context) (_ context.Context, done func(), err error) {
+	if p.cfg.Turns == nil {
+		return ctx, func() {}, nil
+	}
+	turn, err := p.cfg.Turns.Take(ctx, p.cfg.Instance.Tenant)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: no core came free: %w", ErrNotStarted, err)
+	}
+	if c := CallOf(ctx); c != nil {
+		c.Turn = turn
+		return ctx, turn.Done, nil
+	}
+	return WithCall(ctx, &Call{Turn: turn}), turn.Done, nil
 }
 
 // Warm makes instances until there are n of them, at most the pool's size, so
 // that the first calls need not wait for that.
 func (p *Pool) Warm(ctx context.Context, n int) error {
-	n = min(n, p.cfg.Size)
-	for range n {
-		if err := p.enter(ctx); err != nil {
-			return err
-		}
-		if !p.reserve(n) {
-			p.leave()
-			return nil
-		}
-		in, err := p.grow(ctx)
+	for p.reserve(min(n, p.cfg.Size)) {
+		in, err := p.make(ctx)
 		if err != nil {
 			return err
 		}
@@ -119,20 +179,23 @@ func (p *Pool) Warm(ctx context.Context, n int) error {
 // Close waits until the running calls have ended and closes the instances.
 // Calls that wait for an instance, and later ones, get ErrPoolClosed.
 func (p *Pool) Close() {
-	p.closing.Do(func() {
-		close(p.quit)
-		for range p.cfg.Size {
-			p.tickets <- struct{}{}
-		}
-		for _, in := range p.idle {
-			in.Close()
-		}
-		p.mu.Lock()
-		p.idle, p.stats.Instances, p.stats.Busy = nil, 0, 0
-		p.mu.Unlock()
-		close(p.done)
-	})
-	<-p.done
+	p.cfg.Instance.Tenant.part(p)
+	p.mu.Lock()
+	p.closed = true
+	if p.retire != nil {
+		p.retire.Stop()
+	}
+	for _, w := range p.waiting {
+		close(w)
+	}
+	p.waiting = nil
+	for p.stats.Busy+p.closing > 0 {
+		p.empty.Wait()
+	}
+	left := p.idle
+	p.idle, p.stats.Instances = nil, 0
+	p.mu.Unlock()
+	closeAll(left)
 }
 
 // Stats returns what the pool did so far.
@@ -142,96 +205,241 @@ func (p *Pool) Stats() PoolStats {
 	return p.stats
 }
 
-// take gets an instance, idle or made for the purpose.
+// take gets an instance: idle, or made for the purpose, or given by another call.
 func (p *Pool) take(ctx context.Context) (Instance, error) {
-	if err := p.enter(ctx); err != nil {
-		return nil, err
-	}
-	in := p.pop()
-	if in == nil {
-		var err error
-		if in, err = p.grow(ctx); err != nil {
-			return nil, err
-		}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
 	}
 	p.mu.Lock()
-	p.stats.Calls++
+	switch n := len(p.idle); {
+	case p.closed:
+		p.mu.Unlock()
+		return nil, fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
+	case n > 0:
+		defer p.mu.Unlock()
+		return p.idleLocked(), nil
+	case p.stats.Instances < p.cfg.Size:
+		p.countLocked()
+		p.stats.Calls++
+		p.mu.Unlock()
+		return p.grow(ctx)
+	}
+	w := p.queueLocked()
 	p.mu.Unlock()
+	return p.await(ctx, w)
+}
+
+// grow makes an instance that was counted. Where the tenant's quota is used up, it
+// closes one that another pool of the tenant does not need, or waits for one of
+// this pool.
+func (p *Pool) grow(ctx context.Context) (Instance, error) {
+	for {
+		in, err := p.instantiate(ctx)
+		if err == nil {
+			return in, nil
+		}
+		if errors.Is(err, ErrQuota) && p.cfg.Instance.Tenant.reclaim(p) {
+			continue
+		}
+		p.mu.Lock()
+		p.stats.Instances--
+		p.stats.Made--
+		p.stats.Busy--
+		p.stats.Calls--
+		if errors.Is(err, ErrQuota) && p.stats.Instances > 0 && !p.closed {
+			if len(p.idle) > 0 { // it came free meanwhile
+				defer p.mu.Unlock()
+				return p.idleLocked(), nil
+			}
+			w := p.queueLocked()
+			p.mu.Unlock()
+			return p.await(ctx, w)
+		}
+		p.vacantLocked()
+		p.mu.Unlock()
+		return nil, fmt.Errorf("%w: make an instance: %w", ErrNotStarted, err)
+	}
+}
+
+// await waits for what w brings: an instance, or nil for the right to make one.
+func (p *Pool) await(ctx context.Context, w chan Instance) (Instance, error) {
+	select {
+	case in, ok := <-w:
+		return p.got(ctx, in, ok)
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	i := slices.Index(p.waiting, w)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 { // it was served just then
+		in, ok := <-w
+		return p.got(ctx, in, ok)
+	}
+	return nil, fmt.Errorf("%w: no instance came free: %w", ErrNotStarted, context.Cause(ctx))
+}
+
+func (p *Pool) got(ctx context.Context, in Instance, ok bool) (Instance, error) {
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
+	case in == nil:
+		return p.grow(ctx)
+	}
 	return in, nil
 }
 
-// enter gets a ticket.
-func (p *Pool) enter(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
+// give takes an instance back, for who waits longest if it is sound.
+func (p *Pool) give(in Instance, sound bool) {
+	if !sound {
+		in.Close()
 	}
-	select {
-	case p.tickets <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: no instance came free: %w", ErrNotStarted, context.Cause(ctx))
-	case <-p.quit:
-		return fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Busy--
+	p.empty.Broadcast()
+	switch {
+	case !sound:
+		p.stats.Instances--
+		p.stats.Discarded++
+		p.vacantLocked()
+	case len(p.waiting) > 0:
+		w := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		p.takenLocked()
+		w <- in
+	default:
+		p.idle = append(p.idle, idleInstance{in, time.Now()})
+		p.scheduleLocked()
 	}
 }
 
-func (p *Pool) leave() { <-p.tickets }
-
-// pop returns an idle instance or counts one more, to be made, and returns nil.
-func (p *Pool) pop() Instance {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.Busy++
-	n := len(p.idle)
-	if n == 0 {
-		p.stats.Instances++
-		return nil
+// vacantLocked lets who waits longest make an instance in place of one that is gone.
+func (p *Pool) vacantLocked() {
+	p.empty.Broadcast()
+	if len(p.waiting) == 0 || p.stats.Instances >= p.cfg.Size {
+		return
 	}
-	in := p.idle[n-1]
-	p.idle = p.idle[:n-1]
+	w := p.waiting[0]
+	p.waiting = p.waiting[1:]
+	p.countLocked()
+	p.stats.Calls++
+	w <- nil
+}
+
+// idleLocked takes the instance that was used last; there is one.
+func (p *Pool) idleLocked() Instance {
+	n := len(p.idle) - 1
+	in := p.idle[n].Instance
+	p.idle = p.idle[:n]
+	p.takenLocked()
 	return in
+}
+
+func (p *Pool) queueLocked() chan Instance {
+	w := make(chan Instance, 1) // who serves it does not wait for it
+	p.waiting = append(p.waiting, w)
+	return w
+}
+
+// takenLocked counts a call that got an instance.
+func (p *Pool) takenLocked() {
+	p.stats.Calls++
+	p.stats.Busy++
+}
+
+// countLocked counts an instance that is going to be made.
+func (p *Pool) countLocked() {
+	p.stats.Instances++
+	p.stats.Made++
+	p.stats.Busy++
 }
 
 // reserve counts one more instance, to be made, unless there are n.
 func (p *Pool) reserve(n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stats.Instances >= n {
+	if p.closed || p.stats.Instances >= n {
 		return false
 	}
-	p.stats.Instances++
-	p.stats.Busy++
+	p.countLocked()
 	return true
 }
 
-// grow makes the instance that was counted. The caller has a ticket, which is
-// gone when grow fails.
-func (p *Pool) grow(ctx context.Context) (Instance, error) {
-	in, err := p.module.Instantiate(ctx, p.cfg.Instance)
+// make makes an instance that reserve counted, for no call.
+func (p *Pool) make(ctx context.Context) (Instance, error) {
+	in, err := p.instantiate(ctx)
 	if err == nil {
 		return in, nil
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.stats.Instances--
+	p.stats.Made--
 	p.stats.Busy--
-	p.mu.Unlock()
-	p.leave()
+	p.vacantLocked()
 	return nil, fmt.Errorf("%w: make an instance: %w", ErrNotStarted, err)
 }
 
-// give takes an instance back, which is idle then if it is sound.
-func (p *Pool) give(in Instance, sound bool) {
-	if !sound {
+// scheduleLocked has retireIdle run when the next instance has been idle for long.
+func (p *Pool) scheduleLocked() {
+	if p.closed || len(p.idle) <= p.cfg.Keep {
+		return
+	}
+	wait := p.cfg.Idle - time.Since(p.idle[0].since)
+	if p.retire == nil {
+		p.retire = time.AfterFunc(wait, p.retireIdle)
+	} else {
+		p.retire.Reset(wait)
+	}
+}
+
+// retireIdle closes the instances that have been idle for long.
+func (p *Pool) retireIdle() {
+	p.mu.Lock()
+	n := 0
+	for n < len(p.idle)-p.cfg.Keep && time.Since(p.idle[n].since) >= p.cfg.Idle {
+		n++
+	}
+	old := p.retireLocked(n)
+	p.scheduleLocked()
+	p.mu.Unlock()
+	p.close(old)
+}
+
+// closeIdle closes an idle instance, and says whether there was one.
+func (p *Pool) closeIdle() bool {
+	p.mu.Lock()
+	old := p.retireLocked(min(1, len(p.idle)))
+	p.mu.Unlock()
+	p.close(old)
+	return len(old) > 0
+}
+
+// retireLocked takes out the n that have been idle for longest, which the caller
+// gives to close once p.mu is free.
+func (p *Pool) retireLocked(n int) []idleInstance {
+	old := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	p.stats.Instances -= n
+	p.stats.Retired += uint64(n)
+	p.closing += n
+	return old
+}
+
+// close closes instances that retireLocked took out.
+func (p *Pool) close(retired []idleInstance) {
+	closeAll(retired)
+	p.mu.Lock()
+	p.closing -= len(retired)
+	p.empty.Broadcast()
+	p.mu.Unlock()
+}
+
+func closeAll(instances []idleInstance) {
+	for _, in := range instances {
 		in.Close()
 	}
-	p.mu.Lock()
-	p.stats.Busy--
-	if sound {
-		p.idle = append(p.idle, in)
-	} else {
-		p.stats.Instances--
-		p.stats.Discarded++
-	}
-	p.mu.Unlock()
-	p.leave()
 }

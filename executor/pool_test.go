@@ -14,7 +14,6 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,7 +37,7 @@ func module(t *testing.T, name string) executor.Module {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.Load(t.Context(), wasm)
+	m, err := e.Load(t.Context(), executor.Bytes(wasm))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +56,12 @@ func newPool(t *testing.T, guest string, size int) *executor.Pool {
 	return p
 }
 
-func ignore(abi.Reply, time.Duration, time.Duration, []executor.Span) error { return nil }
+func ignore(executor.Answer) error { return nil }
 
 func TestPoolKeepsInstances(t *testing.T) {
 	p := newPool(t, "basic", 4)
 	for want := uint32(1); want <= 3; want++ {
-		err := p.Call(t.Context(), fnCount, nil, func(r abi.Reply, _, _ time.Duration, _ []executor.Span) error {
+		err := p.Call(t.Context(), fnCount, nil, func(r executor.Answer) error {
 			if got := binary.LittleEndian.Uint32(r.Payload); got != want {
 				t.Errorf("call %d: got count %d: calls one after the other share an instance", want, got)
 			}
@@ -72,7 +71,7 @@ func TestPoolKeepsInstances(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := p.Stats(), (executor.PoolStats{Instances: 1, Calls: 3}); got != want {
+	if got, want := p.Stats(), (executor.PoolStats{Instances: 1, Calls: 3, Made: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -85,9 +84,9 @@ func TestPoolDiscards(t *testing.T) {
 		want    error // of Call
 		left    executor.PoolStats
 	}{
-		{"a trap leaves memory as it was", fnTrap, 0, executor.ErrTrap, executor.PoolStats{Calls: 1, Discarded: 1}},
-		{"a panic may leave locks held", fnPanic, 0, nil, executor.PoolStats{Calls: 1, Discarded: 1}},
-		{"a refused request was never seen", fnEcho, 4097, executor.ErrNotStarted, executor.PoolStats{Calls: 1, Instances: 1}},
+		{"a trap leaves memory as it was", fnTrap, 0, executor.ErrTrap, executor.PoolStats{Calls: 1, Discarded: 1, Made: 1}},
+		{"a panic may leave locks held", fnPanic, 0, nil, executor.PoolStats{Calls: 1, Discarded: 1, Made: 1}},
+		{"a refused request was never seen", fnEcho, 4097, executor.ErrNotStarted, executor.PoolStats{Calls: 1, Instances: 1, Made: 1}},
 	}
 	for _, tt := range tests {
 		p := newPool(t, "basic", 1)
@@ -106,7 +105,7 @@ func TestPoolDiscards(t *testing.T) {
 func TestPoolReturnsTheErrorOfUse(t *testing.T) {
 	p := newPool(t, "basic", 1)
 	broken := errors.New("broken pipe")
-	err := p.Call(t.Context(), fnEcho, nil, func(abi.Reply, time.Duration, time.Duration, []executor.Span) error { return broken })
+	err := p.Call(t.Context(), fnEcho, nil, func(executor.Answer) error { return broken })
 	if err != broken {
 		t.Errorf("got %v, want %v", err, broken)
 	}
@@ -122,7 +121,7 @@ func hold(t *testing.T, p *executor.Pool) (release func()) {
 	held, free := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := p.Call(t.Context(), fnEcho, nil, func(abi.Reply, time.Duration, time.Duration, []executor.Span) error {
+		err := p.Call(t.Context(), fnEcho, nil, func(executor.Answer) error {
 			close(held)
 			<-free
 			return nil
@@ -157,8 +156,8 @@ func TestPoolQueueTime(t *testing.T) {
 	var queued time.Duration
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := p.Call(t.Context(), fnEcho, nil, func(_ abi.Reply, queue, _ time.Duration, _ []executor.Span) error {
-			queued = queue
+		err := p.Call(t.Context(), fnEcho, nil, func(a executor.Answer) error {
+			queued = a.Queue
 			return nil
 		})
 		if err != nil {
@@ -176,7 +175,7 @@ func TestPoolCloseWaitsForCalls(t *testing.T) {
 	p := newPool(t, "basic", 2)
 	var ended atomic.Bool
 	var wg sync.WaitGroup
-	err := p.Call(t.Context(), fnEcho, []byte("payload"), func(r abi.Reply, _, _ time.Duration, _ []executor.Span) error {
+	err := p.Call(t.Context(), fnEcho, []byte("payload"), func(r executor.Answer) error {
 		wg.Go(func() {
 			p.Close()
 			if !ended.Load() {
@@ -274,12 +273,13 @@ func TestPoolHammer(t *testing.T) {
 }
 
 func TestAddSpan(t *testing.T) {
-	var spans []executor.Span
-	ctx := executor.WithSpans(t.Context(), &spans)
+	call := &executor.Call{}
+	ctx := executor.WithCall(t.Context(), call)
 	for i := range 40 {
 		executor.AddSpan(ctx, string(rune('a'+i%20)), time.Millisecond)
 	}
 	executor.AddSpan(context.Background(), "nobody listens", 1)
+	spans := call.Spans
 	if len(spans) != 16 || spans[0] != (executor.Span{Name: "a", Time: 2 * time.Millisecond}) {
 		t.Errorf("got %d spans, the first %v; want 16, and two of a added up", len(spans), spans[:1])
 	}

@@ -22,6 +22,7 @@ if [ "${1:-demo}" = test ]; then
 	for package in clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32; do
 		need "$package" dpkg -s "$package"
 	done
+	"${0%/*}/onnxruntime.sh" || echo "setup: the tests of ONNX Runtime will say so and skip" >&2
 fi
 [ -n "$missing" ] || exit 0
 

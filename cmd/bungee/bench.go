@@ -1,21 +1,15 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/bench"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 func benchCommand() *cobra.Command {
@@ -25,7 +19,7 @@ func benchCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(paper001Command(), coldStartCommand(), channelCommand(), handoverCommand(), benchCheckCommand(), benchHostCommand())
+	c.AddCommand(paper001Command(), channelCommand(), handoverCommand(), benchCheckCommand(), benchHostCommand())
 	return c
 }
 
@@ -67,62 +61,6 @@ It exits 1 when a target is missed. It needs rights to make a cgroup.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each figure")
 	c.Flags().BoolVar(&quick, "quick", false, "the weakest UE only, 100 frames")
 	return c
-}
-
-func coldStartCommand() *cobra.Command {
-	b := bench.ColdStart{}
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "coldstart MODULE",
-		Short: "Load, instantiate and initialise a module from the cache",
-		Long: `coldstart measures how long an edge host takes from a module in its cache to an
-instance that can be called. MODULE is a file that offloadgen made
-(bungee_offload.wasm.gz). Networks are linked and none is served. It exits 1 when
-the target, 2 ms at the median, is missed.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cache, err := os.MkdirTemp("", "bungee-coldstart-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(cache)
-			b.NewEngine = func() (executor.Engine, error) { return newEngine(cache, slog.New(slog.DiscardHandler)) }
-			if b.Module, err = readModule(args[0]); err != nil {
-				return err
-			}
-			functions, closeNN, err := linkNN()
-			if err != nil {
-				return err
-			}
-			defer closeNN()
-			b.Instance.Host = functions
-			figures, err := b.Run(c.Context())
-			if err != nil {
-				return err
-			}
-			return printFigures(figures, asJSON)
-		},
-	}
-	c.Flags().IntVar(&b.N, "n", 200, "measurements")
-	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each figure")
-	return c
-}
-
-// readModule reads a module as offloadgen writes it beside the code.
-func readModule(path string) (*offload.Module, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(z, offload.MaxModule)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &offload.Module{Digest: offload.Digest(h.Sum(nil)), Gzip: string(b)}, nil
 }
 
 // printFigures prints figures and fails when one missed its target.

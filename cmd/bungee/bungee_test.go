@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,14 +49,38 @@ type process struct {
 	cmd   *exec.Cmd
 	addr  string
 	certs string
-	log   *bytes.Buffer
+	log   *output
+}
+
+// An output is what a process has said so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Reset()
 }
 
 // startHost starts an edge host. Its cache is the test's own.
 func startHost(t *testing.T, args ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
-	p := &process{certs: filepath.Join(dir, "certs"), log: new(bytes.Buffer)}
+	p := &process{certs: filepath.Join(dir, "certs"), log: new(output)}
 	if b, err := exec.Command(program, "certs", p.certs).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, b)
 	}
@@ -101,7 +126,7 @@ func (p *process) again(t *testing.T) {
 	t.Helper()
 	args := p.cmd.Args[1:]
 	args[indexOf(args, "--listen")+1] = p.addr
-	p.log.Reset()
+	p.log.reset()
 	p.start(t, args)
 }
 
@@ -283,7 +308,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{[]string{"host", "--listen", "nowhere", "--certs", certs}, 2, "--listen"},
 		{[]string{"host", "--certs", t.TempDir()}, 1, "bungee certs"},
 		{[]string{"host", "--certs", certs, "--listen", taken.LocalAddr().String()}, 1, "in use"},
-		{[]string{"host", "--certs", certs, "--model", "x"}, 1, "OpenCV"},
+		{[]string{"host", "--certs", certs, "--model", "x"}, 1, "no model is called"},
 		{[]string{"certs", certs}, 1, "file exists"},
 		{[]string{"bench", "paper001"}, 1, "make build"},
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 
-// newEngine returns the engine of edge hosts, which keeps compiled modules in dir.
-func newEngine(dir string, log *slog.Logger) (executor.Engine, error) {
-	return wasmtime.New(wasmtime.Config{CacheDir: dir, Logger: log})
+// newEngine returns the engine of edge hosts, which keeps compiled modules in dir, of
+// size bytes at most; 0 is the default.
+func newEngine(dir string, size int64, log *slog.Logger) (executor.Engine, error) {
+	return wasmtime.New(wasmtime.Config{CacheDir: dir, CacheBytes: size, Logger: log})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
-// newEngine returns the engine that needs no cgo. It keeps nothing in dir.
-func newEngine(_ string, log *slog.Logger) (executor.Engine, error) {
+// newEngine returns the engine that needs no cgo. It keeps nothing on disk.
+func newEngine(_ string, _ int64, log *slog.Logger) (executor.Engine, error) {
 	log.Warn("built without cgo: modules run on wazero, 1.5 to 4 times slower than on wasmtime")
 	return wazero.New(wazero.Config{})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
@@ -23,11 +24,10 @@ import (
 // hostFlags are the flags of "bungee host".
 type hostFlags struct {
 	listen, certs, cache, name string
-	head                       string
-	models                     []string
-	calls, nets, threads       int
-	channels, input            int
-	memoryMiB                  int64
+	policy, metrics            string
+	nn                         nnOptions
+	calls, channels            int
+	memoryMiB, cacheMiB        int64
 	callLimit, drain           time.Duration
 	lifeline                   bool
 	untilEOF, verbose          bool
@@ -42,6 +42,10 @@ func hostCommand() *cobra.Command {
 calls and the messages of their channels in parallel up to its cores, and logs to
 stderr. SIGTERM and SIGINT make it refuse new calls, end the running ones, send the
 channels away, and exit.
+
+Modules run in a sandbox. What else they may use, and how much of the machine their
+tenant may hold, is the policy's to say (docs/policy.md); a tenant is the name in a UE's
+certificate. With --verbose a line tells what each session cost.
 
 The TCP port of the same number holds a lifeline of each UE, by which it knows at
 once when this process is gone. Where it cannot be had, UEs find that out by
@@ -59,15 +63,14 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.StringVar(&f.certs, "certs", "", "folder with ca.pem, host.pem, host.key (default: the user's own)")
 	fl.StringVar(&f.cache, "cache", "", "folder for compiled modules (default: the user's cache)")
 	fl.StringVar(&f.name, "name", "", "name of this host in the UEs' logs (default: the machine's)")
-	fl.StringArrayVar(&f.models, "model", nil, "network that modules may run: a name of the catalog or a file; may be repeated (default: the one that yolo-demo takes, if it is on this machine)")
-	fl.StringVar(&f.head, "head", "", "form of a network of your own: darknet, yolox, centernet, yolov8 (default: by its outputs)")
-	fl.IntVar(&f.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fl.StringVar(&f.policy, "policy", "", "file that says what modules of whom may use (default: the built-in policy, see docs/policy.md)")
+	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve metrics at, for Prometheus, under /metrics (default: none)")
+	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
-	fl.IntVar(&f.nets, "nets", 0, "networks of one model that compute at once (default: one a call)")
-	fl.IntVar(&f.threads, "threads", 0, "threads of a network (default: one a core)")
 	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance (default 1024)")
 	fl.BoolVar(&f.lifeline, "lifeline", true, "hold lifelines of UEs on the TCP port of the same number")
-	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have (default 256)")
+	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
+	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
 	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
 	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
 	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
@@ -87,24 +90,44 @@ func (f *hostFlags) run(ctx context.Context) error {
 	if f.cache, err = cacheDir(f.cache); err != nil {
 		return err
 	}
-	engine, err := newEngine(f.cache, log)
+	policy, err := readPolicy(f.policy)
+	if err != nil {
+		return err
+	}
+	engine, err := newEngine(f.cache, f.cacheMiB<<20, log)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	functions, closeNN, err := nnFunctions(ctx, f, log)
+	networks, closeNN, err := nnBackend(ctx, f, log)
 	if err != nil {
 		return err
 	}
 	defer closeNN()
 	h, err := host.New(host.Config{
-		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions,
+		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions(networks), Policy: policy,
 		Calls: f.calls, Channels: f.channels, MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
+	if f.metrics != "" {
+		url, stop, err := serveMetrics(f.metrics, h)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--metrics: %w", err), h.Close())
+		}
+		defer stop()
+		log.Info("metrics", "at", url)
+	}
 	return f.serve(ctx, h, log)
+}
+
+// readPolicy reads the policy in file, by default the built-in one.
+func readPolicy(file string) (*capability.Policy, error) {
+	if file == "" {
+		return capability.Default(), nil
+	}
+	return capability.LoadPolicy(file)
 }
 
 func (f *hostFlags) logger() *slog.Logger {

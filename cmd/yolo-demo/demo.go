@@ -172,7 +172,8 @@ func (d *demo) hostArgs() ([]string, error) {
 	if model == "" {
 		model = d.model.Name
 	}
-	args := []string{"--model", model}
+	// As the UE has it: boxes of two libraries do not agree to the bit.
+	args := []string{"--model", model, "--nn", "opencv"}
 	if d.opt.head != "" {
 		args = append(args, "--head", d.opt.head)
 	}

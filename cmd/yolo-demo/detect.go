@@ -10,6 +10,10 @@ import (
 
 //go:generate go tool offloadgen
 
+// The network is named in the frame, so any that the host serves may be asked for.
+//
+//offload:module models=*
+
 // A Frame is a picture and the network that is to look at it.
 type Frame struct {
 	Number uint64

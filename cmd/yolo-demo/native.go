@@ -14,11 +14,11 @@ import (
 	"runtime"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/executor/nn"
 	"github.com/bungee-xr/bungee/executor/nn/catalog"
 	"github.com/bungee-xr/bungee/executor/nn/opencv"
 	"github.com/bungee-xr/bungee/handler/host"
-	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
@@ -26,38 +26,23 @@ import (
 // version of detectObjects: the same host without Wasm, to see what Wasm costs.
 const nativeHostCommand = "native-host"
 
-// nativeEngine is an executor.Engine whose one module is this program's own
-// elastic function, whatever bytes it is given.
-type nativeEngine struct{}
-
-type nativeModule struct{}
-
-type nativeInstance struct{ reply []byte }
-
-func (nativeEngine) Load(context.Context, []byte) (executor.Module, error) {
-	return nativeModule{}, nil
-}
-func (nativeEngine) Close() error { return nil }
-
-func (nativeModule) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
-	return &nativeInstance{}, nil
-}
-func (nativeModule) Close() error { return nil }
-
-func (i *nativeInstance) Call(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
-	if fn != detectObjectsFunc.Index {
-		return executor.Reply{}, executor.ErrNotStarted
+// nativeEngine runs this program's own detectObjects in place of modules.
+var nativeEngine = native.Engine{Functions: func() []native.Func {
+	functions := make([]native.Func, detectObjectsFunc.Index+1)
+	for i := range functions {
+		functions[i] = func(context.Context, []byte, []byte) ([]byte, error) { return nil, executor.ErrNotStarted }
 	}
-	var t nn.Timings
-	i.reply = detectObjectsFunc.Serve(nn.WithTimings(ctx, &t), request, i.reply[:0])
-	executor.AddSpan(ctx, "nn.decode", t.Decode)
-	executor.AddSpan(ctx, "nn.letterbox", t.Letterbox)
-	executor.AddSpan(ctx, "nn.compute", t.Compute)
-	executor.AddSpan(ctx, "nn.queue", t.Queue)
-	return abi.ParseReply(i.reply)
-}
-
-func (*nativeInstance) Close() error { return nil }
+	functions[detectObjectsFunc.Index] = func(ctx context.Context, request, dst []byte) ([]byte, error) {
+		var t nn.Timings
+		dst = detectObjectsFunc.Serve(nn.WithTimings(ctx, &t), request, dst)
+		executor.AddSpan(ctx, "nn.decode", t.Decode)
+		executor.AddSpan(ctx, "nn.letterbox", t.Letterbox)
+		executor.AddSpan(ctx, "nn.compute", t.Compute)
+		executor.AddSpan(ctx, "nn.queue", t.Queue)
+		return dst, nil
+	}
+	return functions
+}}
 
 // nativeHost is "yolo-demo native-host": it takes the flags of "bungee host"
 // that the demo gives it.
@@ -69,6 +54,7 @@ func nativeHost(ctx context.Context, args []string) error {
 	model := fs.String("model", "", "")
 	head := fs.String("head", "", "")
 	input := fs.Int("input", 0, "")
+	fs.String("nn", "", "")
 	fs.Bool("until-eof", true, "")
 	if err := fs.Parse(args); err != nil {
 		return errors.Join(errUsage, err)
@@ -92,7 +78,7 @@ func nativeHost(ctx context.Context, args []string) error {
 	}
 	nn.Use(b)
 	h, err := host.New(host.Config{
-		Name: *name, Engine: nativeEngine{}, TLS: conf,
+		Name: *name, Engine: nativeEngine, TLS: conf,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

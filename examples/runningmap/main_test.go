@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -79,12 +80,16 @@ func load(t *testing.T) executor.Instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { engine.Close() })
-	m, err := engine.Load(t.Context(), wasm)
+	m, err := engine.Load(t.Context(), executor.Bytes(wasm))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	i, err := m.Instantiate(t.Context(), executor.InstanceConfig{})
+	w, err := wasi.Module(wasi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{w}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,6 +112,9 @@ func (s suite) deadline(t *testing.T) {
 		if d, _ := ctx.Deadline(); time.Now().Before(d) {
 			t.Errorf("stopped %v before its deadline", time.Until(d))
 		}
+		if want := (executor.Bill{Calls: 1, Failed: 1, MemoryPeak: 2 << 16}); !s.meter && in.Last() != want {
+			t.Errorf("got %+v, want %+v: who overruns pays, too", in.Last(), want)
+		}
 		mustDiscard(t, in)
 	})
 	t.Run("Told", func(t *testing.T) {
@@ -159,42 +162,6 @@ func (s suite) deadline(t *testing.T) {
 // clocks reads what fnClock answers.
 func clocks(payload []byte) (deadline, now time.Duration) {
 	return time.Duration(binary.LittleEndian.Uint64(payload)), time.Duration(binary.LittleEndian.Uint64(payload[8:]))
-}
-
-// cancel checks that a guest sees that its call was cancelled, and is left to
-// end by itself.
-func (s suite) cancel(t *testing.T) {
-	m := s.module(t, Guest(t, "basic"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	// The guest logs when it has been entered.
-	in := instance(t, m, executor.InstanceConfig{Log: func(string) { cancel() }})
-	r, err := in.Call(ctx, fnAwaitCancel, []byte("entered"))
-	if err != nil || r.Status != abi.OK {
-		t.Fatalf("got %v, %v; want an answer", r, err)
-	}
-	_, err = in.Call(ctx, fnEcho, nil)
-	mentions(t, err, executor.ErrNotStarted)
-	mentions(t, err, context.Canceled)
-	mustEcho(t, in, "still sound")
-}
-
-// memory checks the limit of an instance's memory.
-func (s suite) memory(t *testing.T) {
-	const limit = 64 << 20
-	m := s.module(t, Guest(t, "basic"))
-	in := instance(t, m, executor.InstanceConfig{MemoryLimit: limit})
-	other := instance(t, m, executor.InstanceConfig{MemoryLimit: limit / 2})
-	for _, tt := range []struct {
-		in    executor.Instance
-		limit int
-	}{{in, limit}, {other, limit / 2}} {
-		got := int(number(call(t, tt.in, fnBomb, "", abi.OK))) << 16
-		if got > tt.limit || got < tt.limit-(1<<20) {
-			t.Errorf("guest that grows as it can: got %d bytes, want nearly %d", got, tt.limit)
-		}
-		mustEcho(t, tt.in, "full but sound")
-	}
 }
 
 // refused checks calls that fail without harm to the instance.

@@ -6,6 +6,15 @@
 //		enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t) })
 //	}
 //
+// # Guests
+//
+// The guests' bytes are in testdata beside their text; who changes one runs
+//
+//	go test ./executor/wasmtime -run TestGuestsAreCurrent -update
+//
+// Each attack of the hostile guest is made 30 times. BUNGEE_HOSTILE_ROUNDS=100000 in the
+// environment makes it that often, which takes some minutes.
+//
 // # Limits
 //
 // The suite looks at what guests and hosts see of each other. How fast an engine
@@ -13,10 +22,6 @@
 package enginetest
 
 import (
-	"embed"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,98 +31,65 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// Functions of the guest basic.wat.
-const (
-	fnEcho = iota
-	fnError
-	fnPanic
-	fnCount
-	fnTrap
-	fnSpin
-	fnBomb
-	fnDeep
-	fnReplyWraps
-	fnReplyHuge
-	fnReplyEmpty
-	fnReplyStatus
-	fnAwaitCancel
-	fnClock
-	fnLogOutside
-	fnReadOutside
-	fnReplyPastEnd
-)
-
-//go:embed testdata/*.wasm
-var guests embed.FS
-
-// Guest returns the guest that testdata holds under name, such as "basic".
-func Guest(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := guests.ReadFile("testdata/" + name + ".wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// GoGuest builds the guest in testdata/goguest with the Go toolchain. It skips
-// the test where there is none.
-func GoGuest(t testing.TB) []byte {
-	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no Go toolchain in PATH to build a guest with; install Go and run the test again")
-	}
-	out := filepath.Join(t.TempDir(), "guest.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out,
-		"github.com/bungee-xr/bungee/executor/enginetest/testdata/goguest")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, msg)
-	}
-	b, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // Run checks the engine that newEngine makes. newEngine is called for several
 // engines, one after the other; Run closes them and then looks for goroutines
 // that they left.
 func Run(t *testing.T, newEngine func(t testing.TB) executor.Engine) {
 	before := goleak.IgnoreCurrent()
-	s := suite{newEngine}
+	s := suite{newEngine, false}
 	t.Run("Load", s.load)
+	t.Run("LoadAtOnce", s.loadAtOnce)
 	t.Run("Instantiate", s.instantiate)
-	t.Run("Call", s.call)
-	t.Run("Fault", s.fault)
-	t.Run("Deadline", s.deadline)
-	t.Run("Cancel", s.cancel)
-	t.Run("Memory", s.memory)
+	s.guests(t)
+	t.Run("Metered", suite{newEngine, true}.guests)
+	t.Run("Fresh", s.fresh)
+	t.Run("Limits", s.limits)
+	t.Run("Fuel", s.fuel)
 	t.Run("Refused", s.refused)
-	t.Run("Host", s.host)
+	t.Run("Types", s.types)
 	t.Run("Log", s.log)
+	t.Run("Bill", s.bill)
+	t.Run("Tenant", s.tenant)
 	t.Run("Pool", s.pool)
+	t.Run("Ledger", s.ledger)
 	t.Run("GoGuest", s.goGuest)
 	if err := goleak.Find(before); err != nil {
 		t.Errorf("after Close of all engines: %v", err)
 	}
 }
 
+// guests checks what does not depend on whether a module is metered.
+func (s suite) guests(t *testing.T) {
+	t.Run("Call", s.call)
+	t.Run("Fault", s.fault)
+	t.Run("Hostile", s.hostile)
+	t.Run("Deadline", s.deadline)
+	t.Run("Cancel", s.cancel)
+	t.Run("Host", s.host)
+}
+
 type suite struct {
 	newEngine func(t testing.TB) executor.Engine
+	meter     bool // the modules of module
 }
 
 // module loads wasm in an engine of its own, and closes both with the test.
 func (s suite) module(t *testing.T, wasm []byte) executor.Module {
 	t.Helper()
-	e := s.engine(t)
-	m, err := e.Load(t.Context(), wasm)
+	src := executor.Bytes(wasm)
+	src.Meter = s.meter
+	m, err := s.engine(t).Load(t.Context(), src)
 	if err != nil {
 		t.Fatalf("load: %v", err)
 	}
 	t.Cleanup(func() { closed(t, m) })
 	return m
+}
+
+// metered is like module, of a module that is metered.
+func (s suite) metered(t *testing.T, wasm []byte) executor.Module {
+	t.Helper()
+	return suite{s.newEngine, true}.module(t, wasm)
 }
 
 func (s suite) engine(t *testing.T) executor.Engine {

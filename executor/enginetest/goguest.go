@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
@@ -25,7 +26,12 @@ const (
 // and WASI below them.
 func (s suite) goGuest(t *testing.T) {
 	m := s.module(t, GoGuest(t))
-	in := instance(t, m, executor.InstanceConfig{})
+	host, err := wasi.Module(wasi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := executor.InstanceConfig{Host: []executor.HostModule{host}}
+	in := instance(t, m, cfg)
 	t.Run("Echo", func(t *testing.T) {
 		for _, n := range []int{0, 1, 1 << 20} {
 			want := strings.Repeat("y", n)
@@ -56,26 +62,26 @@ func (s suite) goGuest(t *testing.T) {
 	})
 	t.Run("Log", func(t *testing.T) {
 		var got string
-		logs := instance(t, m, executor.InstanceConfig{Log: func(line string) { got += line }})
+		logs := instance(t, m, executor.InstanceConfig{Host: cfg.Host, Log: func(line string) { got += line }})
 		if call(t, logs, goLog, "from Go", abi.OK); got != "from Go" {
 			t.Errorf("got log %q", got)
 		}
 	})
 	t.Run("Panic", func(t *testing.T) {
-		other := instance(t, m, executor.InstanceConfig{})
+		other := instance(t, m, cfg)
 		if got := call(t, other, goPanic, "oops", abi.Panic); got != "oops" {
 			t.Errorf("got %q", got)
 		}
 		mustDiscard(t, other)
 	})
 	t.Run("Exit", func(t *testing.T) {
-		other := instance(t, m, executor.InstanceConfig{})
+		other := instance(t, m, cfg)
 		_, err := other.Call(t.Context(), goExit, nil)
 		mentions(t, err, executor.ErrTrap, "3")
 		mustDiscard(t, other)
 	})
 	t.Run("Eat", func(t *testing.T) {
-		other := instance(t, m, executor.InstanceConfig{MemoryLimit: 48 << 20})
+		other := instance(t, m, executor.InstanceConfig{Host: cfg.Host, Limits: executor.Limits{Memory: 48 << 20}})
 		_, err := other.Call(t.Context(), goEat, nil)
 		mentions(t, err, executor.ErrTrap)
 		mustDiscard(t, other)

@@ -97,13 +97,13 @@ func (s suite) host(t *testing.T) {
 		}
 	})
 	t.Run("MemoryAndSpans", func(t *testing.T) {
-		var spans []executor.Span
+		c := &executor.Call{}
 		in := instance(t, m, cfg)
-		r, err := in.Call(executor.WithSpans(t.Context(), &spans), fnFill, []byte("abc"))
+		r, err := in.Call(executor.WithCall(t.Context(), c), fnFill, []byte("abc"))
 		if err != nil || string(r.Payload) != "zzz" {
 			t.Errorf("got %q, %v; want %q", r.Payload, err, "zzz")
 		}
-		if len(spans) != 1 || spans[0] != (executor.Span{Name: "fill", Time: time.Millisecond}) {
+		if spans := c.Spans; len(spans) != 1 || spans[0] != (executor.Span{Name: "fill", Time: time.Millisecond}) {
 			t.Errorf("got spans %v, want one of fill", spans)
 		}
 	})
@@ -141,9 +141,8 @@ func (s suite) log(t *testing.T) {
 	in := instance(t, s.module(t, Guest(t, "basic")), executor.InstanceConfig{
 		Log: func(line string) { cfg.Log(line); cancel() },
 	})
-	if _, err := in.Call(ctx, fnAwaitCancel, make([]byte, 2*abi.MaxLog)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := in.Call(ctx, fnLogSpin, make([]byte, 2*abi.MaxLog))
+	mentions(t, err, executor.ErrCanceled)
 	if len(lines) != 2 || lines[0] != "hello" || len(lines[1]) != abi.MaxLog {
 		t.Errorf("got %d lines, %.40q; want hello, then %d bytes", len(lines), lines, abi.MaxLog)
 	}

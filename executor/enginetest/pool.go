@@ -7,10 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // pool hammers a Pool: calls of all kinds at once, each of which must get its
@@ -63,12 +61,12 @@ func hammer(t *testing.T, p *executor.Pool, rnd *rand.Rand, id string, broken *a
 	}
 	request := id + strings.Repeat(".", rnd.IntN(4000))
 	err := p.Call(t.Context(), fn, []byte(request),
-		func(r abi.Reply, queue, run time.Duration, _ []executor.Span) error {
-			if string(r.Payload) != request {
-				return fmt.Errorf("got %q, want %q", clip(string(r.Payload)), clip(request))
+		func(a executor.Answer) error {
+			if string(a.Payload) != request {
+				return fmt.Errorf("got %q, want %q", clip(string(a.Payload)), clip(request))
 			}
-			if queue < 0 || run < 0 {
-				return fmt.Errorf("queue %v, run %v", queue, run)
+			if a.Queue < 0 || a.Run < 0 {
+				return fmt.Errorf("queue %v, run %v", a.Queue, a.Run)
 			}
 			return nil
 		})

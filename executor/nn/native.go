@@ -4,6 +4,7 @@ package nn
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync/atomic"
 )
 
@@ -22,6 +23,25 @@ type BackendGraph interface {
 	Inputs() [][]int
 	// NewSession returns a session, which is used by one goroutine at a time.
 	NewSession() (BackendSession, error)
+}
+
+// A BatchGraph is a BackendGraph that can compute several sessions as one batch.
+type BatchGraph interface {
+	BackendGraph
+	// MaxBatch returns the most sessions of a batch: 1 when the network has no
+	// free batch dimension.
+	MaxBatch() int
+	// ComputeBatch is Compute of all sessions, with the results that each alone
+	// would have. They are 1 to MaxBatch of this graph, have all inputs set, and
+	// nobody else uses them meanwhile. After an error none has outputs.
+	ComputeBatch(ctx context.Context, sessions []BackendSession) error
+}
+
+// A Finder is a Backend that knows its networks by their files, too.
+type Finder interface {
+	// Find returns the name of the network whose one file has the SHA-256. It
+	// need not know networks that were never used.
+	Find(digest [sha256.Size]byte) (name string, ok bool)
 }
 
 // A BackendSession is one use of a network. Its owner closes it.

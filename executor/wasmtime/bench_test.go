@@ -4,138 +4,179 @@ package wasmtime_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	wt "github.com/bytecodealliance/wasmtime-go/v44"
+
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// BenchmarkColdStart is a module's way from the cache to its first call: load,
-// instantiate, initialise. With the digest known, as on an edge host, the bytes
-// need not be hashed again.
-func BenchmarkColdStart(b *testing.B) {
-	for _, guest := range []struct {
-		name string
-		wasm []byte
-	}{{"wat", enginetest.Guest(b, "basic")}, {"go", enginetest.GoGuest(b)}} {
-		e := newEngine(b, wasmtime.Config{CacheDir: cacheDir(b)})
-		digest := sha256.Sum256(guest.wasm)
-		bytes := func() ([]byte, error) { return guest.wasm, nil }
-		b.Run(guest.name+"/digest", func(b *testing.B) {
-			coldStart(b, func() (executor.Module, error) { return e.LoadDigest(b.Context(), digest, bytes) })
+// empty is a body whose function does nothing.
+const empty = `(memory (export "memory") 1) (func $call (param i32))`
+
+// BenchmarkEmpty is a warm call of a function that does nothing, with a deadline.
+func BenchmarkEmpty(b *testing.B) {
+	for _, meter := range []bool{false, true} {
+		b.Run(fmt.Sprintf("meter=%t", meter), func(b *testing.B) {
+			src := executor.Bytes(wat(b, empty))
+			src.Meter = meter
+			in := instance(b, module(b, wasmtime.Config{}, src), executor.InstanceConfig{})
+			call(b, in, 0, nil)
 		})
-		b.Run(guest.name+"/bytes", func(b *testing.B) {
-			coldStart(b, func() (executor.Module, error) { return e.Load(b.Context(), guest.wasm) })
-		})
-		e.Close()
 	}
 }
 
-// coldStart reports the median too, and that of the load alone.
-func coldStart(b *testing.B, load func() (executor.Module, error)) {
-	if m, err := load(); err == nil { // fills the cache
-		m.Close()
-	}
-	var loads, starts []time.Duration
+// BenchmarkHostFunction is what a call of a host function adds to that.
+func BenchmarkHostFunction(b *testing.B) {
+	f := executor.HostFunc{Name: "f", Call: func(context.Context, executor.Memory, []uint64) error { return nil }}
+	m := module(b, wasmtime.Config{}, executor.Bytes(wat(b, oneImport)))
+	call(b, instance(b, m, executor.InstanceConfig{Host: hostModule(f)}), 0, nil)
+}
+
+// call calls function fn of in, in a context with a deadline.
+func call(b *testing.B, in executor.Instance, fn uint32, request []byte) {
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
 	b.ReportAllocs()
+	b.SetBytes(int64(len(request)))
 	for b.Loop() {
-		begin := time.Now()
-		m, err := load()
-		if err != nil {
+		if _, err := in.Call(ctx, fn, request); err != nil {
 			b.Fatal(err)
 		}
-		loads = append(loads, time.Since(begin))
-		in, err := m.Instantiate(b.Context(), executor.InstanceConfig{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		starts = append(starts, time.Since(begin))
-		b.StopTimer()
-		in.Close()
-		m.Close()
-		b.StartTimer()
 	}
-	report(b, loads, 50, "load-p50-ns")
-	report(b, starts, 50, "p50-ns")
-	report(b, starts, 99, "p99-ns")
 }
 
-// report reports a percentile of times.
-func report(b *testing.B, times []time.Duration, percent int, unit string) {
-	slices.Sort(times)
-	b.ReportMetric(float64(times[len(times)*percent/100]), unit)
+// BenchmarkStop is how late guests that spin are stopped: after their deadline, and
+// after they were cancelled, one alone and as many at once as there are cores.
+func BenchmarkStop(b *testing.B) {
+	m := module(b, wasmtime.Config{}, executor.Bytes(wat(b, spin)))
+	for _, parallel := range []int{1, runtime.GOMAXPROCS(0)} {
+		b.Run(fmt.Sprintf("deadline/%d", parallel), func(b *testing.B) {
+			stopAll(b, m, parallel, context.WithDeadline)
+		})
+		b.Run(fmt.Sprintf("cancel/%d", parallel), func(b *testing.B) { stopAll(b, m, parallel, cancelAt) })
+	}
 }
 
-// BenchmarkDeadline is how late a guest that spins is stopped.
-func BenchmarkDeadline(b *testing.B) {
-	e := newEngine(b, wasmtime.Config{})
-	defer e.Close()
-	m, err := e.Load(b.Context(), enginetest.Guest(b, "basic"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer m.Close()
+// cancelAt returns a context that is cancelled at end.
+func cancelAt(ctx context.Context, end time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	time.AfterFunc(time.Until(end), cancel)
+	return ctx, cancel
+}
+
+// stopAll reports how long after their end the calls return which bound bounds.
+func stopAll(b *testing.B, m executor.Module, parallel int, bound func(context.Context, time.Time) (context.Context, context.CancelFunc)) {
+	var mu sync.Mutex
 	var late []time.Duration
 	for b.Loop() {
-		in, err := m.Instantiate(b.Context(), executor.InstanceConfig{})
-		if err != nil {
-			b.Fatal(err)
+		var wg sync.WaitGroup
+		for range parallel {
+			wg.Go(func() {
+				took := stop(b, m, bound)
+				mu.Lock()
+				late = append(late, took)
+				mu.Unlock()
+			})
 		}
-		deadline := time.Now().Add(5 * time.Millisecond)
-		ctx, cancel := context.WithDeadline(b.Context(), deadline)
-		if _, err := in.Call(ctx, 5, nil); !errors.Is(err, executor.ErrDeadline) {
-			b.Errorf("got %v, want %v", err, executor.ErrDeadline)
-		}
-		late = append(late, time.Since(deadline))
-		cancel()
-		in.Close()
+		wg.Wait()
 	}
 	report(b, late, 50, "late-p50-ns")
 	report(b, late, 99, "late-p99-ns")
 }
 
-// BenchmarkCall is a warm call of an echo.
-func BenchmarkCall(b *testing.B) {
-	for _, guest := range []struct {
-		name string
-		wasm []byte
-	}{{"wat", enginetest.Guest(b, "basic")}, {"go", enginetest.GoGuest(b)}} {
-		e := newEngine(b, wasmtime.Config{})
-		m, err := e.Load(b.Context(), guest.wasm)
-		if err != nil {
-			b.Fatal(err)
-		}
-		p := executor.NewPool(m, executor.PoolConfig{Size: 1})
-		for _, size := range []int{16, 64 << 10} {
-			b.Run(fmt.Sprintf("%s/%d", guest.name, size), func(b *testing.B) { callEcho(b, p, make([]byte, size)) })
-		}
-		p.Close()
-		m.Close()
-		e.Close()
+// stop returns how late a guest that spins is stopped.
+func stop(b *testing.B, m executor.Module, bound func(context.Context, time.Time) (context.Context, context.CancelFunc)) time.Duration {
+	in, err := m.Instantiate(b.Context(), executor.InstanceConfig{})
+	if err != nil {
+		b.Error(err)
+		return 0
+	}
+	defer in.Close()
+	end := time.Now().Add(5 * time.Millisecond)
+	ctx, cancel := bound(b.Context(), end)
+	defer cancel()
+	if _, err := in.Call(ctx, 1, nil); err == nil {
+		b.Error("a guest that spins has ended")
+	}
+	return time.Since(end)
+}
+
+// report reports a percentile of times.
+func report(b *testing.B, times []time.Duration, percent int, unit string) {
+	slices.Sort(times)
+	b.ReportMetric(float64(times[(len(times)-1)*percent/100]), unit)
+}
+
+// BenchmarkEcho is a warm call that copies what it gets to its reply.
+func BenchmarkEcho(b *testing.B) {
+	in := instance(b, module(b, wasmtime.Config{}, executor.Bytes(echo(b))), executor.InstanceConfig{})
+	for _, size := range []int{16, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) { call(b, in, 0, make([]byte, size)) })
 	}
 }
 
-func callEcho(b *testing.B, p *executor.Pool, request []byte) {
-	ctx, cancel := context.WithTimeout(b.Context(), time.Hour) // a deadline has a cost of its own
-	defer cancel()
+// echo returns a guest that copies up to a megabyte.
+func echo(b *testing.B) []byte {
+	wasm, err := wt.Wat2Wasm(`(module (memory (export "memory") 40)
+		(func (export "bungee_abi") (result i32) (i32.const 1))
+		(func (export "bungee_buf") (param i32) (result i32) (i32.const 1024))
+		(func (export "bungee_call") (param $fn i32) (param $ptr i32) (param $n i32) (param i64) (result i64)
+			(memory.copy (i32.const 0x140001) (local.get $ptr) (local.get $n))
+			(i64.or (i64.const 0x14000000000000) (i64.extend_i32_u (i32.add (local.get $n) (i32.const 1))))))`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return wasm
+}
+
+// BenchmarkInstantiate is an instance's life: made, initialised and closed, with slots
+// and mapped one by one.
+func BenchmarkInstantiate(b *testing.B) {
+	for _, guest := range []struct {
+		name string
+		wasm []byte
+		host []executor.HostModule
+	}{{"small", wat(b, empty), nil}, {"go", enginetest.GoGuest(b), goHost(b)}} {
+		for _, instances := range []int{0, -1} {
+			name := map[int]string{0: "slots", -1: "mapped"}[instances]
+			b.Run(guest.name+"/"+name, func(b *testing.B) {
+				m := module(b, wasmtime.Config{Instances: instances}, executor.Bytes(guest.wasm))
+				instantiate(b, m, executor.InstanceConfig{Host: guest.host})
+			})
+		}
+	}
+}
+
+func instantiate(b *testing.B, m executor.Module, cfg executor.InstanceConfig) {
+	var times []time.Duration
 	b.ReportAllocs()
-	b.SetBytes(int64(len(request)))
 	for b.Loop() {
-		err := p.Call(ctx, 0, request, func(r abi.Reply, _, _ time.Duration, _ []executor.Span) error {
-			if len(r.Payload) != len(request) {
-				return fmt.Errorf("got %d bytes, want %d", len(r.Payload), len(request))
-			}
-			return nil
-		})
+		begin := time.Now()
+		in, err := m.Instantiate(b.Context(), cfg)
 		if err != nil {
 			b.Fatal(err)
 		}
+		times = append(times, time.Since(begin))
+		in.Close()
 	}
+	report(b, times, 50, "p50-ns")
+	report(b, times, 99, "p99-ns")
+}
+
+// goHost is what a Go guest imports.
+func goHost(b *testing.B) []executor.HostModule {
+	host, err := wasi.Module(wasi.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return []executor.HostModule{host}
 }

@@ -6,171 +6,228 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 	"golang.org/x/sys/cpu"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/executor/instrument"
 )
 
-// cacheSalt is what the compiled code depends on beside the module: wasmtime's
-// version and settings, and the machine.
-var cacheSalt = fmt.Sprint("wasmtime 44.0.0 epoch simd cranelift-speed v1 ",
-	runtime.GOOS, runtime.GOARCH, cpu.X86, cpu.ARM64)
-
-// A cache is a folder of compiled modules, each a file
-//
-//	<sha256 of digest and cacheSalt>-<CRC32C>-<size>.cwasm
-//
-// whose name tells its checksum, so that one rename publishes both. A file that
-// does not match its name is removed and compiled again.
+// A cache is a folder of compiled modules, a file each: see [sealed]. A file is
+// there whole or not at all, since one rename publishes it, and what is not as it
+// was written is removed and compiled again. Processes may share the folder.
 type cache struct {
-	dir string
-	log *slog.Logger
+	// Set by openCache, then constant.
+	dir  string
+	most int64
+	salt string
+	log  *slog.Logger
+
+	mu    sync.Mutex
+	known map[key]verified
 }
 
-// staleTemp is the age at which a temporary file belongs to no writer any more.
-const staleTemp = time.Hour
+// A key names a compiled module: all that its code depends on, and whose it is.
+type key [sha256.Size]byte
 
-// openCache returns the cache in dir, nil when dir is empty or cannot be made.
-// It fails when dir is not private.
-func openCache(dir string, log *slog.Logger) (*cache, error) {
-	if dir == "" {
+// verified is a file as it was when its checksum was right.
+type verified struct {
+	info fs.FileInfo
+	*facts
+}
+
+const (
+	// staleTemp is the age at which a temporary file belongs to no writer any more.
+	staleTemp = time.Hour
+	// touchAfter is how often a file that is used is marked as used.
+	touchAfter = time.Minute
+	// maxKnown bounds the files that are remembered: some 2 KB each.
+	maxKnown = 4096
+	// defaultCacheBytes is some hundred Go guests.
+	defaultCacheBytes = 1 << 30
+)
+
+// openCache returns the cache of cfg, nil when it has none or when the folder cannot
+// be made. It fails when the folder is not private.
+func openCache(cfg Config) (*cache, error) {
+	if cfg.CacheDir == "" {
 		return nil, nil
 	}
-	if err := executor.PrivateDir(dir); errors.Is(err, executor.ErrNotPrivate) {
+	if err := executor.PrivateDir(cfg.CacheDir); errors.Is(err, executor.ErrNotPrivate) {
 		return nil, fmt.Errorf("cache of compiled modules: %w", err)
 	} else if err != nil {
-		log.Warn("no cache of compiled modules", "err", err)
+		cfg.Logger.Warn("no cache of compiled modules", "err", err)
 		return nil, nil
 	}
-	c := &cache{dir: dir, log: log}
+	c := &cache{dir: cfg.CacheDir, most: cfg.CacheBytes, salt: salt(cfg), log: cfg.Logger, known: map[key]verified{}}
+	if c.most <= 0 {
+		c.most = defaultCacheBytes
+	}
 	c.sweep()
 	return c, nil
 }
 
+// salt returns what the compiled code depends on beside the module: wasmtime's
+// version and settings, what rewrote the module, and the machine.
+func salt(cfg Config) string {
+	return fmt.Sprint("wasmtime 44.0.0 epoch simd speed pool=", slots(cfg.Instances) > 0, " instrument ", instrument.Version, " ",
+		runtime.GOOS, runtime.GOARCH, cpu.X86, cpu.ARM64)
+}
+
 // sweep removes what writers that died left behind.
 func (c *cache) sweep() {
-	for _, name := range c.glob("*.tmp") {
-		info, err := os.Lstat(filepath.Join(c.dir, name))
-		if err == nil && time.Since(info.ModTime()) > staleTemp {
-			os.Remove(filepath.Join(c.dir, name))
+	temps, _ := filepath.Glob(filepath.Join(c.dir, "*.tmp")) // a pattern in the folder's name finds nothing
+	for _, path := range temps {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > staleTemp {
+			os.Remove(path)
 		}
 	}
 }
 
-// glob returns the names in the folder that match pattern.
-func (c *cache) glob(pattern string) []string {
-	names, _ := fs.Glob(os.DirFS(c.dir), pattern) // no pattern of ours is malformed
-	return names
+// key returns the key of src. A tenant finds what it had compiled itself, and
+// cannot tell from the time of a Load what others have.
+func (c *cache) key(src executor.Source) key {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %x %t %s", src.Tenant, src.Digest, src.Meter, c.salt))
 }
 
-// key returns the part of a file's name that the module decides.
-func key(digest [sha256.Size]byte) string {
-	return fmt.Sprintf("%x", sha256.Sum256(append(digest[:], cacheSalt...)))
-}
+// path returns where the module of k is.
+func (c *cache) path(k key) string { return filepath.Join(c.dir, fmt.Sprintf("%x.cwasm", k)) }
 
-// fileName returns the name of a file of size bytes with checksum sum.
-func fileName(key string, sum uint32, size int64) string {
-	return fmt.Sprintf("%s-%08x-%d.cwasm", key, sum, size)
-}
-
-// load returns the module of digest, mapped, nil when there is none.
-func (c *cache) load(engine *wt.Engine, digest [sha256.Size]byte) *wt.Module {
-	k := key(digest)
-	for _, name := range c.glob(k + "-*.cwasm") {
-		m, err := c.open(engine, k, name)
-		if err == nil {
-			return m
-		}
-		if !errors.Is(err, fs.ErrNotExist) { // another process may have removed it
-			c.log.Warn("cached module removed", "file", name, "err", err)
-			os.Remove(filepath.Join(c.dir, name))
+// load returns the module of src, mapped, with what is known of it, or nil when there
+// is none.
+func (c *cache) load(engine *wt.Engine, src executor.Source) (*wt.Module, *facts) {
+	k := c.key(src)
+	path := c.path(k)
+	known, err := c.verify(k, path)
+	if err == nil {
+		var m *wt.Module
+		if m, err = open(engine, path); err == nil {
+			return m, known
 		}
 	}
-	return nil
+	if !errors.Is(err, fs.ErrNotExist) {
+		c.log.Warn("cached module removed", "file", path, "err", err)
+		os.Remove(path)
+	}
+	return nil, nil
 }
 
-var errChecksum = errors.New("the file does not match its checksum")
-
-// open maps the module in file name, after it has compared its checksum:
-// wasmtime runs what it is given.
-func (c *cache) open(engine *wt.Engine, key, name string) (*wt.Module, error) {
-	path := filepath.Join(c.dir, name)
-	sum, size, err := checksum(path)
+// verify returns what is known of the file of k, once it has seen that the file is as
+// it was written: wasmtime runs what it is given. A file that did not change since
+// its last verification is not read again.
+func (c *cache) verify(k key, path string) (*facts, error) {
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	if name != fileName(key, sum, size) {
-		return nil, errChecksum
+	v, ok := c.recall(k)
+	if !ok || !unchanged(v.info, info) {
+		if v, err = read(k, path); err != nil {
+			return nil, err
+		}
+		v = c.remember(k, v)
 	}
+	if time.Since(info.ModTime()) > touchAfter {
+		// It counts as changed then, and the next load reads it again.
+		touch(path)
+	}
+	return v.facts, nil
+}
+
+// unchanged says whether the file of a is the one of b and has not been written
+// since. Files of the cache get their times from [touch], so that whoever writes to
+// one changes them, however coarse the system's clock of files is.
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
+}
+
+// touch marks the file as used. Where it fails, the file is evicted earlier.
+func touch(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
+}
+
+func (c *cache) recall(k key) (verified, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.known[k]
+	return v, ok
+}
+
+// remember remembers v. What was found out of the module before stays: a key names one
+// module for good.
+func (c *cache) remember(k key, v verified) verified {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.known[k]; ok {
+		v.facts = old.facts
+	}
+	if len(c.known) >= maxKnown {
+		clear(c.known)
+	}
+	c.known[k] = v
+	return v
+}
+
+// open maps the module in the file at path. Its error is fs.ErrNotExist where
+// another process evicted the file just then.
+func open(engine *wt.Engine, path string) (*wt.Module, error) {
 	m, err := wt.NewModuleDeserializeFile(engine, path)
-	if err != nil {
-		return nil, fmt.Errorf("map: %q", clip(err.Error()))
+	if err == nil {
+		return m, nil
 	}
-	return m, nil
+	if _, gone := os.Lstat(path); gone != nil {
+		return nil, gone
+	}
+	return nil, fmt.Errorf("map: %q", clip(err.Error()))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum reads the file at path: 0.15 ms a megabyte.
-func checksum(path string) (sum uint32, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	buf := make([]byte, 128<<10)
-	for {
-		n, err := f.Read(buf)
-		sum = crc32.Update(sum, castagnoli, buf[:n])
-		size += int64(n)
-		if err == io.EOF {
-			return sum, size, nil
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-	}
-}
-
-// store writes m to the cache.
-func (c *cache) store(digest [sha256.Size]byte, m *wt.Module) error {
+// store writes m, and evicts what the folder has no room for any more.
+func (c *cache) store(src executor.Source, m *wt.Module, manifest capability.Manifest) error {
 	code, err := m.Serialize()
 	if err != nil {
 		return fmt.Errorf("serialise: %q", clip(err.Error()))
 	}
-	name := fileName(key(digest), crc32.Checksum(code, castagnoli), int64(len(code)))
-	temp, err := c.temp(code)
+	k := c.key(src)
+	end, err := seal(k, code, manifest)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, filepath.Join(c.dir, name)); err != nil {
+	temp, err := c.temp(code, end)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, c.path(k)); err != nil {
 		os.Remove(temp)
 		return err
 	}
-	return nil
+	return executor.Evict(c.dir, "*.cwasm", c.most)
 }
 
-// temp writes code, down to the disk, to a file of its own.
-func (c *cache) temp(code []byte) (path string, err error) {
+// temp writes parts, down to the disk, to a file of its own.
+func (c *cache) temp(parts ...[]byte) (path string, err error) {
 	f, err := os.CreateTemp(c.dir, "*.tmp")
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(code)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
+	for _, part := range parts {
+		if err == nil {
+			_, err = f.Write(part)
+		}
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		os.Remove(f.Name())
 		return "", err
 	}
+	touch(f.Name())
 	return f.Name(), nil
 }

@@ -5,21 +5,24 @@ package wasmtime_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // loadAndEcho loads the guest basic in a new engine and calls it. It returns
@@ -27,19 +30,22 @@ import (
 func loadAndEcho(t *testing.T, dir string) (compiled bool, log string) {
 	t.Helper()
 	var b bytes.Buffer
-	e := newEngine(t, wasmtime.Config{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
 	defer e.Close()
-	compiled = echoOf(t, e)
+	compiled = echoOf(t, e, executor.Source{})
 	return compiled, b.String()
 }
 
-func echoOf(t *testing.T, e *wasmtime.Engine) (compiled bool) {
+// echoOf loads the guest basic, as src says else, and calls it.
+func echoOf(t *testing.T, e *wasmtime.Engine, src executor.Source) (compiled bool) {
 	t.Helper()
 	wasm := enginetest.Guest(t, "basic")
-	m, err := e.LoadDigest(t.Context(), sha256.Sum256(wasm), func() ([]byte, error) {
+	src.Digest = sha256.Sum256(wasm)
+	src.Wasm = func() ([]byte, error) {
 		compiled = true
 		return wasm, nil
-	})
+	}
+	m, err := e.Load(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +56,7 @@ func echoOf(t *testing.T, e *wasmtime.Engine) (compiled bool) {
 	}
 	defer in.Close()
 	r, err := in.Call(t.Context(), 0, []byte("hi"))
-	if err != nil || r.Status != abi.OK || string(r.Payload) != "hi" {
+	if err != nil || r.Status != executor.StatusOK || string(r.Payload) != "hi" {
 		t.Errorf("echo: got %v, %v", r, err)
 	}
 	return compiled
@@ -80,25 +86,28 @@ func TestCacheRefusesDamagedFiles(t *testing.T) {
 	tests := []struct {
 		name   string
 		why    string
-		damage func(code []byte) []byte
-		rename bool // the damaged file gets a name with the right checksum
+		damage func(code []byte, key []byte) []byte
 	}{
-		{"Truncated", "the machine went down while it was copied", func(b []byte) []byte { return b[:len(b)/2] }, false},
-		{"Empty", "likewise", func([]byte) []byte { return nil }, false},
-		{"Edited", "a bit flipped, or was flipped", func(b []byte) []byte { b[len(b)/2] ^= 1; return b }, false},
-		{"Longer", "two writers", func(b []byte) []byte { return append(b, 0) }, false},
-		{"Foreign", "whole, but not made by this version of wasmtime", func([]byte) []byte { return []byte("\x7fELF of another make") }, true},
+		{"Truncated", "the machine went down while it was copied", func(b, _ []byte) []byte { return b[:len(b)/2] }},
+		{"Empty", "likewise", func(b, _ []byte) []byte { return nil }},
+		{"Edited", "a bit flipped, or was flipped", func(b, _ []byte) []byte { b[len(b)/2] ^= 1; return b }},
+		{"Longer", "two writers", func(b, _ []byte) []byte { return append(b, 0) }},
+		{"Manifest", "more than was asked for", func(b, _ []byte) []byte { b[len(b)-17] ^= 1; return b }},
+		{"Length", "a manifest of 4 GB", func(b, _ []byte) []byte { copy(b[len(b)-16:], "\xff\xff\xff\xff"); return b }},
+		{"Foreign", "whole, but not made by this version of wasmtime", func(_, key []byte) []byte { return sealed("\x7fELF of another make", key) }},
+		{"Misnamed", "whole, but another module's, or another tenant's", func(_, _ []byte) []byte { return sealed("code", make([]byte, 32)) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := cacheDir(t)
 			loadAndEcho(t, dir)
 			path := files(t, dir, "*.cwasm")[0]
-			code, err := os.ReadFile(path)
+			key, err := hex.DecodeString(strings.TrimSuffix(filepath.Base(path), ".cwasm"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			replace(t, path, tt.damage(code), tt.rename)
+			code := contents(t, path)
+			overwrite(t, path, tt.damage(code, key))
 			if compiled, log := loadAndEcho(t, dir); !compiled || !strings.Contains(log, "cached module removed") {
 				t.Errorf("%s: compiled %t, log %q; want it compiled again and a record of why", tt.why, compiled, log)
 			}
@@ -109,19 +118,189 @@ func TestCacheRefusesDamagedFiles(t *testing.T) {
 	}
 }
 
-// replace writes code in place of the cached file at path.
-func replace(t *testing.T, path string, code []byte, rename bool) {
+// sealed returns what a file of that key with that code would be.
+func sealed(code string, key []byte) []byte {
+	b := append([]byte(code), "{}\x02\x00\x00\x00bungee/1"...)
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, table), table, b))
+}
+
+func contents(t *testing.T, path string) []byte {
 	t.Helper()
-	if err := os.Remove(path); err != nil {
+	b, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if rename {
-		key, _, _ := strings.Cut(filepath.Base(path), "-")
-		sum := crc32.Checksum(code, crc32.MakeTable(crc32.Castagnoli))
-		path = filepath.Join(filepath.Dir(path), fmt.Sprintf("%s-%08x-%d.cwasm", key, sum, len(code)))
-	}
-	if err := os.WriteFile(path, code, 0o600); err != nil {
+	return b
+}
+
+// overwrite writes b to the file at path, which stays the same file. What has it
+// mapped may crash.
+func overwrite(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// An engine that has verified a file does not read it again, and still sees that it is
+// not what it was.
+func TestCacheSeesChanges(t *testing.T) {
+	flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
+	tests := []struct {
+		name   string
+		why    string
+		change func(t *testing.T, path string)
+	}{
+		{"InPlace", "edited by hand", func(t *testing.T, path string) { overwrite(t, path, flip(contents(t, path))) }},
+		{"Truncated", "edited by hand", func(t *testing.T, path string) {
+			if err := os.Truncate(path, 4096); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"Replaced", "another file of its size and time", func(t *testing.T, path string) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := path + ".tmp"
+			overwrite(t, other, flip(contents(t, path)))
+			if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()), os.Rename(other, path)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"Removed", "evicted by another host", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := cacheDir(t)
+			e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+			defer e.Close()
+			echoOf(t, e, executor.Source{})
+			if echoOf(t, e, executor.Source{}) {
+				t.Fatal("compiled twice")
+			}
+			tt.change(t, files(t, dir, "*.cwasm")[0])
+			if !echoOf(t, e, executor.Source{}) {
+				t.Errorf("%s: not compiled again", tt.why)
+			}
+			if echoOf(t, e, executor.Source{}) {
+				t.Error("after that: compiled once more; want a sound cache")
+			}
+		})
+	}
+}
+
+func TestCacheSeesFilesSwapped(t *testing.T) {
+	dir := cacheDir(t)
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+	defer e.Close()
+	load := func(tenant string) (compiled bool) { return echoOf(t, e, executor.Source{Tenant: tenant}) }
+	if !load("a") || !load("b") {
+		t.Error("a tenant got what another had compiled")
+	}
+	found := files(t, dir, "*.cwasm")
+	if len(found) != 2 {
+		t.Fatalf("got files %q, want one for each tenant", found)
+	}
+	err := errors.Join(os.Rename(found[0], found[0]+".tmp"), os.Rename(found[1], found[0]), os.Rename(found[0]+".tmp", found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !load("a") || !load("b") {
+		t.Error("a file under another's name was used")
+	}
+}
+
+func TestCacheKeepsApart(t *testing.T) {
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: cacheDir(t)})
+	defer e.Close()
+	for _, tt := range []struct {
+		why string
+		src executor.Source
+	}{
+		{"the first", executor.Source{}},
+		{"a tenant must not learn what others have compiled", executor.Source{Tenant: "a"}},
+		{"another tenant", executor.Source{Tenant: "b"}},
+		{"code that counts is other code", executor.Source{Tenant: "a", Meter: true}},
+	} {
+		if !echoOf(t, e, tt.src) {
+			t.Errorf("%s: not compiled for itself", tt.why)
+		}
+		if echoOf(t, e, tt.src) {
+			t.Errorf("%s: compiled twice", tt.why)
+		}
+	}
+}
+
+func TestCacheKeepsManifests(t *testing.T) {
+	dir := cacheDir(t)
+	want := capability.Manifest{Host: []string{"test"}, Clock: true, Limits: capability.Limits{Memory: 1 << 20, Deadline: time.Second}}
+	wasm, err := capability.Append(enginetest.Guest(t, "basic"), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, why := range []string{"compiled", "from the cache"} {
+		m := module(t, wasmtime.Config{Instances: 16, CacheDir: dir}, executor.Bytes(wasm))
+		if got := m.Manifest(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", why, got, want)
+		}
+	}
+}
+
+// A cache with room for one module keeps what was used last, and no call notices.
+func TestCacheEvicts(t *testing.T) {
+	dir := cacheDir(t)
+	var b bytes.Buffer
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: 1, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+	defer e.Close()
+	for _, tenant := range []string{"a", "b", "a"} {
+		src := executor.Source{Tenant: tenant}
+		if !echoOf(t, e, src) {
+			t.Errorf("%s: not compiled, though another took its place", tenant)
+		}
+		if echoOf(t, e, src) {
+			t.Errorf("%s: compiled twice, though it was used last", tenant)
+		}
+	}
+	if got := files(t, dir, "*"); len(got) != 1 || b.Len() > 0 {
+		t.Errorf("got files %q, log %q; want one file and silence", got, &b)
+	}
+}
+
+// A file that is used again stays, and the one that is not goes.
+func TestCacheMarksWhatIsUsed(t *testing.T) {
+	dir := cacheDir(t)
+	fill := func(most int64, tenants ...string) (compiled int) {
+		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: most})
+		defer e.Close()
+		for _, tenant := range tenants {
+			if echoOf(t, e, executor.Source{Tenant: tenant}) {
+				compiled++
+			}
+		}
+		return compiled
+	}
+	fill(0, "a", "b")
+	var size int64
+	yesterday := time.Now().Add(-24 * time.Hour)
+	for _, path := range files(t, dir, "*.cwasm") {
+		info, err := os.Stat(path)
+		if err := errors.Join(err, os.Chtimes(path, yesterday, yesterday)); err != nil {
+			t.Fatal(err)
+		}
+		size = info.Size()
+	}
+	fill(0, "a")
+	if compiled := fill(2*size, "c", "a"); compiled != 1 {
+		t.Errorf("compiled %d of c and a; want c alone", compiled)
+	}
+	if compiled := fill(0, "b"); compiled != 1 {
+		t.Error("b was kept, though it was used least recently")
 	}
 }
 
@@ -129,12 +308,12 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	t.Run("Gone", func(t *testing.T) {
 		dir := cacheDir(t)
 		var b bytes.Buffer
-		e := newEngine(t, wasmtime.Config{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
 		defer e.Close()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if compiled := echoOf(t, e); !compiled || !strings.Contains(b.String(), "not cached") {
+		if compiled := echoOf(t, e, executor.Source{}); !compiled || !strings.Contains(b.String(), "not cached") {
 			t.Errorf("compiled %t, log %q; want the module to run and a record of why it is not cached", compiled, &b)
 		}
 	})
@@ -177,22 +356,33 @@ func TestCacheSweepsWhatDeadWritersLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newEngine(t, wasmtime.Config{CacheDir: dir}).Close()
+	newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir}).Close()
 	if got := files(t, dir, "*.tmp"); len(got) != 1 || got[0] != fresh {
 		t.Errorf("got %q left; want the fresh file alone, which may have a writer", got)
 	}
 }
 
-// Engines in one folder stand for processes: they share nothing else.
+// Engines in one folder stand for processes: they share nothing else. There is room for
+// one module, so that they evict what the others are about to map.
 func TestCacheIsShared(t *testing.T) {
+	for _, most := range []int64{0, 1} {
+		t.Run(fmt.Sprintf("%dBytes", most), func(t *testing.T) { shareCache(t, most) })
+	}
+}
+
+func shareCache(t *testing.T, most int64) {
 	dir := cacheDir(t)
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 3 {
 		wg.Go(func() {
-			for range 5 {
-				if _, log := loadAndEcho(t, dir); log != "" {
-					t.Errorf("log: %s", log)
-				}
+			var b bytes.Buffer
+			e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: most, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+			defer e.Close()
+			for i := range 10 {
+				echoOf(t, e, executor.Source{Tenant: fmt.Sprint(i % 2)})
+			}
+			if b.Len() > 0 {
+				t.Errorf("log: %s", &b)
 			}
 		})
 	}
@@ -202,9 +392,9 @@ func TestCacheIsShared(t *testing.T) {
 	}
 }
 
-func TestLoadDigest(t *testing.T) {
+func TestLoadOfAnotherModule(t *testing.T) {
 	wasm := enginetest.Guest(t, "basic")
-	e := newEngine(t, wasmtime.Config{CacheDir: cacheDir(t)})
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: cacheDir(t)})
 	defer e.Close()
 	gone := errors.New("gone")
 	tests := []struct {
@@ -217,12 +407,43 @@ func TestLoadDigest(t *testing.T) {
 		{"the bytes may not be had", sha256.Sum256(wasm), func() ([]byte, error) { return nil, gone }, "gone"},
 	}
 	for _, tt := range tests {
-		m, err := e.LoadDigest(t.Context(), tt.digest, tt.wasm)
+		m, err := e.Load(t.Context(), executor.Source{Digest: tt.digest, Wasm: tt.wasm})
 		if err == nil {
 			m.Close()
 		}
 		if err == nil || !strings.Contains(err.Error(), tt.word) {
 			t.Errorf("%s: got %v, want an error with %q", tt.why, err, tt.word)
+		}
+	}
+}
+
+// What an earlier load of a module has shown of its memory does not change what later
+// ones begin with.
+func TestMemoryAfterAnotherLoad(t *testing.T) {
+	src := executor.Bytes(wat(t, `(memory (export "memory") 64) (data (i32.const 2049) "data")
+		(func (export "_initialize")
+			(memory.fill (i32.const 1000000) (i32.const 0) (i32.const 100000))
+			(memory.fill (i32.const 3000000) (i32.const 8) (i32.const 100000)))
+		(func $call (param i32))`))
+	want := make([]byte, 4<<20)
+	copy(want[2049:], "data")
+	copy(want[3000000:], bytes.Repeat([]byte{8}, 100000))
+	e := newEngine(t, wasmtime.Config{CacheDir: cacheDir(t), Instances: 16})
+	defer e.Close()
+	for k := range 4 {
+		m, err := e.Load(t.Context(), src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := m.Instantiate(t.Context(), executor.InstanceConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := in.(*executor.Guest).Memory(); !bytes.Equal(got, want) {
+			t.Errorf("load %d: the memory is not as it was initialised", k)
+		}
+		if err := errors.Join(in.Close(), m.Close()); err != nil {
+			t.Error(err)
 		}
 	}
 }

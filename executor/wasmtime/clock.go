@@ -3,113 +3,94 @@
 package wasmtime
 
 import (
-	"context"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	wt "github.com/bytecodealliance/wasmtime-go/v44"
 )
 
-// never is a distance in epochs that no call lives to see.
-const never = 1 << 60
+// linger is how many ticks a clock goes on when no call runs: calls that come one
+// after the other need not wake it each time, which takes longer than a call.
+const linger = 5
 
-// A clock advances the epoch of an engine, one epoch a tick, while calls with a
-// deadline run. Epoch n begins n ticks after zero, however late the goroutine
-// that counts runs; so a deadline is met late at worst, never early.
+// epochs is what of a wasmtime engine a clock needs.
+type epochs interface{ IncrementEpoch() }
+
+// A clock advances the epoch of an engine, a tick at a time, while calls run that
+// want it. At each epoch the guests that run ask whether they may go on; so a clock
+// knows of no deadlines.
 type clock struct {
 	// Set by startClock, then constant.
-	engine *wt.Engine
+	engine epochs
 	tick   time.Duration
-	wake   chan struct{} // capacity 1: a wake-up may be pending
+	wake   chan struct{} // capacity 1: who wakes it does not wait for it
 	quit   chan struct{}
+	kick   func()    // advances the epoch now, from any goroutine
+	once   sync.Once // closes quit
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex
-	running int  // calls with a deadline
-	ticking bool // the goroutine counts
-	zero    time.Time
-	epoch   uint64 // of engine
+	running atomic.Int64 // calls that want ticks
+	asleep  atomic.Bool  // no ticks come, until wake
 }
 
 // startClock starts the clock of engine, which stop ends.
-func startClock(engine *wt.Engine, tick time.Duration) *clock {
-	c := &clock{engine: engine, tick: tick, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+func startClock(engine epochs, tick time.Duration) *clock {
+	c := &clock{engine: engine, tick: tick, wake: make(chan struct{}, 1), quit: make(chan struct{}), kick: engine.IncrementEpoch}
 	c.wg.Go(c.run)
 	return c
 }
 
-// stop ends the clock's goroutine.
+// stop ends the clock's goroutine. It may be called twice.
 func (c *clock) stop() {
-	close(c.quit)
+	c.once.Do(func() { close(c.quit) })
 	c.wg.Wait()
 }
 
-// begin sets the deadline of ctx for what runs next in store. The function it
-// returns is called once that has ended.
-func (c *clock) begin(ctx context.Context, store *wt.Store) (end func()) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		store.SetEpochDeadline(never)
-		return func() {}
+// begin has ticks come until end.
+func (c *clock) begin() {
+	c.running.Add(1)
+	if c.asleep.Load() && c.asleep.CompareAndSwap(true, false) {
+		c.wake <- struct{}{}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running++
-	if !c.ticking {
-		c.ticking = true
-		c.zero = time.Now().Add(-time.Duration(c.epoch) * c.tick)
-		select {
-		case c.wake <- struct{}{}:
-		default: // one is pending
-		}
-	}
-	store.SetEpochDeadline(c.until(deadline))
-	return c.end
 }
 
-// until returns how many epochs from the engine's are left at deadline.
-// c.mu is held.
-func (c *clock) until(deadline time.Time) uint64 {
-	at := (deadline.Sub(c.zero) + c.tick - 1) / c.tick
-	return uint64(min(max(int64(at)-int64(c.epoch), 0), never))
-}
+func (c *clock) end() { c.running.Add(-1) }
 
-func (c *clock) end() {
-	c.mu.Lock()
-	c.running--
-	c.mu.Unlock()
-}
-
-// run counts while there are calls.
+// run ticks while there are calls.
 func (c *clock) run() {
 	t := time.NewTicker(c.tick)
 	defer t.Stop()
 	for {
 		t.Stop()
-		select {
-		case <-c.wake:
-		case <-c.quit:
+		if !c.sleep() {
 			return
 		}
 		t.Reset(c.tick)
-		for c.advance() {
+		for idle := 0; idle < linger; {
 			select {
 			case <-t.C:
 			case <-c.quit:
 				return
 			}
+			c.engine.IncrementEpoch()
+			idle++
+			if c.running.Load() > 0 {
+				idle = 0
+			}
 		}
 	}
 }
 
-// advance brings the engine's epoch up to the time. It returns false, and
-// counting ends, when no call is left.
-func (c *clock) advance() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for want := uint64(time.Since(c.zero) / c.tick); c.epoch < want; c.epoch++ {
-		c.engine.IncrementEpoch()
+// sleep waits until a call wants ticks. It returns false at the end.
+func (c *clock) sleep() bool {
+	c.asleep.Store(true)
+	// A call that began before it could see asleep does not wake us.
+	if c.running.Load() > 0 && c.asleep.CompareAndSwap(true, false) {
+		return true
 	}
-	c.ticking = c.running > 0
-	return c.ticking
+	select {
+	case <-c.wake:
+		return true
+	case <-c.quit:
+		return false
+	}
 }

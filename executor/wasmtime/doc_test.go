@@ -51,7 +51,7 @@ func echoAndRefuse(t *testing.T, wasm []byte) {
 	t.Helper()
 	e := newEngine(t, wasmtime.Config{})
 	defer e.Close()
-	m, err := e.Load(t.Context(), wasm)
+	m, err := e.Load(t.Context(), executor.Bytes(wasm))
 	if err != nil {
 		t.Fatal(err)
 	}

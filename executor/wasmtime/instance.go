@@ -2,238 +2,230 @@
 
 package wasmtime
 
+// #include "guest.h"
+import "C"
+
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	wt "github.com/bytecodealliance/wasmtime-go/v44"
+	"math"
+	"time"
+	"unsafe"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// maxTable is the most elements of all tables of an instance: functions that
-// may be called indirectly. A Go guest has about ten thousand.
-const maxTable = 1 << 20
-
-// module implements [executor.Module].
-type module struct {
-	engine  *Engine
-	module  *wt.Module
-	imports []executor.FuncType
-}
-
-// Close implements [executor.Module].
-func (m *module) Close() error {
-	m.module.Close()
-	return nil
-}
-
-// Instantiate implements [executor.Module].
-func (m *module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	i := &instance{clock: m.engine.clock, store: newStore(m.engine.engine, cfg), link: executor.NewLinkage(cfg)}
-	if err := i.start(ctx, m); err != nil {
-		i.Close()
-		return nil, err
-	}
-	return executor.NewGuest(ctx, i)
-}
-
-// newStore makes a store within the limits of cfg and with an empty WASI.
-func newStore(engine *wt.Engine, cfg executor.InstanceConfig) *wt.Store {
-	limit := cfg.MemoryLimit
-	if limit <= 0 {
-		limit = executor.DefaultMemoryLimit
-	}
-	s := wt.NewStore(engine)
-	s.Limiter(limit, maxTable, 1, 16, 1)
-	s.SetWasi(wt.NewWasiConfig())
-	return s
-}
-
-// An instance is a store with one instance of a module in it: wasmtime aborts
-// the process when parts of two stores meet, so nothing of it leaves this type.
-// It implements [executor.Raw].
+// An instance is what Go knows of a guest. It implements [executor.Raw].
 type instance struct {
-	clock *clock
-	store *wt.Store
-	link  *executor.Linkage
+	// anchor is what C gets of an instance while guest code runs: cgo lets C have
+	// the address of what has no Go pointers in it. It is the first field.
+	anchor C.uint8_t
 
-	memory         *wt.Memory
-	abi, buf, call *wt.Func
+	// Set once, then constant.
+	module *module
+	link   *executor.Linkage
+	guest  *C.bungee_guest // nil before Start and after Close
 
-	// Of the call that runs, for host functions.
-	ctx     context.Context
-	hostErr error // what made the guest trap
+	// Of the call that runs, between Begin and End.
+	run  run
+	stop error // why tick stopped the guest
 }
 
-// start links and initialises the instance.
-func (i *instance) start(ctx context.Context, m *module) error {
-	imports, err := i.bind(m)
-	if err != nil {
-		return err
+// A run is what bounds a call, and what was counted of it.
+type run struct {
+	ctx      context.Context
+	deadline time.Time // zero is none
+	turn     *executor.Turn
+	ticks    bool      // the clock ticks for it
+	canceled time.Time // when the end of ctx was seen first
+	fuel     int64     // budget
+
+	// Where metered.
+	seen   time.Time // when the memory was looked at last
+	size   uint64    // of the memory then
+	memory float64   // byte-seconds until then
+}
+
+// self returns what C gets of i.
+func (i *instance) self() *C.uint8_t { return &i.anchor }
+
+// instanceOf is the inverse of self.
+func instanceOf(self *C.uint8_t) *instance { return (*instance)(unsafe.Pointer(self)) }
+
+// Begin implements [executor.Raw].
+func (i *instance) Begin(ctx context.Context, fuel uint64) {
+	i.stop = nil
+	i.run = run{ctx: ctx, fuel: budget(fuel)}
+	i.run.deadline, _ = ctx.Deadline()
+	if c := executor.CallOf(ctx); c != nil {
+		i.run.turn = c.Turn
 	}
-	var in *wt.Instance
-	err = i.enter(ctx, func() (err error) {
-		in, err = wt.NewInstance(i.store, m.module, imports)
-		return err
-	})
-	if err != nil {
+	if i.run.turn != nil {
+		i.run.turn.OnWanted(i.module.clock.kick)
+	}
+	if i.link.Metered {
+		i.meter()
+	}
+	i.run.ticks = ctx.Done() != nil || i.run.turn != nil || i.link.Metered
+	if i.run.ticks {
+		i.module.clock.begin()
+	}
+}
+
+// budget returns fuel as a guest's global holds it. No bound is what no guest
+// lives to use up.
+func budget(fuel uint64) int64 {
+	if fuel == 0 || fuel > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(fuel)
+}
+
+// meter begins to count for a call.
+func (i *instance) meter() {
+	i.run.seen, i.run.size = time.Now(), i.Size()
+	if i.guest != nil {
+		i.guest.fuel, i.guest.cpu = C.int64_t(i.run.fuel), 0
+	}
+}
+
+// End implements [executor.Raw].
+func (i *instance) End() executor.Usage {
+	if i.run.ticks {
+		i.module.clock.end()
+	}
+	var u executor.Usage
+	if i.link.Metered && i.guest != nil {
+		i.look()
+		u = executor.Usage{
+			Fuel:          uint64(i.run.fuel - max(0, int64(i.guest.fuel))),
+			CPU:           time.Duration(i.guest.cpu),
+			MemorySeconds: i.run.memory,
+		}
+	}
+	if i.run.turn != nil {
+		i.run.turn.OnWanted(nil) // the engine may be closed before the turn ends
+	}
+	i.run = run{}
+	return u
+}
+
+// look adds the memory since the last look to the integral, as if it had grown
+// evenly: it is looked at each tick, and before and after each host function.
+func (i *instance) look() {
+	now, size := time.Now(), i.Size()
+	i.run.memory += now.Sub(i.run.seen).Seconds() * float64(i.run.size+size) / 2
+	i.run.seen, i.run.size = now, size
+}
+
+// Start implements [executor.Raw].
+func (i *instance) Start() error {
+	m := i.module
+	if m.linked == nil {
+		return fmt.Errorf("%w: it imports what is no function, or one function with two types", executor.ErrABI)
+	}
+	message, err := i.start(m.tables.Load())
+	if n := tableCount(message); n > 0 && n <= C.BUNGEE_TABLES {
+		m.tables.Store(n)
+		i.Close()
+		message, err = i.start(n)
+	}
+	switch {
+	case message != "":
+		return i.refused(message)
+	case err == nil:
+		return nil
+	case i.guest.funcs[C.BUNGEE_CALL].store_id == 0:
 		return fmt.Errorf("instantiate: %w", err)
 	}
-	i.memory = in.GetExport(i.store, abi.ExportMemory).Memory()
-	i.abi = in.GetFunc(i.store, abi.ExportABI)
-	i.buf = in.GetFunc(i.store, abi.ExportBuf)
-	i.call = in.GetFunc(i.store, abi.ExportCall)
-	if init := in.GetFunc(i.store, abi.ExportInitialize); init != nil {
-		if _, err := i.run(ctx, init); err != nil {
-			return fmt.Errorf("initialise: %w", err)
-		}
-	}
-	return nil
+	return fmt.Errorf("initialise: %w", err)
 }
 
-// bind returns what the module imports, made in the instance's store.
-func (i *instance) bind(m *module) ([]wt.AsExtern, error) {
-	wasi := map[string]*wt.Extern{}
-	err := i.link.Check(m.imports, func(im executor.FuncType) bool {
-		wasi[im.Name] = m.engine.wasi.Get(i.store, im.Module, im.Name)
-		return wasi[im.Name] != nil
-	})
-	if err != nil {
-		return nil, err
+// start makes the instance of a module with so many tables, which share the limit,
+// and initialises it. message says why wasmtime did not make it.
+func (i *instance) start(tables uint64) (message string, err error) {
+	i.guest = C.bungee_guest_new(i.module.linked, C.bungee_limits{
+		memory:   C.int64_t(i.link.Limits.Memory),
+		tables:   C.int64_t(tables),
+		elements: C.int64_t(i.link.Limits.Table) / C.int64_t(tables),
+	}, C.bool(i.link.Metered))
+	i.guest.fuel = C.int64_t(i.run.fuel)
+	r := C.bungee_guest_start(i.guest, i.self(), i.module.linked)
+	if r.refused {
+		return text(r), nil
 	}
-	bound := make([]wt.AsExtern, len(m.imports))
-	for k, im := range m.imports {
-		if im.Module == executor.WASI {
-			bound[k] = wasi[im.Name].Func()
-			continue
-		}
-		f, _ := i.link.Lookup(im.Module, im.Name)
-		bound[k] = i.host(f)
-	}
-	return bound, nil
-}
-
-// host makes a function of the store that runs f.
-func (i *instance) host(f executor.HostFunc) *wt.Func {
-	return wt.NewFunc(i.store, funcType(f), func(c *wt.Caller, params []wt.Val) ([]wt.Val, *wt.Trap) {
-		stack := make([]uint64, max(len(f.Params), len(f.Results)))
-		for k, v := range params {
-			stack[k] = word(v)
-		}
-		if err := f.Run(i.ctx, caller{c}, stack); err != nil {
-			i.hostErr = err
-			return nil, wt.NewTrap("host function")
-		}
-		results := make([]wt.Val, len(f.Results))
-		for k := range results {
-			results[k] = value(f.Results[k], stack[k])
-		}
-		return results, nil
-	})
-}
-
-func word(v wt.Val) uint64 {
-	if v.Kind() == wt.KindI32 {
-		return uint64(uint32(v.I32()))
-	}
-	return uint64(v.I64())
-}
-
-func value(letter byte, w uint64) wt.Val {
-	if letter == 'i' {
-		return wt.ValI32(int32(w))
-	}
-	return wt.ValI64(int64(w))
-}
-
-// A caller is the memory of the instance that called a host function.
-type caller struct{ c *wt.Caller }
-
-// Bytes implements [executor.Memory].
-func (c caller) Bytes(ptr, n uint32) ([]byte, bool) {
-	e := c.c.GetExport(abi.ExportMemory)
-	if e == nil {
-		return nil, false
-	}
-	return slice(e.Memory().UnsafeData(c.c), ptr, n)
-}
-
-func slice(data []byte, ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, uint64(len(data))) {
-		return nil, false
-	}
-	return data[ptr:][:n:n], true
-}
-
-// Bytes implements [executor.Memory] between calls.
-func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
-	return slice(i.memory.UnsafeData(i.store), ptr, n)
+	return "", i.result(r)
 }
 
 // ABI implements [executor.Raw].
-func (i *instance) ABI(ctx context.Context) (uint32, error) {
-	v, err := i.run(ctx, i.abi)
+func (i *instance) ABI() (uint32, error) {
+	v, err := i.call(C.BUNGEE_ABI)
 	return uint32(v), err
 }
 
 // Buf implements [executor.Raw].
-func (i *instance) Buf(ctx context.Context, n uint32) (uint32, error) {
-	v, err := i.run(ctx, i.buf, int32(n))
+func (i *instance) Buf(n uint32) (uint32, error) {
+	i.guest.words[0].word = C.uint64_t(n)
+	v, err := i.call(C.BUNGEE_BUF)
 	return uint32(v), err
 }
 
 // Invoke implements [executor.Raw].
-func (i *instance) Invoke(ctx context.Context, fn, ptr, n uint32, deadline int64) (uint64, error) {
-	return i.run(ctx, i.call, int32(fn), int32(ptr), int32(n), deadline)
+func (i *instance) Invoke(fn, ptr, n uint32, deadline int64) (uint64, error) {
+	w := &i.guest.words
+	w[0].word, w[1].word, w[2].word, w[3].word = C.uint64_t(fn), C.uint64_t(ptr), C.uint64_t(n), C.uint64_t(deadline)
+	return i.call(C.BUNGEE_CALL)
 }
 
-// run calls f and returns its result, 0 when it has none.
-func (i *instance) run(ctx context.Context, f *wt.Func, args ...any) (v uint64, err error) {
-	err = i.enter(ctx, func() error {
-		r, err := f.Call(i.store, args...)
-		switch r := r.(type) {
-		case int32:
-			v = uint64(uint32(r))
-		case int64:
-			v = uint64(r)
-		}
-		return err
-	})
-	return v, err
+// call calls a function of the guest on its words and returns its result.
+func (i *instance) call(f C.int) (uint64, error) {
+	if err := i.result(C.bungee_guest_call(i.guest, i.self(), f)); err != nil {
+		return 0, err
+	}
+	return uint64(i.guest.words[0].word), nil
 }
 
-// enter runs guest code through f, until the deadline of ctx.
-func (i *instance) enter(ctx context.Context, f func() error) error {
-	i.ctx, i.hostErr = ctx, nil
-	end := i.clock.begin(ctx, i.store)
-	err := f()
-	end()
-	i.ctx = nil
-	if err == nil {
+// result returns the error of a crossing.
+func (i *instance) result(r C.bungee_result) error {
+	if r.message.data == nil {
 		return nil
 	}
-	return executor.Trap(err.Error(), i.hostErr, stopped(err) || errors.Is(i.hostErr, context.DeadlineExceeded))
+	return i.link.Trap(text(r), i.why())
 }
 
-// stopped says whether err is that of a guest stopped by its epoch.
-func stopped(err error) bool {
-	var trap *wt.Trap
-	if !errors.As(err, &trap) {
-		return false
+// why returns why the guest was stopped, nil when it stopped by itself.
+func (i *instance) why() error {
+	if i.stop == nil && i.link.Metered && i.guest.fuel < 0 {
+		return fmt.Errorf("%w of %d", executor.ErrFuel, i.run.fuel)
 	}
-	code := trap.Code()
-	return code != nil && *code == wt.Interrupt
+	return i.stop
+}
+
+// Bytes implements [executor.Memory].
+func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
+	g := i.guest
+	if g == nil || !executor.Inside(ptr, n, uint64(g.size)) {
+		return nil, false
+	}
+	if n == 0 {
+		return nil, true // a memory of no pages has no address
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(g.base), ptr)), n), true
+}
+
+// Size implements [executor.Raw].
+func (i *instance) Size() uint64 {
+	if i.guest == nil {
+		return 0
+	}
+	return uint64(i.guest.size)
 }
 
 // Close implements [executor.Raw].
 func (i *instance) Close() error {
-	i.store.Close()
-	i.link.Close()
+	if i.guest != nil {
+		C.bungee_guest_delete(i.guest)
+		i.guest = nil
+	}
 	return nil
 }

@@ -9,18 +9,34 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// exportsOf returns the functions m exports, and whether it exports its memory.
-func exportsOf(m *wt.Module) (funcs []executor.FuncType, memory bool) {
+// pageSize is the unit of memory in WebAssembly.
+const pageSize = 64 << 10
+
+// exports is what a module exports, as far as it matters here.
+type exports struct {
+	funcs  []executor.FuncType
+	memory uint64 // bytes at the start
+	table  uint64 // elements at the start, of all tables
+}
+
+// exportsOf returns what m exports. Its error is that of [executor.CheckExports].
+func exportsOf(m *wt.Module) (x exports, err error) {
+	memory := false
 	for _, e := range m.Exports() {
 		t := e.Type()
 		if f := t.FuncType(); f != nil {
-			funcs = append(funcs, executor.FuncType{
+			x.funcs = append(x.funcs, executor.FuncType{
 				Name: e.Name(), Params: letters(f.Params()), Results: letters(f.Results()),
 			})
 		}
-		memory = memory || e.Name() == abi.ExportMemory && t.MemoryType() != nil
+		if table := t.TableType(); table != nil {
+			x.table += uint64(table.Minimum())
+		}
+		if mem := t.MemoryType(); mem != nil && e.Name() == abi.ExportMemory {
+			memory, x.memory = true, mem.Minimum()*pageSize
+		}
 	}
-	return funcs, memory
+	return x, executor.CheckExports(x.funcs, memory)
 }
 
 // importsOf returns what m imports, in its order. What is no function gets a
@@ -61,21 +77,4 @@ func letter(k wt.ValKind) byte {
 		return 'd'
 	}
 	return '?'
-}
-
-// funcType returns the type of a host function.
-func funcType(f executor.HostFunc) *wt.FuncType {
-	return wt.NewFuncType(valTypes(f.Params), valTypes(f.Results))
-}
-
-func valTypes(letters string) []*wt.ValType {
-	var types []*wt.ValType
-	for _, c := range letters {
-		kind := wt.KindI32
-		if c == 'l' {
-			kind = wt.KindI64
-		}
-		types = append(types, wt.NewValType(kind))
-	}
-	return types
 }

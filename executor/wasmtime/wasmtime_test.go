@@ -11,11 +11,15 @@ import (
 	"testing"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
+	"go.uber.org/goleak"
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
+
+// Each engine has a goroutine, which its Close waits for.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEngine(t *testing.T) {
 	enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t, wasmtime.Config{}) })

@@ -2,7 +2,7 @@
 // wherever Go does, and is meant for tests and for hosts without a C compiler.
 //
 //	e, err := wazero.New(wazero.Config{})
-//	m, err := e.Load(ctx, wasm)
+//	m, err := e.Load(ctx, executor.Bytes(wasm))
 //	pool := executor.NewPool(m, executor.PoolConfig{})
 //
 // Close what was made in the reverse order: pool, module, engine.
@@ -11,153 +11,79 @@
 //
 // Guests run 1.5 to 4 times slower than on wasmtime, and up to 8 times slower
 // where a loop is short, since every turn of it looks whether its deadline has
-// come. Host functions are not stopped at the deadline; a guest's sleep is.
+// come. Host functions are not stopped at the deadline. A guest is never suspended,
+// so it keeps its core until its call ends. Deep recursion may take 100 MB of the host's
+// memory, beside [executor.Limits], before it traps.
+//
+// A module's tables grow to [executor.DefaultTable] elements together, whatever
+// [executor.Limits] says: the engine fixes that when it compiles. A module that begins
+// with more than its instance's limit is refused all the same.
+//
+// Load needs the module's bytes even where the compiled code is in the cache.
 package wazero
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	wz "github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
-
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/executor/instrument"
 )
 
 // Config configures an [Engine]. The zero value is ready to use.
 type Config struct {
 	// CacheDir is the folder for compiled modules. It is made when it is
 	// missing. It must be the user's own and closed to others, since what is
-	// in it is run. Empty means no cache.
+	// in it is run. Engines and processes may share it. Empty means no cache.
 	CacheDir string
+	// CacheBytes is how much the folder may hold. What was used least recently is
+	// removed beyond it. Zero means 1 GiB.
+	CacheBytes int64
 }
 
 // Engine compiles and runs modules with wazero.
-type Engine struct {
-	runtime wz.Runtime
-	cache   wz.CompilationCache
-	wasi    api.Module
-}
+type Engine struct{ cache *cache }
 
-// New makes an engine. It fails when the cache folder cannot be used.
+// New makes an engine. It fails when the cache folder cannot be used, with an error
+// that is [executor.ErrNotPrivate] where others have access to it.
 func New(cfg Config) (*Engine, error) {
-	ctx := context.Background()
-	cache, err := openCache(cfg.CacheDir)
+	c, err := openCache(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cache of compiled modules: %w", err)
 	}
-	r := wz.NewRuntimeWithConfig(ctx, wz.NewRuntimeConfig().
-		WithCompilationCache(cache).
-		WithCloseOnContextDone(true).
-		WithDebugInfoEnabled(false))
-	e := &Engine{runtime: r, cache: cache}
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
-		e.Close()
-		return nil, fmt.Errorf("define WASI: %w", err)
-	}
-	e.wasi = r.Module(executor.WASI)
-	return e, nil
-}
-
-func openCache(dir string) (wz.CompilationCache, error) {
-	if dir == "" {
-		return wz.NewCompilationCache(), nil
-	}
-	if err := executor.PrivateDir(dir); err != nil {
-		return nil, err
-	}
-	return wz.NewCompilationCacheWithDir(dir)
+	return &Engine{c}, nil
 }
 
 // Load implements [executor.Engine].
-func (e *Engine) Load(ctx context.Context, wasm []byte) (executor.Module, error) {
+func (e *Engine) Load(ctx context.Context, src executor.Source) (executor.Module, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	m, err := e.runtime.CompileModule(ctx, wasm)
+	wasm, manifest, err := executor.Prepare(src)
+	if err != nil {
+		return nil, err
+	}
+	if err := instrument.Check(wasm); err != nil { // wazero trusts the counts in it
+		return nil, fmt.Errorf("%w: %w", executor.ErrABI, err)
+	}
+	wasm, found, err := bound(wasm, executor.DefaultTable)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it does not compile: %w", executor.ErrABI, err)
+	}
+	code, err := e.cache.compile(src, wasm)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it does not compile: %q", executor.ErrABI, clip(err.Error()))
 	}
-	exports, memory := exportsOf(m)
-	if err := executor.CheckExports(exports, memory != nil); err != nil {
-		m.Close(ctx)
+	m := &module{code: code, manifest: manifest, need: needOf(code.CompiledModule, found, src.Meter, manifest.Deterministic)}
+	if err := m.link(); err != nil {
+		m.Close()
 		return nil, err
 	}
-	return &module{engine: e, compiled: m, imports: importsOf(m), memory: uint64(memory.Min()) << 16}, nil
+	return m, nil
 }
 
 // Close implements [executor.Engine].
-func (e *Engine) Close() error {
-	ctx := context.Background()
-	return errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
-}
-
-// exportsOf returns the functions m exports, and its memory, nil when that is
-// not exported.
-func exportsOf(m wz.CompiledModule) ([]executor.FuncType, api.MemoryDefinition) {
-	var funcs []executor.FuncType
-	for name, f := range m.ExportedFunctions() {
-		funcs = append(funcs, executor.FuncType{
-			Name: name, Params: letters(f.ParamTypes()), Results: letters(f.ResultTypes()),
-		})
-	}
-	return funcs, m.ExportedMemories()[abi.ExportMemory]
-}
-
-// importsOf returns what m imports. A memory gets a type that no host function
-// has.
-func importsOf(m wz.CompiledModule) []executor.FuncType {
-	var all []executor.FuncType
-	for _, f := range m.ImportedFunctions() {
-		module, name, _ := f.Import()
-		all = append(all, executor.FuncType{
-			Module: module, Name: name, Params: letters(f.ParamTypes()), Results: letters(f.ResultTypes()),
-		})
-	}
-	for _, mem := range m.ImportedMemories() {
-		module, name, _ := mem.Import()
-		all = append(all, executor.FuncType{Module: module, Name: name, Params: "?"})
-	}
-	return all
-}
-
-// letters returns types as [executor.FuncType] has them.
-func letters(types []api.ValueType) string {
-	b := make([]byte, len(types))
-	for i, t := range types {
-		b[i] = letter(t)
-	}
-	return string(b)
-}
-
-func letter(t api.ValueType) byte {
-	switch t {
-	case api.ValueTypeI32:
-		return 'i'
-	case api.ValueTypeI64:
-		return 'l'
-	case api.ValueTypeF32:
-		return 'f'
-	case api.ValueTypeF64:
-		return 'd'
-	}
-	return '?'
-}
-
-// valueTypes is the reverse of letters, for host functions.
-func valueTypes(letters string) []api.ValueType {
-	types := make([]api.ValueType, len(letters))
-	for i, c := range letters {
-		types[i] = api.ValueTypeI32
-		if c == 'l' {
-			types[i] = api.ValueTypeI64
-		}
-	}
-	return types
-}
+func (e *Engine) Close() error { return nil }
 
 // clip bounds what wazero says: its messages may quote the module.
 func clip(s string) string { return s[:min(len(s), 1<<10)] }

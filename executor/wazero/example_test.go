@@ -25,13 +25,13 @@ func Example() {
 	defer engine.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	module, err := engine.Load(ctx, wasm)
+	module, err := engine.Load(ctx, executor.Bytes(wasm))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer module.Close()
-	instance, err := module.Instantiate(ctx, executor.InstanceConfig{MemoryLimit: 1 << 20})
+	instance, err := module.Instantiate(ctx, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 20}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -2,252 +2,164 @@ package wazero
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"time"
 
 	wz "github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
-	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/instrument"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// module implements [executor.Module].
-type module struct {
-	engine   *Engine
-	compiled wz.CompiledModule
-	imports  []executor.FuncType
-	memory   uint64 // bytes at the start
-}
-
-// Close implements [executor.Module].
-func (m *module) Close() error { return m.compiled.Close(context.Background()) }
-
-// Instantiate implements [executor.Module].
-func (m *module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	i := &instance{link: executor.NewLinkage(cfg), limit: uint64(cfg.MemoryLimit), log: cfg.Log}
-	if cfg.MemoryLimit <= 0 {
-		i.limit = executor.DefaultMemoryLimit
-	}
-	if err := i.start(ctx, m); err != nil {
-		i.Close()
-		return nil, err
-	}
-	return executor.NewGuest(ctx, i)
-}
-
 // An instance implements [executor.Raw].
 type instance struct {
-	link  *executor.Linkage
-	limit uint64 // bytes of memory
-	log   func(string)
+	of   *module
+	link *executor.Linkage
 
-	hosts          map[string]api.Module // host modules, by name
-	codes          []wz.CompiledModule   // of hosts
-	module         api.Module
-	abi, buf, call api.Function
+	memory    memory
+	module    api.Module   // nil until Start
+	buf, call api.Function // each has a stack of its own; what runs once is not kept
+	stack     [4]uint64    // arguments and result of a call
 
-	// Of the call that runs, for host functions.
-	ctx     context.Context
-	hostErr error // what made the guest trap
+	// Between Begin and End.
+	run    *run
+	budget uint64
+	fuel   api.MutableGlobal // what is left of budget; nil when not metered
+	cpu    time.Duration     // of the thread, at Begin
 }
 
-// start links and initialises the instance.
-func (i *instance) start(ctx context.Context, m *module) error {
-	if m.memory > i.limit {
-		return fmt.Errorf("%w: it begins with %d bytes of memory; the limit is %d", executor.ErrABI, m.memory, i.limit)
+// Begin implements [executor.Raw].
+func (i *instance) Begin(ctx context.Context, fuel uint64) {
+	i.run = newRun(ctx, i)
+	if !i.link.Metered {
+		return
 	}
-	if err := i.bind(ctx, m); err != nil {
-		return err
+	i.budget = min(fuel, math.MaxInt64)
+	if fuel == 0 {
+		i.budget = math.MaxInt64
 	}
-	err := i.enter(ctx, func(ctx context.Context) (err error) {
-		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module { return i.hosts[name] })
-		ctx = experimental.WithMemoryAllocator(ctx, allocator(i.limit))
-		i.module, err = m.engine.runtime.InstantiateModule(ctx, m.compiled, i.config())
-		return err
-	})
-	if err != nil {
+	i.refuel()
+	runtime.LockOSThread() // so that the thread's time is the call's
+	i.cpu = threadTime()
+	i.memory.begin()
+}
+
+// End implements [executor.Raw].
+func (i *instance) End() (u executor.Usage) {
+	if i.link.Metered {
+		u.CPU = threadTime() - i.cpu
+		u.MemorySeconds = i.memory.end()
+		runtime.UnlockOSThread()
+		u.Fuel = i.used()
+	}
+	i.run.finish()
+	i.run = nil
+	return u
+}
+
+// refuel gives the guest its budget.
+func (i *instance) refuel() {
+	if i.fuel != nil {
+		i.fuel.Set(i.budget)
+	}
+}
+
+// left returns what there is of the budget, less than none when a guest was stopped
+// for it.
+func (i *instance) left() int64 {
+	if i.fuel == nil {
+		return int64(i.budget)
+	}
+	return int64(i.fuel.Get())
+}
+
+func (i *instance) used() uint64 { return i.budget - uint64(max(0, i.left())) }
+
+// Start implements [executor.Raw].
+func (i *instance) Start() error {
+	i.run.values = experimental.WithMemoryAllocator(i.run.values, &i.memory)
+	m, err := i.of.code.runtime.InstantiateModule(i.run, i.of.code.CompiledModule, wz.NewModuleConfig().WithName("").WithStartFunctions())
+	if err = i.result(err); err != nil {
 		return fmt.Errorf("instantiate: %w", err)
 	}
-	i.abi = i.module.ExportedFunction(abi.ExportABI)
-	i.buf = i.module.ExportedFunction(abi.ExportBuf)
-	i.call = i.module.ExportedFunction(abi.ExportCall)
-	if init := i.module.ExportedFunction(abi.ExportInitialize); init != nil {
-		if _, err := i.run(ctx, init); err != nil {
+	i.module = m
+	i.buf = m.ExportedFunction(abi.ExportBuf)
+	i.call = m.ExportedFunction(abi.ExportCall)
+	if i.link.Metered {
+		i.fuel, _ = m.ExportedGlobal(instrument.FuelGlobal).(api.MutableGlobal)
+		i.refuel()
+	}
+	if init := m.ExportedFunction(abi.ExportInitialize); init != nil {
+		if _, err := i.do(init); err != nil {
 			return fmt.Errorf("initialise: %w", err)
 		}
 	}
 	return nil
 }
 
-// config returns a WASI with clocks, random numbers and standard error in it.
-func (i *instance) config() wz.ModuleConfig {
-	return wz.NewModuleConfig().
-		WithName("").
-		WithStartFunctions().
-		WithStderr(stderr{i}).
-		WithRandSource(rand.Reader).
-		WithSysWalltime().
-		WithSysNanotime().
-		WithNanosleep(i.sleep)
-}
-
-// sleep ends with the call that it is part of.
-func (i *instance) sleep(ns int64) {
-	t := time.NewTimer(time.Duration(ns))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-i.ctx.Done():
-	}
-}
-
-// stderr gives what a guest writes to its log.
-type stderr struct{ i *instance }
-
-// Write implements [io.Writer].
-func (s stderr) Write(b []byte) (int, error) {
-	if s.i.log != nil {
-		s.i.log(string(b[:min(len(b), abi.MaxLog)]))
-	}
-	return len(b), nil
-}
-
-// bind makes the host modules that the module imports.
-func (i *instance) bind(ctx context.Context, m *module) error {
-	err := i.link.Check(m.imports, func(im executor.FuncType) bool {
-		f, ok := m.engine.wasi.ExportedFunctionDefinitions()[im.Name]
-		return ok && letters(f.ParamTypes()) == im.Params && letters(f.ResultTypes()) == im.Results
-	})
-	if err != nil {
-		return err
-	}
-	byName := map[string][]executor.HostFunc{}
-	for _, im := range m.imports {
-		if im.Module != executor.WASI {
-			f, _ := i.link.Lookup(im.Module, im.Name)
-			byName[im.Module] = append(byName[im.Module], f)
-		}
-	}
-	i.hosts = map[string]api.Module{}
-	for name, funcs := range byName {
-		host, err := i.host(ctx, m.engine.runtime, name, funcs)
-		if err != nil {
-			return fmt.Errorf("host module %q: %w", name, err)
-		}
-		i.hosts[name] = host
-	}
-	return nil
-}
-
-// host makes a host module for this instance alone.
-func (i *instance) host(ctx context.Context, r wz.Runtime, name string, funcs []executor.HostFunc) (api.Module, error) {
-	b := r.NewHostModuleBuilder(name)
-	for _, f := range funcs {
-		b.NewFunctionBuilder().WithGoModuleFunction(i.goFunc(f), valueTypes(f.Params), valueTypes(f.Results)).Export(f.Name)
-	}
-	code, err := b.Compile(ctx)
-	if err != nil {
-		return nil, err
-	}
-	i.codes = append(i.codes, code)
-	return r.InstantiateModule(ctx, code, wz.NewModuleConfig().WithName(""))
-}
-
-// goFunc returns f as wazero calls it. A panic with an error is wazero's way
-// for a host function to trap.
-func (i *instance) goFunc(f executor.HostFunc) api.GoModuleFunc {
-	return func(_ context.Context, m api.Module, stack []uint64) {
-		if err := f.Run(i.ctx, caller{m}, stack); err != nil {
-			i.hostErr = err
-			panic(err)
-		}
-	}
-}
-
-// A caller is the memory of the instance that called a host function.
-type caller struct{ m api.Module }
-
-// Bytes implements [executor.Memory].
-func (c caller) Bytes(ptr, n uint32) ([]byte, bool) { return c.m.Memory().Read(ptr, n) }
-
-// Bytes implements [executor.Memory] between calls.
-func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) { return i.module.Memory().Read(ptr, n) }
-
 // ABI implements [executor.Raw].
-func (i *instance) ABI(ctx context.Context) (uint32, error) {
-	v, err := i.run(ctx, i.abi)
+func (i *instance) ABI() (uint32, error) {
+	v, err := i.do(i.module.ExportedFunction(abi.ExportABI))
 	return uint32(v), err
 }
 
 // Buf implements [executor.Raw].
-func (i *instance) Buf(ctx context.Context, n uint32) (uint32, error) {
-	v, err := i.run(ctx, i.buf, uint64(n))
+func (i *instance) Buf(n uint32) (uint32, error) {
+	v, err := i.do(i.buf, uint64(n))
 	return uint32(v), err
 }
 
 // Invoke implements [executor.Raw].
-func (i *instance) Invoke(ctx context.Context, fn, ptr, n uint32, deadline int64) (uint64, error) {
-	return i.run(ctx, i.call, uint64(fn), uint64(ptr), uint64(n), uint64(deadline))
+func (i *instance) Invoke(fn, ptr, n uint32, deadline int64) (uint64, error) {
+	return i.do(i.call, uint64(fn), uint64(ptr), uint64(n), uint64(deadline))
 }
 
-// run calls f and returns its result, 0 when it has none.
-func (i *instance) run(ctx context.Context, f api.Function, args ...uint64) (v uint64, err error) {
-	err = i.enter(ctx, func(ctx context.Context) error {
-		r, err := f.Call(ctx, args...)
-		if len(r) == 1 {
-			v = r[0]
-		}
-		return err
-	})
-	return v, err
+// do calls f and returns its result, if it has one.
+func (i *instance) do(f api.Function, args ...uint64) (uint64, error) {
+	copy(i.stack[:], args)
+	err := i.result(f.CallWithStack(i.run, i.stack[:]))
+	return i.stack[0], err
 }
 
-// enter runs guest code through f, in a context that ends at the deadline of
-// ctx but not when ctx is cancelled: the guest is asked to end then.
-func (i *instance) enter(ctx context.Context, f func(context.Context) error) error {
-	i.ctx, i.hostErr = ctx, nil
-	bounded := context.WithoutCancel(ctx)
-	if d, ok := ctx.Deadline(); ok {
-		var stop context.CancelFunc
-		bounded, stop = context.WithDeadline(bounded, d)
-		defer stop()
-	}
-	err := f(bounded)
-	i.ctx = nil
-	if err == nil {
+// result returns the error of guest code that ended with err. Code that was stopped
+// has failed even if it came to its end just then: wazero has closed the module.
+func (i *instance) result(err error) error {
+	stop := i.run.stopped()
+	if err == nil && stop == nil {
 		return nil
 	}
-	return executor.Trap(err.Error(), i.hostErr, stopped(err) || errors.Is(i.hostErr, context.DeadlineExceeded))
+	if stop == nil && i.left() < 0 {
+		stop = executor.ErrFuel
+	}
+	message := "it was stopped as it ended"
+	if err != nil {
+		message = err.Error()
+	}
+	return i.link.Trap(message, stop)
 }
 
-// stopped says whether err is that of a guest stopped at its deadline.
-func stopped(err error) bool {
-	var exit *sys.ExitError
-	return errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeDeadlineExceeded
+// Bytes implements [executor.Memory], between calls and for host functions.
+func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
+	if !executor.Inside(ptr, n, i.Size()) {
+		return nil, false
+	}
+	return i.memory.bytes[ptr:][:n:n], true
 }
+
+// Size implements [executor.Raw].
+func (i *instance) Size() uint64 { return uint64(len(i.memory.bytes)) }
 
 // Close implements [executor.Raw].
 func (i *instance) Close() error {
-	ctx := context.Background()
-	var errs []error
-	if i.module != nil {
-		errs = append(errs, i.module.Close(ctx))
+	if i.module == nil {
+		return nil
 	}
-	for _, m := range i.hosts {
-		errs = append(errs, m.Close(ctx))
-	}
-	for _, c := range i.codes {
-		errs = append(errs, c.Close(ctx))
-	}
-	i.module, i.hosts, i.codes = nil, nil, nil
-	i.link.Close()
-	return errors.Join(errs...)
+	m := i.module
+	i.module, i.memory.bytes = nil, nil
+	return m.Close(context.Background())
 }

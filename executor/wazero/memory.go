@@ -1,25 +1,31 @@
 package wazero
 
-import "github.com/tetratelabs/wazero/experimental"
+import (
+	"time"
 
-// allocator makes memories of at most limit bytes: wazero's own limit is one
-// for all instances of an engine.
-func allocator(limit uint64) experimental.MemoryAllocator {
-	return experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory {
-		return &memory{limit: limit}
-	})
-}
+	"github.com/tetratelabs/wazero/experimental"
+)
 
+// A memory is the linear memory of an instance, with a limit of its own, as wazero's
+// is one for all. It implements [experimental.MemoryAllocator] for that one memory.
 type memory struct {
 	bytes []byte
 	limit uint64
+
+	// Between begin and end; since is zero outside.
+	since time.Time // size has been constant
+	area  float64   // the integral of size until then, in byte-seconds
 }
+
+// Allocate implements [experimental.MemoryAllocator].
+func (m *memory) Allocate(uint64, uint64) experimental.LinearMemory { return m }
 
 // Reallocate implements [experimental.LinearMemory]. nil refuses to grow.
 func (m *memory) Reallocate(size uint64) []byte {
 	if size > m.limit {
 		return nil
 	}
+	m.account()
 	if size > uint64(cap(m.bytes)) {
 		// An eighth more, since guests grow in small steps.
 		grown := make([]byte, size, min(size+size/8, m.limit))
@@ -30,5 +36,26 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return m.bytes
 }
 
-// Free implements [experimental.LinearMemory].
-func (m *memory) Free() { m.bytes = nil }
+// Free implements [experimental.LinearMemory]. The instance drops the bytes when it
+// is closed: until then they are billed.
+func (m *memory) Free() {}
+
+// begin begins to integrate the size over time.
+func (m *memory) begin() { m.since, m.area = time.Now(), 0 }
+
+// end returns the integral since begin.
+func (m *memory) end() float64 {
+	m.account()
+	m.since = time.Time{}
+	return m.area
+}
+
+// account adds the time since the last change of size.
+func (m *memory) account() {
+	if m.since.IsZero() {
+		return
+	}
+	now := time.Now()
+	m.area += float64(len(m.bytes)) * now.Sub(m.since).Seconds()
+	m.since = now
+}

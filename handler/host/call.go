@@ -26,7 +26,7 @@ func (s *session) call(st *link.Stream) {
 		s.refuse(st, err)
 		return
 	}
-	buf.reply = s.h.run(st.Context(), s.ue, c, buf.request, buf.reply[:0])
+	buf.reply = s.h.run(st.Context(), s.joined(), c, buf.request, buf.reply[:0])
 	if st.Context().Err() == nil { // else the UE has given the call up
 		answer(st, buf.reply)
 	}
@@ -36,49 +36,49 @@ type callBuffers struct{ request, reply []byte }
 
 var buffers = sync.Pool{New: func() any { return new(callBuffers) }}
 
-// run runs a call and appends the frame that answers it to dst.
-func (h *Handler) run(ctx context.Context, ue string, c wire.Call, request, dst []byte) []byte {
+// run runs a call of a UE's session and appends the frame that answers it to dst.
+func (h *Handler) run(ctx context.Context, g *group, c wire.Call, request, dst []byte) []byte {
 	limit := h.cfg.CallLimit
 	if c.Deadline > 0 {
 		limit = min(limit, c.Deadline)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	dst, err := h.tryRun(ctx, c, request, dst)
+	dst, err := h.tryRun(ctx, g, c, request, dst)
 	if err == nil {
 		return dst
 	}
 	fail := failOf(err)
-	h.cfg.Logger.Warn("call failed", "ue", ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	h.cfg.Logger.Warn("call failed", "ue", g.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
 	return wire.AppendFail(dst[:0], fail)
 }
 
-// tryRun takes a place in the queue, then a slot, then an instance.
-func (h *Handler) tryRun(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+// tryRun takes a place in the tenant's queue, then an instance, then a turn.
+func (h *Handler) tryRun(ctx context.Context, g *group, c wire.Call, request, dst []byte) ([]byte, error) {
 	if err := h.draining(); err != nil {
 		return dst, err
 	}
 	select {
-	case h.queue <- struct{}{}:
-		defer func() { <-h.queue }()
+	case g.tenant.queue <- struct{}{}:
+		defer func() { <-g.tenant.queue }()
 	default:
 		return dst, &wire.Fail{Code: wire.CodeOverloaded}
 	}
 	begin := time.Now()
-	m, err := h.mods.get(ctx, c.Module)
+	m, err := h.mods.get(ctx, g.tenant, c.Module)
 	if err != nil {
 		return dst, err
 	}
-	if err := h.turn(ctx); err != nil {
-		return dst, err
-	}
-	defer h.yield()
+	defer h.mods.done(m)
+	ctx, cancel := context.WithTimeout(ctx, m.deadline)
+	defer cancel()
 	waited := time.Since(begin)
-	err = m.pool.Call(ctx, c.Fn, request, func(r executor.Reply, queue, run time.Duration, spans []executor.Span) error {
-		if len(r.Payload) > wire.MaxPayload {
+	call := &executor.Call{Session: g.account}
+	err = m.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
+		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
-		dst = appendResult(dst, r, waited+queue, run, spans)
+		dst = appendResult(dst, a.Reply, waited+a.Queue, a.Run, call.Spans)
 		return nil
 	})
 	return dst, err
@@ -94,19 +94,6 @@ func (h *Handler) draining() error {
 	}
 }
 
-// turn takes a slot, which yield gives back: one of the cores that calls and
-// channels share.
-func (h *Handler) turn(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
-	}
-}
-
-func (h *Handler) yield() { <-h.slots }
-
 func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans []executor.Span) []byte {
 	res := wire.Result{Status: byte(r.Status), Queue: queue, Run: run, Size: len(r.Payload)}
 	for _, s := range spans {
@@ -121,11 +108,14 @@ func failOf(err error) wire.Fail {
 	if errors.As(err, &f) {
 		return *f
 	}
+	if fail := denied(err); fail != nil {
+		return *fail
+	}
 	fail := wire.Fail{Code: wire.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
 	switch {
 	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
 		fail.Code = wire.CodeDeadline
-	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
+	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrFuel), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
 		fail.Code = wire.CodeTrap
 	}
 	return fail

@@ -28,6 +28,12 @@ func greet(t *testing.T, c *link.Conn, session uint64) {
 // attach returns the stream of a far endpoint, or the host's refusal.
 func attach(t *testing.T, c *link.Conn, id uint64) (*link.Stream, *wire.Fail) {
 	t.Helper()
+	return attachTo(t, c, id, wasm)
+}
+
+// attachTo is attach of a far endpoint of a module.
+func attachTo(t *testing.T, c *link.Conn, id uint64, wasm []byte) (*link.Stream, *wire.Fail) {
+	t.Helper()
 	st, err := c.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -16,41 +16,74 @@ import (
 // has for itself, because the instance holds the endpoint's state.
 type far struct {
 	h  *Handler
+	g  *group
+	m  *module
 	in executor.Instance
 	fn uint32 // the first of the endpoint's three guest functions
 }
 
 // openFar makes a far endpoint with the zero value's state.
-func (h *Handler) openFar(ctx context.Context, module offload.Digest, fn uint32) (elastic.Far, error) {
+func (g *group) openFar(ctx context.Context, module offload.Digest, fn uint32) (elastic.Far, error) {
+	h := g.h
 	if err := h.draining(); err != nil {
 		return nil, err
 	}
-	select {
-	case h.fars <- struct{}{}:
-	default:
-		return nil, &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(h.fars))}
+	if err := g.holdFar(); err != nil {
+		return nil, err
 	}
-	in, err := h.instance(ctx, module)
+	f, err := g.makeFar(ctx, module, fn)
 	if err != nil {
-		<-h.fars
+		g.releaseFar()
 		fail := failOf(err)
 		return nil, &fail
 	}
-	return &far{h, in, fn}, nil
+	return f, nil
 }
 
-func (h *Handler) instance(ctx context.Context, module offload.Digest) (executor.Instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.CallLimit)
+// holdFar counts a far endpoint of the tenant and of the host.
+func (g *group) holdFar() error {
+	select {
+	case g.tenant.fars <- struct{}{}:
+	default:
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("tenant %q has %d channels, and may have no more", g.tenant.Name(), cap(g.tenant.fars))}
+	}
+	select {
+	case g.h.fars <- struct{}{}:
+		return nil
+	default:
+		<-g.tenant.fars
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(g.h.fars))}
+	}
+}
+
+func (g *group) releaseFar() {
+	<-g.h.fars
+	<-g.tenant.fars
+}
+
+func (g *group) makeFar(ctx context.Context, digest offload.Digest, fn uint32) (*far, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.h.cfg.CallLimit)
 	defer cancel()
-	m, err := h.mods.get(ctx, module)
+	m, err := g.h.mods.get(ctx, g.tenant, digest)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.turn(ctx); err != nil {
+	in, err := g.instantiate(ctx, m)
+	if err != nil {
+		g.h.mods.done(m)
 		return nil, err
 	}
-	defer h.yield()
-	return m.instance(ctx)
+	return &far{g.h, g, m, in, fn}, nil
+}
+
+// instantiate makes an instance of m, in a turn of the session's tenant.
+func (g *group) instantiate(ctx context.Context, m *module) (executor.Instance, error) {
+	turn, err := g.h.turns.Take(ctx, g.tenant.Tenant)
+	if err != nil {
+		return nil, noTurn
+	}
+	defer turn.Done()
+	return m.mod.Instantiate(executor.WithCall(ctx, &executor.Call{Session: g.account, Turn: turn}), m.instance)
 }
 
 // Handle implements elastic.Far.
@@ -79,32 +112,41 @@ func (f *far) Restore(ctx context.Context, state []byte) error {
 // Close implements elastic.Far.
 func (f *far) Close() {
 	f.in.Close()
-	<-f.h.fars
+	f.h.mods.done(f.m)
+	f.g.releaseFar()
 }
 
 // call runs one of the endpoint's guest functions in its turn. Its error is a
 // *wire.Fail.
 func (f *far) call(ctx context.Context, fn uint32, request []byte) (offload.Status, []byte, error) {
-	if d, ok := ctx.Deadline(); !ok || time.Until(d) > f.h.cfg.CallLimit {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.h.cfg.CallLimit)
-		defer cancel()
-	}
-	err := f.h.turn(ctx)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer f.h.yield()
-	reply, err := f.in.Call(ctx, fn, request)
+	reply, err := f.run(ctx, fn, request)
 	if err == nil && len(reply.Payload) > wire.MaxPayload {
 		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 	}
 	if err != nil {
 		fail := failOf(err)
-		f.h.cfg.Logger.Warn("far endpoint failed", "fn", fn, "code", fail.Code.String(), "why", fail.Text)
+		f.h.cfg.Logger.Warn("far endpoint failed", "ue", f.g.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
 		return 0, nil, &fail
 	}
 	return reply.Status, reply.Payload, nil
+}
+
+// noTurn says that no core came free in time.
+var noTurn = &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+
+func (f *far) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
+	if d, ok := ctx.Deadline(); !ok || time.Until(d) > f.m.deadline {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.m.deadline)
+		defer cancel()
+	}
+	turn, err := f.h.turns.Take(ctx, f.g.tenant.Tenant)
+	if err != nil {
+		return executor.Reply{}, noTurn
+	}
+	defer turn.Done()
+	defer func() { f.g.account.Charge(f.in.Last()) }()
+	return f.in.Call(executor.WithCall(ctx, &executor.Call{Session: f.g.account, Turn: turn}), fn, request)
 }
 
 // answered is the failure to save or to restore a state, as the guest told it.

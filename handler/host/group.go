@@ -1,21 +1,27 @@
 package host
 
 import (
+	"fmt"
 	"io"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
 // A group is the connections of one UE that said the same session in their
-// Hello. They share the far endpoints of its channels: what one connection
-// attached, messages on another one reach.
+// Hello: a session. They share the far endpoints of its channels, what one connection
+// attached, messages on another one reach; what host functions keep for it; and its
+// bill.
 type group struct {
-	key   groupKey
-	srv   *elastic.Server
-	conns int // guarded by the handler's mu
+	h       *Handler
+	key     groupKey
+	tenant  *tenant
+	account *executor.Session
+	srv     *elastic.Server
+	conns   int // guarded by the handler's mu
 }
 
 // A groupKey has the name that the UE's certificate proves, so that no UE comes
@@ -24,6 +30,13 @@ type groupKey struct {
 	ue      string
 	session uint64
 	alone   *session // the connection, if it named no session
+}
+
+// joined returns the connection's group. What a UE says before its hello is of no
+// session.
+func (s *session) joined() *group {
+	s.joining.Do(func() { s.group = s.h.join(s) })
+	return s.group
 }
 
 // join adds a connection to its group.
@@ -36,16 +49,26 @@ func (h *Handler) join(s *session) *group {
 	defer h.mu.Unlock()
 	g := h.groups[key]
 	if g == nil {
-		g = &group{key: key, srv: elastic.NewServer(elastic.ServerConfig{Open: h.openFar, Endpoints: h.cfg.Channels})}
+		g = h.newGroup(key)
 		h.groups[key] = g
 	}
 	g.conns++
 	return g
 }
 
-// leave takes a connection that has ended out of its group. The last one frees
-// the far endpoints.
-func (h *Handler) leave(g *group) {
+func (h *Handler) newGroup(key groupKey) *group {
+	t := h.enterLocked(key.ue)
+	g := &group{
+		h: h, key: key, tenant: t,
+		account: &executor.Session{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.session)},
+	}
+	g.srv = elastic.NewServer(elastic.ServerConfig{Open: g.openFar, Endpoints: cap(t.fars)})
+	return g
+}
+
+// part takes a connection that has ended out of its group. The last one ends the
+// session.
+func (h *Handler) part(g *group) {
 	h.mu.Lock()
 	g.conns--
 	last := g.conns == 0
@@ -55,7 +78,18 @@ func (h *Handler) leave(g *group) {
 	h.mu.Unlock()
 	if last {
 		g.srv.Close()
+		g.logBill()
+		h.leave(g.tenant)
 	}
+}
+
+// logBill writes the line of what the session cost, if it cost anything.
+func (g *group) logBill() {
+	b := g.account.Bill()
+	if b.Calls == 0 {
+		return
+	}
+	g.h.cfg.Logger.Info("bill", "tenant", g.tenant.Name(), "session", g.account.Name, "bill", b)
 }
 
 // channel gives a stream, whose type has been read, to the UE's channels.
@@ -63,8 +97,7 @@ func (s *session) channel(t wire.Type, st *link.Stream) error {
 	if !s.helloed.Load() {
 		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
 	}
-	s.joining.Do(func() { s.group = s.h.join(s) })
-	srv := s.group.srv
+	srv := s.joined().srv
 	switch t {
 	case wire.TypeAttach:
 		st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes

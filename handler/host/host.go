@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/internal/link"
 )
 
@@ -41,21 +42,26 @@ type Config struct {
 	Engine executor.Engine
 	// TLS identifies the host and says whose UEs it serves.
 	TLS *tls.Config
-	// Functions are what guests may import, beyond the guest ABI's own.
-	Functions []executor.HostModule
+	// Functions are what modules may be granted, beyond the guest ABI's own and
+	// WASI.
+	Functions []Provider
+	// Policy says what modules of whom may use, and how much. Nil means
+	// capability.Default. A tenant is the name that a UE's certificate proves.
+	Policy *capability.Policy
 	// Calls is how many run at once. Zero means GOMAXPROCS.
 	Calls int
-	// Waiting is how many calls may wait; further ones are refused. Zero means
-	// 64 for each of Calls.
+	// Waiting is how many calls of a tenant may wait; further ones are refused. Zero
+	// means 64 for each of Calls.
 	Waiting int
 	// Channels is how many far endpoints of channels the host serves, each with an
 	// instance of its own; a further one is refused. Zero means 1024.
 	Channels int
-	// Modules is how many modules the host keeps; a further one is refused.
-	// Zero means 64.
+	// Modules is how many modules the host keeps loaded. A further one takes the place of
+	// the one that was not used for longest, and is refused when all are in use. Zero
+	// means 64.
 	Modules int
-	// MemoryLimit bounds the memory of an instance, in bytes. Zero means the
-	// executor's default.
+	// MemoryLimit bounds the memory of an instance whose module asks for no other
+	// limit, in bytes. Zero means the executor's default.
 	MemoryLimit int64
 	// CallLimit bounds a call or a message that asks for no deadline, or a longer
 	// one. Zero means 10 s.
@@ -87,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CallLimit <= 0 {
 		c.CallLimit = 10 * time.Second
 	}
+	if c.Policy == nil {
+		c.Policy = capability.Default()
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,9 +106,8 @@ func (c Config) withDefaults() (Config, error) {
 type Handler struct {
 	cfg   Config
 	mods  *modules
-	slots chan struct{} // one for each call or message that may run
-	queue chan struct{} // one for each call that runs or waits
-	fars  chan struct{} // one for each far endpoint of a channel
+	turns *executor.Turns // of calls and messages on the cores
+	fars  chan struct{}   // one for each far endpoint of a channel
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
@@ -110,6 +118,8 @@ type Handler struct {
 	lifeline *link.LifelineListener // nil: none
 	sessions map[*session]struct{}
 	groups   map[groupKey]*group
+	tenants  map[string]*tenant
+	gone     executor.Bill // of tenants that have left
 
 	wg sync.WaitGroup // all goroutines
 }
@@ -120,16 +130,17 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{
+	h := &Handler{
 		cfg:      cfg,
-		mods:     newModules(&cfg),
-		slots:    make(chan struct{}, cfg.Calls),
-		queue:    make(chan struct{}, cfg.Calls+cfg.Waiting),
+		turns:    executor.NewTurns(cfg.Calls),
 		fars:     make(chan struct{}, cfg.Channels),
 		ended:    make(chan struct{}),
 		sessions: map[*session]struct{}{},
 		groups:   map[groupKey]*group{},
-	}, nil
+		tenants:  map[string]*tenant{},
+	}
+	h.mods = newModules(h)
+	return h, nil
 }
 
 // Serve accepts UEs on pc, which belongs to the handler from then on, until
@@ -259,6 +270,6 @@ func (h *Handler) Close() error {
 		err = errors.Join(err, lifeline.Close())
 	}
 	h.wg.Wait()
-	h.mods.close()
+	h.mods.closeAll()
 	return err
 }

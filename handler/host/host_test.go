@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/identity"
@@ -23,29 +25,21 @@ import (
 
 // echoEngine takes every module that begins as Wasm does; calls answer with
 // their request.
-type echoEngine struct{}
-
-func (echoEngine) Load(_ context.Context, wasm []byte) (executor.Module, error) {
-	if !bytes.HasPrefix(wasm, []byte("\x00asm")) {
-		return nil, errors.New("not Wasm")
-	}
-	return echoModule{}, nil
+var echoEngine = native.Engine{
+	Check: func(src executor.Source) error {
+		wasm, err := src.Read()
+		if err == nil && !bytes.HasPrefix(wasm, []byte("\x00asm")) {
+			err = errors.New("not Wasm")
+		}
+		return err
+	},
+	Functions: func() []native.Func {
+		echo := func(_ context.Context, request, dst []byte) ([]byte, error) {
+			return append(append(dst, byte(abi.OK)), request...), nil
+		}
+		return []native.Func{echo, echo, echo}
+	},
 }
-func (echoEngine) Close() error { return nil }
-
-type echoModule struct{}
-
-func (echoModule) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
-	return echoInstance{}, nil
-}
-func (echoModule) Close() error { return nil }
-
-type echoInstance struct{}
-
-func (echoInstance) Call(_ context.Context, _ uint32, request []byte) (abi.Reply, error) {
-	return abi.Reply{Status: abi.OK, Payload: request}, nil
-}
-func (echoInstance) Close() error { return nil }
 
 // dial starts a host and connects to it, in virtual time.
 func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
@@ -54,20 +48,25 @@ func dial(t *testing.T, f func(t *testing.T, c *link.Conn)) {
 
 // dialEach is dial with n connections of one UE.
 func dialEach(t *testing.T, n int, f func(t *testing.T, conns []*link.Conn)) {
+	serve(t, host.Config{}, slices.Repeat([]string{"ue"}, n), func(t *testing.T, _ *host.Handler, conns []*link.Conn) { f(t, conns) })
+}
+
+// serve starts a host of two modules and two channels, and connects UEs with
+// certificates of these names to it, in virtual time.
+func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := identity.NewAuthority()
 		if err != nil {
 			t.Fatal(err)
 		}
-		hostTLS, err := ca.TLS(identity.Host, "host")
-		if err != nil {
+		if cfg.TLS, err = ca.TLS(identity.Host, "host"); err != nil {
 			t.Fatal(err)
 		}
-		ueTLS, err := ca.TLS(identity.UE, "ue")
-		if err != nil {
-			t.Fatal(err)
+		if cfg.Engine == nil {
+			cfg.Engine = echoEngine
 		}
-		h, err := host.New(host.Config{Engine: echoEngine{}, TLS: hostTLS, Modules: 2, Channels: 2})
+		cfg.Modules, cfg.Channels = 2, 2
+		h, err := host.New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,14 +76,18 @@ func dialEach(t *testing.T, n int, f func(t *testing.T, conns []*link.Conn)) {
 		pc := air.Endpoint(addr)
 		go func() { served <- h.Serve(context.Background(), pc) }()
 		var conns []*link.Conn
-		for i := range n {
-			c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1 + i}), addr, ueTLS)
+		for i, ue := range ues {
+			conf, err := ca.TLS(identity.UE, ue)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1 + i}), addr, conf)
 			if err != nil {
 				t.Fatal(err)
 			}
 			conns = append(conns, c)
 		}
-		f(t, conns)
+		f(t, h, conns)
 		for _, c := range conns {
 			c.Close("")
 		}
@@ -191,18 +194,40 @@ func TestHalfAFrame(t *testing.T) {
 	})
 }
 
-func TestModulesAreBounded(t *testing.T) {
+// module is the i-th of many modules.
+func module(i int) []byte { return fmt.Appendf(nil, "\x00asm%d", i) }
+
+// call is a call of function 0 of a module, with request "hi".
+func call(wasm []byte) []byte {
+	return append(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: 2}), "hi"...)
+}
+
+func wantEcho(t *testing.T, what string, answer []byte) {
+	t.Helper()
+	if len(answer) == 0 || wire.Type(answer[0]) != wire.TypeResult || !bytes.HasSuffix(answer, []byte("hi")) {
+		t.Errorf("%s: answered with %.60x, want an echo", what, answer)
+	}
+}
+
+// A host has room for two modules: the one that was not used for longest goes, unless
+// it is in use.
+func TestModulesMakeRoom(t *testing.T) {
 	dial(t, func(t *testing.T, c *link.Conn) {
-		for i := range 3 {
-			answer := ask(t, c, put(fmt.Appendf(nil, "\x00asm%d", i)), true)
-			if i < 2 {
-				if wire.Type(answer[0]) != wire.TypeModule {
-					t.Errorf("module %d: %x", i, answer)
-				}
-				continue
+		greet(t, c, 7)
+		ask(t, c, put(module(0)), true)
+		ask(t, c, put(module(1)), true)
+		wantEcho(t, "the older one", ask(t, c, call(module(0)), true))
+		ask(t, c, put(module(2)), true)
+		wantEcho(t, "one that was called since", ask(t, c, call(module(0)), true))
+		wantEcho(t, "the new one", ask(t, c, call(module(2)), true))
+		wantFail(t, "the one that had to go", ask(t, c, call(module(1)), true), wire.CodeNoModule)
+		for i := range uint64(2) {
+			if _, fail := attachTo(t, c, i+1, module(2*int(i))); fail != nil {
+				t.Fatal(fail)
 			}
-			wantFail(t, "third module of two", answer, wire.CodeOverloaded)
 		}
+		wantFail(t, "a module when all are in use", ask(t, c, put(module(3)), true), wire.CodeOverloaded)
+		wantEcho(t, "one in use", ask(t, c, call(module(0)), true))
 	})
 }
 

@@ -13,27 +13,42 @@ import (
 
 type digest = [sha256.Size]byte
 
-// modules are the modules the host has, each with its pool of instances.
+// A moduleKey names a module of a tenant. Two tenants with the same module share
+// nothing of it.
+type moduleKey struct {
+	tenant string
+	digest digest
+}
+
+// modules are the modules the host has, each with its pool of instances. When there
+// are as many as there may be, the one that was not used for longest makes room,
+// of those that nobody uses; the engine's cache has it when it is asked for again.
 type modules struct {
-	cfg *Config
+	h *Handler
 
 	mu     sync.Mutex
 	closed bool
-	byName map[digest]*module
+	loaded map[moduleKey]*module
+	clock  uint64         // counts uses
 	wg     sync.WaitGroup // loads
 }
 
 // A module is there once ready is closed: err is nil, or says why it is not.
 type module struct {
-	ready chan struct{}
-	mod   executor.Module
-	conf  executor.InstanceConfig
-	pool  *executor.Pool // for calls; the far endpoints of channels have instances of their own
-	err   error
+	tenant *tenant
+	ready  chan struct{}
+	err    error
+
+	mod  executor.Module
+	pool *executor.Pool // for calls; the far endpoints of channels have instances of their own
+	linkage
+
+	users int    // guarded by modules.mu
+	used  uint64 // the clock of the last use; guarded by modules.mu
 }
 
-func newModules(cfg *Config) *modules {
-	return &modules{cfg: cfg, byName: map[digest]*module{}}
+func newModules(h *Handler) *modules {
+	return &modules{h: h, loaded: map[moduleKey]*module{}}
 }
 
 func isNoModule(err error) bool {
@@ -41,34 +56,53 @@ func isNoModule(err error) bool {
 	return errors.As(err, &f) && f.Code == wire.CodeNoModule
 }
 
-// get returns a module that is loaded, or being loaded.
-func (ms *modules) get(ctx context.Context, d digest) (*module, error) {
+// get returns a module of t that is loaded, or being loaded. The caller calls done
+// when it needs it no more.
+func (ms *modules) get(ctx context.Context, t *tenant, d digest) (*module, error) {
 	ms.mu.Lock()
-	m := ms.byName[d]
-	ms.mu.Unlock()
+	m := ms.loaded[moduleKey{t.Name(), d}]
 	if m == nil {
+		ms.mu.Unlock()
 		return nil, noModule(d)
 	}
-	return m, m.wait(ctx)
+	ms.useLocked(m)
+	ms.mu.Unlock()
+	if err := m.wait(ctx); err != nil {
+		ms.done(m)
+		return nil, err
+	}
+	return m, nil
 }
 
-// loaded says whether a module is loaded, or being loaded.
-func (ms *modules) loaded(d digest) bool {
+func (ms *modules) useLocked(m *module) {
+	ms.clock++
+	m.users++
+	m.used = ms.clock
+}
+
+func (ms *modules) done(m *module) {
+	ms.mu.Lock()
+	m.users--
+	ms.mu.Unlock()
+}
+
+// has says whether a module is loaded, or being loaded.
+func (ms *modules) has(t *tenant, d digest) bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	return ms.byName[d] != nil
+	return ms.loaded[moduleKey{t.Name(), d}] != nil
 }
 
 // have loads a module from the engine's cache, unless it is there.
-func (ms *modules) have(ctx context.Context, d digest) error {
-	_, err := ms.open(ctx, d, func() ([]byte, error) { return nil, noModule(d) })
+func (ms *modules) have(ctx context.Context, t *tenant, d digest) error {
+	_, err := ms.open(ctx, t, d, func() ([]byte, error) { return nil, noModule(d) })
 	return err
 }
 
 // put loads a module from its bytes, unless it is there.
-func (ms *modules) put(ctx context.Context, d digest, wasm []byte) error {
+func (ms *modules) put(ctx context.Context, t *tenant, d digest, wasm []byte) error {
 	for {
-		began, err := ms.open(ctx, d, func() ([]byte, error) { return wasm, nil })
+		began, err := ms.open(ctx, t, d, func() ([]byte, error) { return wasm, nil })
 		if began || !isNoModule(err) {
 			return err
 		}
@@ -79,20 +113,25 @@ func (ms *modules) put(ctx context.Context, d digest, wasm []byte) error {
 // open makes a module ready and warms one instance of it. It waits for a load
 // under way, or begins one. A failed load leaves nothing, so that it can be tried
 // again.
-func (ms *modules) open(ctx context.Context, d digest, wasm func() ([]byte, error)) (began bool, err error) {
+func (ms *modules) open(ctx context.Context, t *tenant, d digest, wasm func() ([]byte, error)) (began bool, err error) {
+	key := moduleKey{t.Name(), d}
 	ms.mu.Lock()
-	m := ms.byName[d]
+	m := ms.loaded[key]
+	var evicted *module
 	if began = m == nil; began {
-		if err := ms.roomLocked(); err != nil {
-			ms.mu.Unlock()
-			return began, err
+		if evicted, err = ms.roomLocked(t); err == nil {
+			m = &module{tenant: ms.h.enter(t.Name()), ready: make(chan struct{})}
+			ms.loaded[key] = m
+			ms.useLocked(m)
+			// The load belongs to all who wait for it, not to the first UE.
+			ms.wg.Go(func() { ms.load(m, key, wasm) })
 		}
-		m = &module{ready: make(chan struct{})}
-		ms.byName[d] = m
-		// The load belongs to all who wait for it, not to the first UE.
-		ms.wg.Go(func() { ms.load(m, d, wasm) })
 	}
 	ms.mu.Unlock()
+	ms.close(evicted)
+	if err != nil {
+		return began, err
+	}
 	return began, m.wait(ctx)
 }
 
@@ -105,55 +144,96 @@ func (m *module) wait(ctx context.Context) error {
 	}
 }
 
-// instance makes an instance that calls do not share.
-func (m *module) instance(ctx context.Context) (executor.Instance, error) {
-	return m.mod.Instantiate(ctx, m.conf)
-}
-
-func (ms *modules) roomLocked() error {
+// roomLocked counts one more module of t. It may take out one that is not used, which
+// the caller closes, also when it fails.
+func (ms *modules) roomLocked(t *tenant) (evicted *module, err error) {
 	switch {
 	case ms.closed:
-		return &wire.Fail{Code: wire.CodeDraining}
-	case len(ms.byName) >= ms.cfg.Modules:
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, no more", ms.cfg.Modules)}
+		return nil, &wire.Fail{Code: wire.CodeDraining}
+	case len(ms.loaded) >= ms.h.cfg.Modules:
+		evicted = ms.evictLocked(func(*module) bool { return true })
+		if evicted == nil {
+			return nil, &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use", ms.h.cfg.Modules)}
+		}
 	}
-	return nil
+	err = t.HoldModule()
+	if err != nil && evicted == nil {
+		if evicted = ms.evictLocked(func(m *module) bool { return m.tenant.Tenant == t.Tenant }); evicted != nil {
+			err = t.HoldModule()
+		}
+	}
+	if err != nil {
+		return evicted, denied(err)
+	}
+	return evicted, nil
 }
 
-func (ms *modules) load(m *module, d digest, wasm func() ([]byte, error)) {
-	m.err = m.make(ms.cfg, d, wasm)
+// evictLocked takes out the module that was not used for longest, of those that
+// nobody uses and may have; nil when there is none.
+func (ms *modules) evictLocked(may func(*module) bool) *module {
+	var oldest *module
+	var key moduleKey
+	for k, m := range ms.loaded {
+		if m.users == 0 && may(m) && (oldest == nil || m.used < oldest.used) {
+			oldest, key = m, k
+		}
+	}
+	if oldest != nil {
+		delete(ms.loaded, key)
+		oldest.tenant.ReleaseModule()
+	}
+	return oldest
+}
+
+func (ms *modules) load(m *module, key moduleKey, wasm func() ([]byte, error)) {
+	m.err = m.make(ms.h, key.digest, wasm)
+	ms.mu.Lock()
+	m.users--
 	if m.err != nil {
-		ms.mu.Lock()
-		delete(ms.byName, d)
-		ms.mu.Unlock()
+		delete(ms.loaded, key)
+		m.tenant.ReleaseModule()
 	}
+	ms.mu.Unlock()
 	close(m.ready)
+	if m.err != nil {
+		ms.h.leave(m.tenant)
+	}
 	if !isNoModule(m.err) {
-		ms.cfg.Logger.Info("module", "digest", fmt.Sprintf("%x", d[:6]), "err", m.err)
+		ms.h.cfg.Logger.Info("module", "tenant", key.tenant, "digest", fmt.Sprintf("%x", key.digest[:6]), "err", m.err)
 	}
 }
 
-func (m *module) make(cfg *Config, d digest, wasm func() ([]byte, error)) error {
+// make compiles a module, or takes it from the cache, and makes one instance of it:
+// it is deployed then, and has not been called.
+func (m *module) make(h *Handler, d digest, wasm func() ([]byte, error)) error {
 	ctx := context.Background()
-	mod, err := executor.Load(ctx, cfg.Engine, d, wasm)
+	mod, err := h.cfg.Engine.Load(ctx, executor.Source{
+		Digest: d, Wasm: wasm, Tenant: m.tenant.Name(), Meter: m.tenant.rules.Meter,
+	})
 	if err != nil {
 		return badModule(err)
 	}
-	guest := cfg.Logger.With("module", fmt.Sprintf("%x", d[:6]))
-	conf := executor.InstanceConfig{
-		Host:        cfg.Functions,
-		MemoryLimit: cfg.MemoryLimit,
-		Log:         func(line string) { guest.Info("guest", "says", line) },
-	}
-	pool := executor.NewPool(mod, executor.PoolConfig{Size: cfg.Calls, Instance: conf})
-	ctx, cancel := context.WithTimeout(ctx, cfg.CallLimit) // of the guest's own initialisation
-	defer cancel()
-	if err := pool.Warm(ctx, 1); err != nil {
-		pool.Close()
+	if err := m.open(h, mod, d); err != nil {
 		mod.Close()
 		return badModule(err)
 	}
-	m.mod, m.conf, m.pool = mod, conf, pool
+	m.mod = mod
+	return nil
+}
+
+// open makes the pool of mod.
+func (m *module) open(h *Handler, mod executor.Module, d digest) (err error) {
+	if m.linkage, err = h.link(m.tenant, mod.Manifest(), d); err != nil {
+		return err
+	}
+	pool := executor.NewPool(mod, executor.PoolConfig{Size: h.cfg.Calls, Instance: m.instance, Turns: h.turns})
+	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.CallLimit) // of the guest's own initialisation
+	defer cancel()
+	if err := pool.Warm(ctx, 1); err != nil {
+		pool.Close()
+		return err
+	}
+	m.pool = pool
 	return nil
 }
 
@@ -165,18 +245,31 @@ func badModule(err error) error {
 	if isNoModule(err) {
 		return err
 	}
+	if fail := denied(err); fail != nil {
+		return fail
+	}
 	return &wire.Fail{Code: wire.CodeBadModule, Text: err.Error()}
 }
 
-// close frees all modules. No call is running any more.
-func (ms *modules) close() {
+// close frees a module that is not in ms any more, nil for none. Nobody uses it.
+func (ms *modules) close(m *module) {
+	if m == nil {
+		return
+	}
+	m.pool.Close()
+	m.mod.Close()
+	ms.h.leave(m.tenant)
+}
+
+// closeAll frees all modules. No call is running any more.
+func (ms *modules) closeAll() {
 	ms.mu.Lock()
 	ms.closed = true
 	ms.mu.Unlock()
 	ms.wg.Wait()
-	for d, m := range ms.byName {
-		m.pool.Close()
-		m.mod.Close()
-		delete(ms.byName, d)
+	for k, m := range ms.loaded {
+		delete(ms.loaded, k)
+		m.tenant.ReleaseModule()
+		ms.close(m)
 	}
 }

@@ -29,7 +29,7 @@ type session struct {
 	greeted chan *link.Stream // the session's stream, once the UE said hello; cap 1: said once
 
 	joining sync.Once
-	group   *group // set by joining
+	group   *group // set by joined
 }
 
 // run serves the UE's streams until the connection ends.
@@ -47,7 +47,7 @@ func (s *session) run() {
 	s.conn.Close("")
 	streams.Wait()
 	if s.group != nil {
-		s.h.leave(s.group)
+		s.h.part(s.group)
 	}
 	log.Info("session ends", "why", s.conn.Err())
 }
@@ -169,10 +169,12 @@ func (s *session) have(st *link.Stream) error {
 	if err := wire.ReadControl(st, &have); err != nil {
 		return err
 	}
-	if !s.h.mods.loaded(have.Digest) && !s.confirmed() {
+	t := s.h.enter(s.ue)
+	defer s.h.leave(t)
+	if !s.h.mods.has(t, have.Digest) && !s.confirmed() {
 		return errors.New("connection has ended")
 	}
-	err := s.h.mods.have(st.Context(), have.Digest)
+	err := s.h.mods.have(st.Context(), t, have.Digest)
 	if err != nil && !isNoModule(err) {
 		return err
 	}
@@ -194,7 +196,9 @@ func (s *session) put(st *link.Stream) error {
 	if err != nil {
 		return err
 	}
-	if err := s.h.mods.put(st.Context(), put.Digest, wasm); err != nil {
+	t := s.h.enter(s.ue)
+	defer s.h.leave(t)
+	if err := s.h.mods.put(st.Context(), t, put.Digest, wasm); err != nil {
 		return err
 	}
 	answer(st, wire.AppendControl(nil, wire.TypeModule, wire.Module{Ready: true}))

@@ -449,7 +449,7 @@ func TestResume(t *testing.T) {
 		w.ready(h, &desc)
 		took := time.Since(w.dialled(0))
 		time.Sleep(time.Second)
-		sockets := len(w.sockets)
+		sockets := w.made()
 		w.air.Silence(true)
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()

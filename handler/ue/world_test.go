@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
-	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
@@ -88,7 +88,7 @@ func (w *world) start(name string, addr *net.UDPAddr, change func(*host.Config))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cfg := host.Config{Name: name, Engine: w.engine, TLS: conf, Calls: 2, Logger: w.log(name)}
+	cfg := host.Config{Name: name, Engine: w.engine.native(), TLS: conf, Calls: 2, Logger: w.log(name)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -162,6 +162,13 @@ func (w *world) connections() int {
 	return w.handshakes
 }
 
+// made returns how many sockets the UE has made.
+func (w *world) made() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sockets)
+}
+
 // dialled returns when the UE made its socket number n, from 0.
 func (w *world) dialled(n int) time.Time {
 	w.mu.Lock()
@@ -200,52 +207,43 @@ func (e *engine) set(serve func(ctx context.Context, request, dst []byte) []byte
 	e.serve, e.fails = serve, fails
 }
 
-func (e *engine) Load(context.Context, []byte) (executor.Module, error) {
-	e.loads.Add(1)
-	return module{e}, nil
+// native returns the engine as hosts have it.
+func (e *engine) native() executor.Engine {
+	return native.Engine{
+		Check:     func(executor.Source) error { e.loads.Add(1); return nil },
+		Functions: e.functions,
+	}
 }
 
-func (e *engine) Close() error { return nil }
-
-type module struct{ e *engine }
-
-func (m module) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
-	if m.e.far == nil {
-		return instance{e: m.e}, nil
+// functions are one function, or those of a far endpoint.
+func (e *engine) functions() []native.Func {
+	if e.far == nil {
+		return []native.Func{e.guarded(nil)}
 	}
-	far := m.e.far()
-	return instance{m.e, []guestFunc{far.Handle, far.Save, far.Restore}}, nil
+	far := e.far()
+	return []native.Func{e.guarded(far.Handle), e.guarded(far.Save), e.guarded(far.Restore)}
 }
 
-func (module) Close() error { return nil }
-
-type guestFunc = func(ctx context.Context, request, dst []byte) []byte
-
-// An instance serves a function, or one far endpoint.
-type instance struct {
-	e   *engine
-	far []guestFunc
+// guarded returns f, or what is set when f is nil, which fails when calls are to.
+func (e *engine) guarded(f func(ctx context.Context, request, dst []byte) []byte) native.Func {
+	return func(ctx context.Context, request, dst []byte) ([]byte, error) {
+		e.calls.Add(1)
+		e.mu.Lock()
+		serve, fails := e.serve, e.fails
+		e.mu.Unlock()
+		if fails != nil {
+			return nil, fails
+		}
+		if f != nil {
+			serve = f
+		}
+		dst = serve(ctx, request, dst)
+		if ctx.Err() != nil {
+			return nil, executor.ErrDeadline
+		}
+		return dst, nil
+	}
 }
-
-func (i instance) Call(ctx context.Context, fn uint32, request []byte) (abi.Reply, error) {
-	i.e.calls.Add(1)
-	i.e.mu.Lock()
-	serve, fails := i.e.serve, i.e.fails
-	i.e.mu.Unlock()
-	if fails != nil {
-		return abi.Reply{}, fails
-	}
-	if i.far != nil {
-		serve = i.far[fn]
-	}
-	reply := serve(ctx, request, nil)
-	if ctx.Err() != nil {
-		return abi.Reply{}, executor.ErrDeadline
-	}
-	return abi.ParseReply(reply)
-}
-
-func (instance) Close() error { return nil }
 
 // doubler is an elastic function as offloadgen writes one. native is its body.
 func doubler(name string, idempotent bool, native func(context.Context, int64) (int64, error)) *offload.Func[int64, int64] {

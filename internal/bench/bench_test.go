@@ -6,11 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/enginetest"
-	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 func TestTargets(t *testing.T) {
@@ -64,23 +59,6 @@ func TestFiguresCompareWithTheLocalArmOfTheSameUE(t *testing.T) {
 		}
 	}
 	t.Error("no fps_over_local of the weakest UE")
-}
-
-func TestColdStart(t *testing.T) {
-	c := ColdStart{
-		NewEngine: func() (executor.Engine, error) { return wazero.New(wazero.Config{}) },
-		Module:    offload.NewModule(enginetest.Guest(t, "basic")),
-		N:         3,
-	}
-	figures, err := c.Run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range figures {
-		if f.N != 3 || !(f.Value > 0) {
-			t.Errorf("%+v; want 3 measurements of some time", f)
-		}
-	}
 }
 
 func TestPrintAndDraw(t *testing.T) {

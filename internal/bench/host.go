@@ -8,7 +8,7 @@ import (
 	"io"
 	"net"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
@@ -27,7 +27,7 @@ func (h Host) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := host.New(host.Config{Name: h.Name, Engine: native{}, TLS: conf, Channels: 2 * idleChannels})
+	handler, err := host.New(host.Config{Name: h.Name, Engine: endpoints, TLS: conf, Channels: 2 * idleChannels})
 	if err != nil {
 		return err
 	}
@@ -54,32 +54,8 @@ func (h Host) Run(ctx context.Context, out io.Writer) error {
 	return cmp.Or(err, handler.Close())
 }
 
-// native is an engine whose one module is the benchmarks' endpoint.
-type native struct{}
-
-func (native) Load(context.Context, []byte) (executor.Module, error) { return native{}, nil }
-
-func (native) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
+// endpoints is an engine whose one module is the benchmarks' endpoint.
+var endpoints = native.Engine{Functions: func() []native.Func {
 	s := endpoint.Serve()
-	return &nativeInstance{functions: []function{s.Handle, s.Save, s.Restore}}, nil
-}
-
-func (native) Close() error { return nil }
-
-// A function is a guest function in native code: it appends its reply to dst.
-type function = func(ctx context.Context, request, dst []byte) []byte
-
-type nativeInstance struct {
-	functions []function
-	reply     []byte
-}
-
-func (in *nativeInstance) Call(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
-	if int(fn) >= len(in.functions) {
-		return executor.Reply{}, fmt.Errorf("%w: no function %d", executor.ErrNotStarted, fn)
-	}
-	in.reply = in.functions[fn](ctx, request, in.reply[:0])
-	return executor.Reply{Status: executor.Status(in.reply[0]), Payload: in.reply[1:]}, nil
-}
-
-func (in *nativeInstance) Close() error { return nil }
+	return native.Served(s.Handle, s.Save, s.Restore)
+}}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor/nn"
+	nnmodel "github.com/bungee-xr/bungee/executor/nn/model"
 	"github.com/bungee-xr/bungee/executor/nn/opencv"
 )
 
@@ -145,7 +146,7 @@ func runOpenCV(t *testing.T, onnx []byte, in array) []nn.Tensor {
 		t.Fatal(err)
 	}
 	b, err := opencv.New(opencv.Config{Threads: 1, Models: []opencv.Model{{
-		Name: "m", InputW: in.w, InputH: in.h, Files: []opencv.File{{Path: path}}}}})
+		Name: "m", InputW: in.w, InputH: in.h, Files: []nnmodel.File{{Path: path}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,12 +128,13 @@ const (
 	CodeProtocol               // the peer broke the protocol
 	CodeSkipped                // a newer message of the channel came first
 	CodeGone                   // the far endpoint is not there, or no more
+	CodeDenied                 // the module asks for what its tenant is not granted
 )
 
 var codeNames = [...]string{
 	"internal error", "no such module", "bad module", "draining", "overloaded",
 	"deadline passed", "guest trapped", "too large", "protocol violation",
-	"skipped for a newer message", "no such far endpoint",
+	"skipped for a newer message", "no such far endpoint", "denied",
 }
 
 // String returns the code in words.

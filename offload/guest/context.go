@@ -73,10 +73,10 @@ func (c *callContext) end() {
 func (c *callContext) lookLocked() error {
 	switch {
 	case c.err != nil:
+	case c.deadline != 0 && c.host.now() >= c.deadline: // first: at its deadline a call counts as cancelled, too
+		c.endLocked(context.DeadlineExceeded)
 	case c.host.canceled():
 		c.endLocked(context.Canceled)
-	case c.deadline != 0 && c.host.now() >= c.deadline:
-		c.endLocked(context.DeadlineExceeded)
 	}
 	return c.err
 }

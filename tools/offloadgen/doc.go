@@ -27,6 +27,9 @@
 //
 //	deadline=DURATION  bounds each call on an edge host
 //	idempotent         the function may run again when it is not known whether it ran
+//	redundancy=N       each call runs on N edge hosts, whose answers are compared to
+//	                   the byte: 2 find a fault, 3 outvote it. The module must be
+//	                   deterministic, and the UE's handler know as many hosts
 //
 // A marked function is a plain function with a lower-case name. Its first
 // parameter is a context.Context and its last result an error. It may be in any
@@ -79,6 +82,40 @@
 //
 // The marked type is a struct, exported or not, and not generic. Handle may be a
 // method of the type, of a pointer to it, or of a type that it embeds.
+//
+// # What the module may use
+//
+// A module gets nothing from an edge host but the guest ABI, unless it asks and the
+// tenant's policy grants it (docs/policy.md). All marks of a package are in one
+// module, so what it may use is said once for all of them, by lines that may stand
+// in any file of the package, at the beginning of a line:
+//
+//	//offload:module models=yolo-fastest-1.1 memory=128MiB
+//	//offload:module connect=api.example.com:443 env=REGION
+//
+// Offloadgen writes what they say into the module, as its manifest, and into a comment
+// of bungee_offload_module.go, so that a change shows in review. An option ends
+// at a blank; the values of a list are divided by commas, and several lines add up.
+//
+//	models=NAME,...     networks that it runs (package nn); models=* alone: all that the tenant is granted
+//	connect=ADDR,...    addresses host:port that it connects to (package egress); connect=* alone: as above
+//	folders=NAME,...    folders that it opens, by the names that the policy gives them; NAME:write to write, too
+//	env=NAME,...        environment variables that it reads; their values are the policy's
+//	memory=SIZE         most linear memory of an instance, such as 64MiB
+//	output=SIZE         most bytes of a result
+//	fuel=NUMBER         most fuel of a call, on hosts that meter the tenant; others refuse the module
+//	deadline=DURATION   longest that a call may run on an edge host, whatever its caller allows
+//	class=NAME          criticality: best-effort, which is the default, or real-time; has no effect yet
+//	deterministic       the same request gives the same bytes on every host
+//
+// The host modules that it imports from, such as wasi_ephemeral_nn, it asks for by
+// importing them: offloadgen reads them from the module. A module that calls package nn
+// or egress and has no models= or connect= is refused here, since a host would give
+// it nothing.
+//
+// A Go guest asks for the real clock and for real random numbers, which the Go
+// runtime reads. A deterministic one does not: its clock and its random numbers are
+// made up and the same in each run, and NaNs have the same bits everywhere.
 //
 // # What crosses
 //
@@ -155,6 +192,6 @@
 //
 // # Limits
 //
-// Marks of one package share one module. A module of a small function is about
+// Marks of one package share one module, and so what it may use. A module of a small function is about
 // 2.6 MB, 0.75 MB compressed, most of it Go's runtime.
 package main

@@ -109,6 +109,9 @@ func (e *emitter) desc(b *strings.Builder, m *mark, index int) {
 	if m.idempotent {
 		b.WriteString("Idempotent: true,\n")
 	}
+	if m.redundancy != 0 {
+		fmt.Fprintf(b, "Redundancy: %d,\n", m.redundancy)
+	}
 	b.WriteString("},\n")
 }
 

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // guestGo returns the text of bungee_offload_wasip1.go.
@@ -40,7 +42,7 @@ func init() {
 
 // moduleGo returns the text of bungee_offload_module.go. The functions that open
 // channels are in it, since a guest opens none.
-func (e *emitter) moduleGo(s stamp, digest [32]byte) ([]byte, error) {
+func (e *emitter) moduleGo(s stamp, manifest capability.Manifest, digest [32]byte) ([]byte, error) {
 	var hex strings.Builder
 	for i, b := range digest {
 		fmt.Fprintf(&hex, "0x%02x, ", b)
@@ -65,13 +67,14 @@ import (
 //go:embed %s
 var bungeeWasm string
 
-// bungeeModule is the Wasm version of what is marked.
+// bungeeModule is the Wasm version of what is marked. It asks for
+// %s
 var bungeeModule = &%s.Module{
-	Digest: %[6]s.Digest{
+	Digest: %[7]s.Digest{
 		%s},
 	Gzip: bungeeWasm,
 }
-%s`, header, s.comment(), e.pkgName, e.specs(imports), wasmFile, offload, hex.String(), opens))
+%s`, header, s.comment(), e.pkgName, e.specs(imports), wasmFile, manifest, offload, hex.String(), opens))
 }
 
 // opens returns the functions that open channels, and the paths that the file

@@ -73,7 +73,14 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return cut(c, marks, bad), bad, nil
+	sl := cut(c, marks, bad)
+	sl.ask = findAsk(src, bad)
+	for _, m := range marks {
+		if m.redundancy > 1 && !sl.ask.Deterministic {
+			bad.add(m.pos, "%s: redundancy compares answers to the byte; write //%s deterministic, so that hosts which are sound agree", m.name, moduleMark)
+		}
+	}
+	return sl, bad, nil
 }
 
 // plan plans the code of all that is marked.
@@ -117,14 +124,19 @@ func (g generator) files(cmd goCmd, s *slice, e *emitter) (map[string][]byte, er
 		return nil, err
 	}
 	fmt.Fprintf(g.log, "%s: built the guest, %d bytes (%d ms)\n", g.dir, len(wasm), time.Since(begin).Milliseconds())
+	wasm, manifest, err := s.ask.sign(wasm, s.marks)
+	if err != nil {
+		return nil, err
+	}
 	if files[wasmFile], err = compress(wasm); err != nil {
 		return nil, err
 	}
+	fmt.Fprintf(g.log, "%s: the module asks for %v\n", g.dir, manifest)
 	st := stamp{outputs: digestOutputs(files), packages: localPackages(s.deps)}
 	if st.inputs, err = digestInputs(cmd, s.dir, st.packages); err != nil {
 		return nil, err
 	}
-	files[moduleFile], err = e.moduleGo(st, sha256.Sum256(wasm))
+	files[moduleFile], err = e.moduleGo(st, manifest, sha256.Sum256(wasm))
 	return files, err
 }
 

@@ -54,7 +54,7 @@ func generatedFiles(t *testing.T, s *slice, e *emitter) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := e.moduleGo(stamp{}, [32]byte{})
+	module, err := e.moduleGo(stamp{}, s.ask.Manifest, [32]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}

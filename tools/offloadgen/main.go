@@ -46,7 +46,8 @@ func usage(fs *flag.FlagSet) {
 Offloadgen makes functions marked with //offload:func elastic, and types marked
 with //offload:endpoint the far ends of elastic channels: it writes what calls or
 opens them, their codecs and the Wasm module beside the sources of the package in
-directory, or in the current one. It is run by
+directory, or in the current one. Lines of //offload:module say what the module may
+use. It is run by
 
 	//go:generate go tool offloadgen
 

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -23,6 +24,7 @@ type mark struct {
 	name       string
 	deadline   time.Duration
 	idempotent bool
+	redundancy int       // 0: not given
 	pos        token.Pos // of the name, where the mark is
 	decl       ast.Node  // the *ast.FuncDecl or *ast.TypeSpec that is built for Wasm
 	file       *file     // where decl is
@@ -115,11 +117,16 @@ func parseMark(c *ast.Comment, bad *complaints) (kind, options string, ok bool) 
 	switch {
 	case word == funcMark, word == endpointMark:
 		return word, options, true
+	case strings.HasPrefix(text, moduleMark): // findAsk reads it
 	case strings.HasPrefix(text, "offload:"), strings.HasPrefix(bare, funcMark), strings.HasPrefix(bare, endpointMark):
 		bad.add(c.Pos(), "%q is not a mark; write //%s or //%s, without a space before it and with one behind it", c.Text, funcMark, endpointMark)
 	}
 	return "", "", false
 }
+
+// maxRedundancy bounds on how many hosts a call may run: three outvote a fault, and
+// more than a handful is a mistake.
+const maxRedundancy = 9
 
 // options reads what stands behind a mark.
 func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
@@ -134,8 +141,14 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 				bad.add(c.Pos(), "%s: deadline %q is not a positive duration; write one such as deadline=100ms", m.name, value)
 			}
 			m.deadline = d
+		case key == "redundancy" && m.kind == funcMark:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 2 || n > maxRedundancy {
+				bad.add(c.Pos(), "%s: redundancy %q is no number of hosts; write 2 to find a fault, or 3 to outvote it; at most %d", m.name, value, maxRedundancy)
+			}
+			m.redundancy = n
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION and idempotent", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION and idempotent, and for functions redundancy=N", m.name, opt)
 		}
 	}
 }
@@ -187,7 +200,7 @@ func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
 // join takes over what a second mark of the same name has: one is on the native
 // version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
-	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent {
+	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}
 	if m.decl == nil {

@@ -12,6 +12,7 @@ import (
 type slice struct {
 	*checked
 	marks   []*mark
+	ask     *ask
 	all     []*decl
 	byObj   map[types.Object]*decl
 	methods map[string][]*decl // by the name of their type

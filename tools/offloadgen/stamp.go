@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // sources are the tool's own: another tool may generate other code.
@@ -130,7 +132,20 @@ func digestInputs(g goCmd, dir string, packages []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// written asks for something of each kind, so that its section changes with the way
+// in which package capability writes manifests.
+var written = capability.Manifest{
+	Host: []string{"h"}, Models: []string{"m"}, Folders: []capability.Folder{{Name: "f", Write: true}},
+	Connect: []string{"c:1"}, Env: []string{"E"}, Clock: true, Random: true, Class: capability.RealTime,
+	Limits: capability.Limits{Memory: 1, Output: 1, Fuel: 1, Deadline: 1},
+}
+
 func digestTool(h io.Writer) error {
+	manifest, err := capability.Append([]byte("\x00asm\x01\x00\x00\x00"), written)
+	if err != nil {
+		return err
+	}
+	digestFile(h, "manifest", manifest)
 	return fs.WalkDir(sources, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") {
 			return err

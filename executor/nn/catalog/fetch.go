@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 const yoloFastestURL = "https://raw.githubusercontent.com/dog-qiuqiu/Yolo-Fastest/master/ModelZoo/yolo-fastest-1.1_coco/"
@@ -46,12 +46,12 @@ func fetchHTTPS(ctx context.Context, o Options, e Entry) error {
 }
 
 // matches reports whether the file at path is as f pins it.
-func matches(path string, f opencv.File) bool {
-	m := opencv.Model{Name: f.Path, InputW: 1, InputH: 1, Files: []opencv.File{{Path: path, Size: f.Size, SHA256: f.SHA256}}}
+func matches(path string, f model.File) bool {
+	m := model.Model{Name: f.Path, InputW: 1, InputH: 1, Files: []model.File{{Path: path, Size: f.Size, SHA256: f.SHA256}}}
 	return m.Check() == nil
 }
 
-func download(ctx context.Context, o Options, f opencv.File) error {
+func download(ctx context.Context, o Options, f model.File) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.BaseURL+f.Path, nil)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func download(ctx context.Context, o Options, f opencv.File) error {
 
 // store writes what r gives to f.Path in dir if it is as f pins it. The file
 // appears whole or not at all.
-func store(dir string, f opencv.File, r io.Reader) (err error) {
+func store(dir string, f model.File, r io.Reader) (err error) {
 	tmp, err := os.CreateTemp(dir, "."+f.Path+"-*")
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func store(dir string, f opencv.File, r io.Reader) (err error) {
 }
 
 // pinned returns an error unless b is as f pins it.
-func pinned(b []byte, f opencv.File) error {
+func pinned(b []byte, f model.File) error {
 	if int64(len(b)) != f.Size {
 		return fmt.Errorf("it has %s bytes, not the %d pinned", amount(int64(len(b)), f.Size), f.Size)
 	}
@@ -107,7 +107,7 @@ func pinned(b []byte, f opencv.File) error {
 	return sameSum(sum[:], f)
 }
 
-func sameSum(sum []byte, f opencv.File) error {
+func sameSum(sum []byte, f model.File) error {
 	if got := hex.EncodeToString(sum); got != f.SHA256 {
 		return fmt.Errorf("it has sha256 %s, not %s", got, f.SHA256)
 	}

@@ -16,13 +16,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // pin returns a file that pins content.
-func pin(name string, content []byte) opencv.File {
+func pin(name string, content []byte) model.File {
 	sum := sha256.Sum256(content)
-	return opencv.File{Path: name, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+	return model.File{Path: name, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
 }
 
 func write(t *testing.T, path string, content []byte) {
@@ -177,7 +177,7 @@ func pack(t testing.TB, members ...string) []byte {
 }
 
 func TestUnpack(t *testing.T) {
-	files := []opencv.File{pin("package/a", []byte("first")), pin("package/b", []byte("second"))}
+	files := []model.File{pin("package/a", []byte("first")), pin("package/b", []byte("second"))}
 	good := pack(t, "package/b", "second", "package/x", "other", "package/a", "first")
 	tests := []struct {
 		why  string
@@ -226,7 +226,7 @@ func TestFetchNPMRefuses(t *testing.T) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	files := []opencv.File{pin("a", []byte("first")), pin("b", []byte("second"))}
+	files := []model.File{pin("a", []byte("first")), pin("b", []byte("second"))}
 	f.Add(pack(f, "a", "first", "b", "second"))
 	f.Add(pack(f, "b", "second", "b", "second"))
 	f.Add([]byte{})

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 	"github.com/bungee-xr/bungee/internal/tfjs"
 )
 
@@ -22,7 +22,7 @@ import (
 const npmPackage = "@vladmandic/human@3.3.6"
 
 // npmFiles are the members that are used, as pinned.
-var npmFiles = []opencv.File{
+var npmFiles = []model.File{
 	{Path: "package/models/centernet.json", Size: 201673, SHA256: "bfb942eaacc5becf738d536663bc4580a0ae9e560722306e6d4dd7fe4a09de05"},
 	{Path: "package/models/centernet.bin", Size: 4030290, SHA256: "1b635a15009071f506f9f2b3519b31c072c534888989f30d269ffd44734ef7ef"},
 }
@@ -74,7 +74,7 @@ func convertPackage(r io.Reader) ([]byte, error) {
 
 // unpack returns the members of a package that files names, in that order,
 // once they are as pinned.
-func unpack(r io.Reader, files []opencv.File) ([][]byte, error) {
+func unpack(r io.Reader, files []model.File) ([][]byte, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func unpack(r io.Reader, files []opencv.File) ([][]byte, error) {
 	return parts, nil
 }
 
-func member(r io.Reader, f opencv.File) ([]byte, error) {
+func member(r io.Reader, f model.File) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, f.Size+1))
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // Bounds on the text files beside a model.
@@ -82,7 +82,7 @@ func describe(stem string, paths []string, opt Options) (Entry, error) {
 	case head == "centernet":
 		side = cmp.Or(opt.InputSize, 512)
 	}
-	files := make([]opencv.File, len(paths))
+	files := make([]model.File, len(paths))
 	for i, p := range paths {
 		files[i].Path = p
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // models returns the folder with the files of Yolo-Fastest and YOLOX.
@@ -186,15 +186,15 @@ func TestResolveOwnFile(t *testing.T) {
 		w, h       int
 		labels     int
 		scale      float64
-		align      opencv.Align
+		align      model.Align
 		why        string
 	}{
-		{"my-yolov8n.onnx", "", 0, "", 640, 640, 80, 1 / 255., opencv.Centre, "nothing said: 640 pixels as yolov8, read by shape"},
-		{"my-yolov8n.onnx", "yolov8", 320, "yolov8", 320, 320, 80, 1 / 255., opencv.Centre, "head and size given"},
-		{"two.onnx", "yolox", 0, "yolox", 640, 640, 2, 1, opencv.TopLeft, "labels beside it"},
-		{"two.onnx", "centernet", 0, "centernet", 512, 512, 2, 1, opencv.Centre, "its default size"},
-		{"dark.weights", "", 0, "darknet", 416, 352, 80, 1 / 255., opencv.Centre, "the size in the cfg"},
-		{"dark.weights", "", 320, "darknet", 320, 320, 80, 1 / 255., opencv.Centre, "a size given counts"},
+		{"my-yolov8n.onnx", "", 0, "", 640, 640, 80, 1 / 255., model.Centre, "nothing said: 640 pixels as yolov8, read by shape"},
+		{"my-yolov8n.onnx", "yolov8", 320, "yolov8", 320, 320, 80, 1 / 255., model.Centre, "head and size given"},
+		{"two.onnx", "yolox", 0, "yolox", 640, 640, 2, 1, model.TopLeft, "labels beside it"},
+		{"two.onnx", "centernet", 0, "centernet", 512, 512, 2, 1, model.Centre, "its default size"},
+		{"dark.weights", "", 0, "darknet", 416, 352, 80, 1 / 255., model.Centre, "the size in the cfg"},
+		{"dark.weights", "", 320, "darknet", 320, 320, 80, 1 / 255., model.Centre, "a size given counts"},
 	}
 	for _, tt := range tests {
 		f, err := Resolve(t.Context(), path(tt.file), Options{Head: tt.head, InputSize: tt.size})

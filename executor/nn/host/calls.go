@@ -12,47 +12,6 @@ import (
 
 // The host functions. Each checks all that it is given before it does anything.
 
-// load is load_by_name(name, len, graph *u32). A name has one handle.
-func (s *state) load(a args) error {
-	if a.u32(1) > nn.MaxName {
-		return fmt.Errorf("%w: a name of %d bytes; want at most %d", errTooLarge, a.u32(1), nn.MaxName)
-	}
-	b, err := a.bytes(a.u32(0), a.u32(1))
-	if err != nil {
-		return err
-	}
-	if _, err := a.words(2, 1); err != nil {
-		return err
-	}
-	i, err := s.graphOf(string(b))
-	if err != nil {
-		return err
-	}
-	return a.put(2, uint32(i+1))
-}
-
-// graphOf returns where the graph of that name is in s.graphs.
-func (s *state) graphOf(name string) (int, error) {
-	free := -1
-	for i, g := range s.graphs {
-		switch {
-		case g != nil && g.name == name:
-			return i, nil
-		case g == nil && free < 0:
-			free = i
-		}
-	}
-	if free < 0 {
-		return 0, fmt.Errorf("%w: %d graphs are loaded; drop one", errTooLarge, MaxGraphs)
-	}
-	g, err := s.backend.Graph(name)
-	if err != nil {
-		return 0, err
-	}
-	s.graphs[free] = &graph{name: name, g: g, inputs: g.Inputs()}
-	return free, nil
-}
-
 // init is init_execution_context(graph, ctx *u32).
 func (s *state) init(a args) error {
 	g, err := s.graph(a.u32(0))

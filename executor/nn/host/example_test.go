@@ -8,13 +8,15 @@ import (
 	"github.com/bungee-xr/bungee/executor/nn/nntest"
 )
 
-// An edge host gives its backend to each instance it makes.
+// An edge host gives its backend to each instance it makes, and names the networks
+// that it may use.
 func Example() {
-	cfg := executor.InstanceConfig{Host: host.Modules(nntest.Mean())}
+	networks := host.Module(nntest.Mean(), []string{"mean", "yolo*"})
+	cfg := executor.InstanceConfig{Host: []executor.HostModule{networks}}
 	for _, m := range cfg.Host {
 		funcs, closeAll := m.New()
 		fmt.Println(m.Name, funcs[0].Name, len(funcs))
 		closeAll()
 	}
-	// Output: wasi_ephemeral_nn load_by_name 13
+	// Output: wasi_ephemeral_nn load 14
 }

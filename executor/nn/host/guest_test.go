@@ -95,7 +95,7 @@ func TestGuest(t *testing.T) {
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	done := export(t, r, Modules(backend)[0])
+	done := export(t, r, Module(backend, []string{nntest.Name, "nope"}))
 	m, err := r.InstantiateWithConfig(ctx, buildGuest(t), wazero.NewModuleConfig().WithStartFunctions("_initialize"))
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +111,8 @@ func TestGuest(t *testing.T) {
 	img := picture(t)
 	m.Memory().Write(call(ctx, "buffer", uint64(len(img))), img)
 
-	var spans []executor.Span
-	n := call(executor.WithSpans(ctx, &spans), "run")
+	var made executor.Call
+	n := call(executor.WithCall(ctx, &made), "run")
 	got, _ := m.Memory().Read(call(ctx, "text"), n)
 	nn.Use(backend)
 	want := flow.Run(ctx, img)
@@ -120,7 +120,7 @@ func TestGuest(t *testing.T) {
 		t.Errorf("native (-) and guest (+) saw different things:\n%s", diff)
 	}
 	wantSpans := []executor.Span{{Name: "nn.decode", Time: time.Microsecond}, {Name: "nn.compute", Time: 2 * time.Microsecond}}
-	if diff := cmp.Diff(wantSpans, spans); diff != "" {
+	if diff := cmp.Diff(wantSpans, made.Spans); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
 	}
 	if got := int32(call(ctx, "allocs", 10)); got != 0 {

@@ -4,11 +4,19 @@
 // names and types of wasi-nn where its meaning fits, and the prefix bungee_
 // where it has nothing; docs/nn.md describes all of them.
 //
-//	cfg := executor.InstanceConfig{Host: host.Modules(backend)}
+//	cfg := executor.InstanceConfig{Host: []executor.HostModule{host.Module(backend, []string{"yolo*"})}}
+//
+// # What a guest may use
+//
+// The networks whose names match the patterns given to [Module], and no others: of
+// those it is not told whether they are there. A guest brings no networks:
+// wasi-nn's load takes the bytes of one that the host has, and finds it by its digest.
+// So guests that bring their network run, and no stranger's bytes reach the backend's
+// parser, which is native code.
 //
 // # Concurrency
 //
-// The result of [Modules] serves many instances. Each has its own handles.
+// The result of [Module] serves many instances. Each has its own handles.
 //
 // # Limits
 //
@@ -23,14 +31,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/nn"
 )
 
-// Module is the name of the module that guests import.
-const Module = "wasi_ephemeral_nn"
+// Name is the name of the module that guests import.
+const Name = "wasi_ephemeral_nn"
 
 // Bounds on what an instance holds. A context holds an input and the outputs:
 // 2 to 4 MB for a detector.
@@ -39,23 +48,29 @@ const (
 	MaxContexts = 8
 )
 
+// maxNetwork bounds the bytes that load looks at, which takes the host's time.
+const maxNetwork = 64 << 20
+
 // maxText bounds the text of an error.
 const maxText = 1024
 
-// Modules returns the host module through which guests use b.
-func Modules(b nn.Backend) []executor.HostModule {
-	return []executor.HostModule{{
-		Name: Module,
+// Module returns the host module through which guests use the networks of b whose
+// names match one of models: patterns as of [path.Match], and "*" for all.
+func Module(b nn.Backend, models []string) executor.HostModule {
+	models = slices.Clone(models)
+	return executor.HostModule{
+		Name: Name,
 		New: func() ([]executor.HostFunc, func()) {
-			s := &state{backend: b}
+			s := &state{backend: b, models: models}
 			return s.funcs(), s.close
 		},
-	}}
+	}
 }
 
 // A state is what an instance holds. The instance makes one call at a time.
 type state struct {
 	backend  nn.Backend
+	models   []string          // patterns of what is granted
 	graphs   [MaxGraphs]*graph // handle 1 is at 0
 	contexts [MaxContexts]*session
 	floats   []float32 // of one set_input
@@ -82,13 +97,14 @@ func (s *state) close() {
 			c.Close()
 		}
 	}
-	*s = state{backend: s.backend}
+	*s = state{backend: s.backend, models: s.models}
 }
 
 // funcs returns the host functions.
 func (s *state) funcs() []executor.HostFunc {
 	return []executor.HostFunc{
-		s.fn("load_by_name", "iii", s.load),
+		s.fn("load", "iiiii", s.load),
+		s.fn("load_by_name", "iii", s.loadByName),
 		s.fn("init_execution_context", "ii", s.init),
 		s.fn("set_input", "iii", s.setInput),
 		s.fn("compute", "i", s.compute),
@@ -172,18 +188,21 @@ func (s *state) lastError(ctx context.Context, mem executor.Memory, stack []uint
 
 // Errors of a guest's mistakes.
 var (
-	errArgument = errors.New("nn: invalid argument")
-	errTooLarge = errors.New("nn: too large")
+	errArgument    = errors.New("nn: invalid argument")
+	errTooLarge    = errors.New("nn: too large")
+	errEncoding    = errors.New("nn: encoding of a network that is not taken")
+	errUnsupported = errors.New("nn: not supported")
 )
 
 // The nn_errno of wasi-nn.
 const (
-	errnoSuccess  = 0
-	errnoArgument = 1
-	errnoEncoding = 2
-	errnoRuntime  = 5
-	errnoTooLarge = 7
-	errnoNotFound = 8
+	errnoSuccess     = 0
+	errnoArgument    = 1
+	errnoEncoding    = 2
+	errnoRuntime     = 5
+	errnoUnsupported = 6 // unsupported_operation
+	errnoTooLarge    = 7
+	errnoNotFound    = 8
 )
 
 func errnoOf(err error) uint32 {
@@ -192,8 +211,10 @@ func errnoOf(err error) uint32 {
 		return errnoSuccess
 	case errors.Is(err, errArgument):
 		return errnoArgument
-	case errors.Is(err, nn.ErrBadImage):
+	case errors.Is(err, nn.ErrBadImage), errors.Is(err, errEncoding):
 		return errnoEncoding
+	case errors.Is(err, errUnsupported):
+		return errnoUnsupported
 	case errors.Is(err, errTooLarge):
 		return errnoTooLarge
 	case errors.Is(err, nn.ErrNoGraph):

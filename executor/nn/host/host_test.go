@@ -42,9 +42,8 @@ type guest struct {
 	close func()
 }
 
-func newGuest(tb testing.TB, b nn.Backend, size int) *guest {
-	m := Modules(b)[0]
-	funcs, done := m.New()
+func newGuest(tb testing.TB, b nn.Backend, size int, models ...string) *guest {
+	funcs, done := Module(b, models).New()
 	g := &guest{tb: tb, mem: make(memory, size), funcs: map[string]executor.HostFunc{}, close: done}
 	for _, f := range funcs {
 		g.funcs[f.Name] = f
@@ -93,12 +92,13 @@ func (g *guest) open() {
 
 // Places in the memory of these tests.
 const (
-	memSize  = 1 << 16
-	atTensor = 64
-	atDims   = 96
-	atData   = 256
-	outside  = memSize - 2 // too near to the end for a word
-	huge     = 1<<32 - 1
+	memSize   = 1 << 16
+	atTensor  = 64
+	atDims    = 96
+	atBuilder = 128
+	atData    = 256
+	outside   = memSize - 2 // too near to the end for a word
+	huge      = 1<<32 - 1
 )
 
 // tensorAt writes a good tensor record, and dims and data for it.
@@ -109,10 +109,11 @@ func (g *guest) tensorAt() {
 
 func TestHostileArguments(t *testing.T) {
 	img := picture(t)
-	g := newGuest(t, nntest.Mean(), memSize)
+	g := newGuest(t, nntest.Mean(), memSize, "me*")
 	defer g.close()
 	g.open()
 	g.tensorAt()
+	g.mem.put(atBuilder, outside, 4, 0, maxNetwork+1, 0, 2)
 	const atImage = 4096
 	copy(g.mem[atImage:], img)
 	if e := g.call("bungee_set_image", 1, 0, atImage, uint32(len(img)), 512); e != 0 {
@@ -131,7 +132,17 @@ func TestHostileArguments(t *testing.T) {
 		{"load_by_name", []uint32{huge, 4, 16}, errnoArgument, "outside the memory"},
 		{"load_by_name", []uint32{0, 4, outside}, errnoArgument, "outside the memory"},
 		{"load_by_name", []uint32{0, 3, 16}, errnoNotFound, `"mea"`},
-		{"load_by_name", []uint32{0, 0, 16}, errnoNotFound, `""`},
+		{"load_by_name", []uint32{0, 2, 16}, errnoNotFound, `"me"`},
+		{"load_by_name", []uint32{0, 1, 16}, errnoNotFound, `"m" is granted`},
+		{"load_by_name", []uint32{0, 0, 16}, errnoNotFound, `"" is granted`},
+		{"load", []uint32{atBuilder, 1, 0, 0, 16}, errnoEncoding, "ONNX"},
+		{"load", []uint32{atBuilder, 0, 1, 0, 16}, errnoArgument, "0 parts"},
+		{"load", []uint32{atBuilder, huge, 1, 0, 16}, errnoArgument, "4294967295 parts"},
+		{"load", []uint32{memSize - 4, 1, 1, 0, 16}, errnoArgument, "outside the memory"},
+		{"load", []uint32{atBuilder, 1, 1, 0, 16}, errnoArgument, "outside the memory"},
+		{"load", []uint32{atBuilder + 8, 1, 1, 0, 16}, errnoTooLarge, "want at most"},
+		{"load", []uint32{atBuilder + 16, 1, 1, 0, outside}, errnoArgument, "outside the memory"},
+		{"load", []uint32{atBuilder + 16, 1, 6, 0, 16}, errnoNotFound, "is granted"},
 		{"init_execution_context", []uint32{0, 16}, errnoArgument, "no graph 0"},
 		{"init_execution_context", []uint32{2, 16}, errnoArgument, "no graph 2"},
 		{"init_execution_context", []uint32{huge, 16}, errnoArgument, "no graph 4294967295"},
@@ -175,6 +186,50 @@ func TestHostileArguments(t *testing.T) {
 	}
 }
 
+// TestGrant says which networks a guest gets to see.
+func TestGrant(t *testing.T) {
+	tests := []struct {
+		models []string
+		want   bool
+		why    string
+	}{
+		{nil, false, "nothing is granted"},
+		{[]string{"*"}, true, "all"},
+		{[]string{"mean"}, true, "by name"},
+		{[]string{"x", "m?an"}, true, "by pattern"},
+		{[]string{"MEAN", "mea", "mean/*"}, false, "others"},
+		{[]string{"[", "mean["}, false, "patterns that are none"},
+	}
+	for _, tt := range tests {
+		b := nntest.Mean()
+		g := newGuest(t, b, memSize, tt.models...)
+		copy(g.mem, nntest.Name)
+		g.mem.put(atBuilder, 0, uint32(len(nntest.Name)))
+		byName := g.call("load_by_name", 0, uint32(len(nntest.Name)), 16)
+		byBytes := g.call("load", atBuilder, 1, encodingONNX, 0, 20)
+		if want := map[bool]uint32{false: errnoNotFound}[tt.want]; byName != want || byBytes != want {
+			t.Errorf("with %q: load_by_name = %d, load = %d; want %d (%s)", tt.models, byName, byBytes, want, tt.why)
+		}
+		if !tt.want {
+			if said := g.said(); !strings.Contains(said, "models") || !strings.Contains(said, "policy") {
+				t.Errorf("with %q the guest is told %q; want it to name the capability", tt.models, said)
+			}
+		} else if g.mem.word(16) != g.mem.word(20) {
+			t.Errorf("handles %d and %d; want one for both", g.mem.word(16), g.mem.word(20))
+		}
+	}
+}
+
+// noFinder is a backend that knows names only.
+type noFinder struct{ nn.Backend }
+
+func TestLoadNeedsAFinder(t *testing.T) {
+	g := newGuest(t, noFinder{nntest.Mean()}, memSize, "*")
+	if e := g.call("load", 0, 1, encodingONNX, 0, 16); e != errnoUnsupported {
+		t.Errorf("load = %d; want %d, unsupported_operation", e, errnoUnsupported)
+	}
+}
+
 func TestReadTensor(t *testing.T) {
 	tests := []struct {
 		name, why string
@@ -195,7 +250,7 @@ func TestReadTensor(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGuest(t, nntest.Mean(), memSize)
+			g := newGuest(t, nntest.Mean(), memSize, "me*")
 			g.tensorAt()
 			if tt.at != 0 {
 				g.mem.put(tt.at, tt.word)
@@ -210,7 +265,7 @@ func TestReadTensor(t *testing.T) {
 
 func TestHandlesAreBounded(t *testing.T) {
 	b := nntest.Mean()
-	g := newGuest(t, b, memSize)
+	g := newGuest(t, b, memSize, "me*")
 	g.open()
 	for range MaxContexts - 1 {
 		if e := g.call("init_execution_context", 1, 16); e != 0 {
@@ -253,7 +308,7 @@ func TestRandomCalls(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	b := nntest.Mean()
-	g := newGuest(t, b, memSize)
+	g := newGuest(t, b, memSize, "me*")
 	g.tensorAt()
 	copy(g.mem, nntest.Name)
 	var names []string
@@ -281,7 +336,7 @@ func TestRandomCalls(t *testing.T) {
 
 // FuzzTensor reads a tensor record at ptr in a memory of the fuzzer's.
 func FuzzTensor(f *testing.F) {
-	g := newGuest(f, nntest.Mean(), 512)
+	g := newGuest(f, nntest.Mean(), 512, "me*")
 	g.tensorAt()
 	f.Add([]byte(g.mem), uint32(atTensor))
 	f.Add([]byte(g.mem), uint32(500))

@@ -16,6 +16,7 @@ package nntest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -34,8 +35,11 @@ const Name = "mean"
 // side is the width and height of the graph's input.
 const side = 4
 
+// Batch is the most sessions of a batch of the graph.
+const Batch = 4
+
 // A MeanBackend is the backend that [Mean] returns.
-type MeanBackend struct{ open atomic.Int64 }
+type MeanBackend struct{ open, batches atomic.Int64 }
 
 // Mean returns a backend with one graph, [Name]. Its input is an image tensor
 // [1, 3, 4, 4] of values 0 to 255. Its outputs are the mean of each channel,
@@ -45,6 +49,17 @@ func Mean() *MeanBackend { return new(MeanBackend) }
 
 // Open returns how many sessions have not been closed.
 func (b *MeanBackend) Open() int { return int(b.open.Load()) }
+
+// Batches returns how many batches of more than one session were computed.
+func (b *MeanBackend) Batches() int { return int(b.batches.Load()) }
+
+// Digest is the SHA-256 of "the file" of the graph, which is its name's.
+func Digest() [sha256.Size]byte { return sha256.Sum256([]byte(Name)) }
+
+// Find implements [nn.Finder].
+func (b *MeanBackend) Find(digest [sha256.Size]byte) (string, bool) {
+	return Name, digest == Digest()
+}
 
 // Graph implements [nn.Backend].
 func (b *MeanBackend) Graph(name string) (nn.BackendGraph, error) {
@@ -63,6 +78,25 @@ func (m mean) Inputs() [][]int { return [][]int{shape()} }
 func (m mean) NewSession() (nn.BackendSession, error) {
 	m.b.open.Add(1)
 	return &session{b: m.b}, nil
+}
+
+// MaxBatch implements [nn.BatchGraph].
+func (m mean) MaxBatch() int { return Batch }
+
+// ComputeBatch implements [nn.BatchGraph].
+func (m mean) ComputeBatch(ctx context.Context, sessions []nn.BackendSession) error {
+	if len(sessions) < 1 || len(sessions) > Batch {
+		return fmt.Errorf("nntest: a batch of %d sessions; want 1 to %d", len(sessions), Batch)
+	}
+	for _, s := range sessions {
+		if err := s.Compute(ctx); err != nil {
+			return err
+		}
+	}
+	if len(sessions) > 1 {
+		m.b.batches.Add(1)
+	}
+	return nil
 }
 
 type session struct {

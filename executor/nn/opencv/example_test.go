@@ -1,22 +1,33 @@
+//go:build cgo && opencv
+
 package opencv_test
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
+	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 	"github.com/bungee-xr/bungee/executor/nn/opencv"
 )
 
-// A model's description and files are checked without OpenCV.
-func ExampleModel_Check() {
-	m := opencv.Model{
-		Name:   "yolox-nano",
-		Files:  []opencv.File{{Path: "no-such-folder/yolox_nano.onnx"}},
-		InputW: 416, InputH: 416,
-		Pad: 114, Align: opencv.TopLeft,
+// Models are checked at once and read when the first session wants them.
+func ExampleNew() {
+	_, err := opencv.New(opencv.Config{Models: []model.Model{{
+		Name: "yolox-nano", InputW: 416, InputH: 416,
+		Files: []model.File{{Path: "no-such-folder/yolox_nano.onnx"}},
+	}}})
+	fmt.Println(errors.Is(err, model.ErrModel))
+
+	b, err := opencv.New(opencv.Config{Threads: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	err := m.Check()
-	fmt.Println(errors.Is(err, opencv.ErrModel), errors.Is(err, fs.ErrNotExist))
-	// Output: true true
+	defer b.Close()
+	_, err = b.Graph("yolox-nano")
+	fmt.Println(errors.Is(err, nn.ErrNoGraph))
+	// Output:
+	// true
+	// true
 }

@@ -3,12 +3,10 @@
 package opencv
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
+
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // A loader makes networks of one model.
@@ -25,58 +23,33 @@ type loader struct {
 func (l *loader) load() (network, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, err := l.loadLocked()
+	files, err := l.m.Read()
 	if err != nil {
-		return network{}, fmt.Errorf("%w: %q: %w", ErrModel, l.m.Name, err)
+		return network{}, err
 	}
-	return n, nil
-}
-
-func (l *loader) loadLocked() (network, error) {
-	bytes := make([][]byte, 2)
-	sums := make([]string, 2)
-	for i, f := range l.m.Files {
-		var err error
-		if bytes[i], sums[i], err = f.read(); err != nil {
-			return network{}, err
+	files = append(files, nil) // an ONNX file has no cfg beside it
+	n, err := readNetwork(files[0], files[1])
+	if err == nil {
+		if err = try(&l.m, n); err == nil {
+			return n, nil
 		}
-	}
-	n, err := readNetwork(bytes[0], bytes[1])
-	if err != nil {
-		return network{}, fmt.Errorf("read %s: %w", l.m.Files[0].Path, err)
-	}
-	if err := l.m.try(n); err != nil {
 		n.close()
-		return network{}, fmt.Errorf("run %s on an empty %dx%d image: %w",
-			l.m.Files[0].Path, l.m.InputW, l.m.InputH, err)
 	}
-	for i := range l.m.Files {
-		l.m.Files[i].SHA256 = sums[i]
-	}
-	return n, nil
+	return network{}, fmt.Errorf("%w: %q: %s: %w", model.ErrModel, l.m.Name, l.m.Files[0].Path, err)
 }
 
 // try runs n on zeros: it warms it up, and shows that the input's size is right.
-func (m *Model) try(n network) error {
+func try(m *Model, n network) error {
 	_, err := n.forward(nil, make([]float32, 3*m.InputW*m.InputH), m.InputH, m.InputW)
-	return err
+	if err != nil {
+		return fmt.Errorf("run on an empty %dx%d image: %w", m.InputW, m.InputH, err)
+	}
+	return nil
 }
 
-// read returns a file's bytes and their digest once they are as pinned.
-func (f File) read() (b []byte, sum string, err error) {
-	if err := f.checkSize(); err != nil {
-		return nil, "", err
-	}
-	if b, err = os.ReadFile(f.Path); err != nil {
-		return nil, "", err
-	}
-	if len(b) == 0 {
-		return nil, "", fmt.Errorf("%s is empty", f.Path)
-	}
-	d := sha256.Sum256(b)
-	sum = hex.EncodeToString(d[:])
-	if f.SHA256 != "" && !strings.EqualFold(sum, f.SHA256) {
-		return nil, "", f.wrongDigest(sum)
-	}
-	return b, sum, nil
+// digest returns the digest of the first file, "" where it is not known yet.
+func (l *loader) digest() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.m.Files[0].SHA256
 }

@@ -4,11 +4,15 @@ package opencv
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // ErrClosed is returned by sessions that were closed, or whose backend was.
@@ -34,7 +38,7 @@ type Backend struct {
 }
 
 // New checks the files of all models and returns a backend that has them. Its
-// errors about a model wrap [ErrModel].
+// errors about a model wrap [model.ErrModel].
 func New(cfg Config) (*Backend, error) {
 	if cfg.Threads < 0 || cfg.Nets < 0 {
 		return nil, fmt.Errorf("opencv: %d threads and %d nets; want 0 or more", cfg.Threads, cfg.Nets)
@@ -44,8 +48,11 @@ func New(cfg Config) (*Backend, error) {
 		if err := m.Check(); err != nil {
 			return nil, err
 		}
+		if !m.TakesImage() {
+			return nil, fmt.Errorf("%w: %q: the size of its image is not given, and OpenCV's networks take images only", model.ErrModel, m.Name)
+		}
 		if b.graphs[m.Name] != nil {
-			return nil, fmt.Errorf("%w: %q is there twice", ErrModel, m.Name)
+			return nil, fmt.Errorf("%w: %q is there twice", model.ErrModel, m.Name)
 		}
 		b.graphs[m.Name] = newGraph(m, max(cfg.Nets, 1), b.quit)
 	}
@@ -62,6 +69,17 @@ func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 		return g, nil
 	}
 	return nil, fmt.Errorf("%w: %.*q", nn.ErrNoGraph, nn.MaxName, name)
+}
+
+// Find implements [nn.Finder]: it knows the ONNX files of which a network was made.
+func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
+	want := hex.EncodeToString(digest[:])
+	for name, g := range b.graphs {
+		if len(g.m.Files) == 1 && strings.EqualFold(g.loader.digest(), want) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // Warm makes n networks of a model, or as many as Config.Nets allows, and runs
@@ -90,17 +108,18 @@ func (b *Backend) Close() error {
 
 // A graph is a model with its networks. It is an nn.BackendGraph.
 type graph struct {
-	m     Model
-	nets  *pool
-	spare chan *buffers // of closed sessions
-	quit  <-chan struct{}
+	m      Model
+	loader *loader
+	nets   *pool
+	spare  chan *buffers // of closed sessions
+	quit   <-chan struct{}
 }
 
 func newGraph(m Model, nets int, quit <-chan struct{}) *graph {
-	m.Files = append([]File(nil), m.Files...)
+	m.Files = append([]model.File(nil), m.Files...)
 	l := &loader{m: m}
 	// As many spare buffers as networks: more sessions than that wait anyway.
-	return &graph{m: m, nets: newPool(nets, l.load, quit), spare: make(chan *buffers, nets), quit: quit}
+	return &graph{m: m, loader: l, nets: newPool(nets, l.load, quit), spare: make(chan *buffers, nets), quit: quit}
 }
 
 // Inputs returns the shape of the one input.

@@ -5,6 +5,7 @@ package opencv
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/executor/nn/model"
 )
 
 // file returns a file under the folder that an environment variable names.
@@ -55,11 +57,11 @@ func write(tb testing.TB, name string, b []byte) string {
 func yoloFastest(tb testing.TB) Model {
 	return Model{
 		Name: "yolo-fastest-1.1-xl",
-		Files: []File{
-			{file(tb, "BUNGEE_MODELS", "yolo-fastest-1.1-xl.weights"), 3693964,
-				"fac5fb41786c1f38f04972a658443b189f48720d7d117f9a044100e98a35b0c5"},
-			{file(tb, "BUNGEE_MODELS", "yolo-fastest-1.1-xl.cfg"), 9696,
-				"c458427acc4fbeabceff4528ef7b65b066c0308ce599460f8ba299eba63abad3"},
+		Files: []model.File{
+			{Path: file(tb, "BUNGEE_MODELS", "yolo-fastest-1.1-xl.weights"), Size: 3693964,
+				SHA256: "fac5fb41786c1f38f04972a658443b189f48720d7d117f9a044100e98a35b0c5"},
+			{Path: file(tb, "BUNGEE_MODELS", "yolo-fastest-1.1-xl.cfg"), Size: 9696,
+				SHA256: "c458427acc4fbeabceff4528ef7b65b066c0308ce599460f8ba299eba63abad3"},
 		},
 		InputW: 320, InputH: 320, Scale: 1 / 255., SwapRB: true, Pad: 114,
 	}
@@ -68,9 +70,9 @@ func yoloFastest(tb testing.TB) Model {
 func yoloxNano(tb testing.TB) Model {
 	return Model{
 		Name: "yolox-nano",
-		Files: []File{{Path: file(tb, "BUNGEE_MODELS", "yolox_nano.onnx"),
+		Files: []model.File{{Path: file(tb, "BUNGEE_MODELS", "yolox_nano.onnx"),
 			SHA256: "e8af074932d4ed7e232278e3055cefcdea3edf178874a3694ae292649fb464dd"}},
-		InputW: 416, InputH: 416, Pad: 114, Align: TopLeft,
+		InputW: 416, InputH: 416, Pad: 114, Align: model.TopLeft,
 	}
 }
 
@@ -220,8 +222,8 @@ func solid(tb testing.TB, w, h int, level uint8) []byte {
 func TestBadModels(t *testing.T) {
 	yolo, yolox := yoloFastest(t), yoloxNano(t)
 	weights, onnx := read(t, yolo.Files[0].Path), read(t, yolox.Files[0].Path)
-	with := func(m Model, f File) Model {
-		m.Files = append([]File{f}, m.Files[1:]...)
+	with := func(m Model, f model.File) Model {
+		m.Files = append([]model.File{f}, m.Files[1:]...)
 		return m
 	}
 	small := yolox
@@ -231,19 +233,19 @@ func TestBadModels(t *testing.T) {
 		m         Model
 	}{
 		{"truncated, pinned", "a broken download",
-			with(yolo, File{write(t, "w", weights[:1<<20]), yolo.Files[0].Size, yolo.Files[0].SHA256})},
+			with(yolo, model.File{Path: write(t, "w", weights[:1<<20]), Size: yolo.Files[0].Size, SHA256: yolo.Files[0].SHA256})},
 		{"wrong hash", "one bit differs",
-			with(yolo, File{write(t, "w", flip(weights)), yolo.Files[0].Size, yolo.Files[0].SHA256})},
-		{"missing", "a wrong path", with(yolo, File{Path: "no-such-file"})},
-		{"truncated weights, not pinned", "OpenCV reads past the end", with(yolo, File{Path: write(t, "w", weights[:1<<20])})},
-		{"weights short of a number", "it would be garbage", with(yolo, File{Path: write(t, "w", weights[:len(weights)-4])})},
-		{"weights of a few bytes", "not even the header", with(yolo, File{Path: write(t, "w", weights[:3])})},
-		{"garbage ONNX", "the parser throws", with(yolox, File{Path: write(t, "x", bytes.Repeat([]byte("garbage"), 999))})},
-		{"truncated ONNX", "the parser throws", with(yolox, File{Path: write(t, "x", onnx[:len(onnx)/2])})},
+			with(yolo, model.File{Path: write(t, "w", flip(weights)), Size: yolo.Files[0].Size, SHA256: yolo.Files[0].SHA256})},
+		{"missing", "a wrong path", with(yolo, model.File{Path: "no-such-file"})},
+		{"truncated weights, not pinned", "OpenCV reads past the end", with(yolo, model.File{Path: write(t, "w", weights[:1<<20])})},
+		{"weights short of a number", "it would be garbage", with(yolo, model.File{Path: write(t, "w", weights[:len(weights)-4])})},
+		{"weights of a few bytes", "not even the header", with(yolo, model.File{Path: write(t, "w", weights[:3])})},
+		{"garbage ONNX", "the parser throws", with(yolox, model.File{Path: write(t, "x", bytes.Repeat([]byte("garbage"), 999))})},
+		{"truncated ONNX", "the parser throws", with(yolox, model.File{Path: write(t, "x", onnx[:len(onnx)/2])})},
 		{"weights as ONNX", "the files in the wrong place", with(yolox, yolo.Files[0])},
 		{"wrong input size", "the forward throws", small},
 		{"garbage cfg", "the parser throws", Model{Name: "m", InputW: 32, InputH: 32,
-			Files: []File{yolo.Files[0], {Path: write(t, "cfg", []byte("[net]\nwidth=x\n[convolutional]\n"))}}}},
+			Files: []model.File{yolo.Files[0], {Path: write(t, "cfg", []byte("[net]\nwidth=x\n[convolutional]\n"))}}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -252,7 +254,7 @@ func TestBadModels(t *testing.T) {
 				defer b.Close()
 				err = b.Warm(context.Background(), tt.m.Name, 1)
 			}
-			if !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), tt.m.Name) {
+			if !errors.Is(err, model.ErrModel) || !strings.Contains(err.Error(), tt.m.Name) {
 				t.Errorf("New and Warm gave %v; want ErrModel that names the model (%s)", err, tt.why)
 			}
 		})
@@ -269,7 +271,7 @@ func TestChangedFileIsRefused(t *testing.T) {
 	m := yoloxNano(t)
 	onnx := read(t, m.Files[0].Path)
 	path := write(t, "own.onnx", onnx)
-	m.Files = []File{{Path: path}}
+	m.Files = []model.File{{Path: path}}
 	b := open(t, 2, m)
 	if err := b.Warm(context.Background(), m.Name, 1); err != nil {
 		t.Fatal(err)
@@ -278,7 +280,7 @@ func TestChangedFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := b.Warm(context.Background(), m.Name, 2)
-	if !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "sha256") {
+	if !errors.Is(err, model.ErrModel) || !strings.Contains(err.Error(), "sha256") {
 		t.Errorf("a second network of a changed file gave %v; want ErrModel with sha256", err)
 	}
 }
@@ -368,7 +370,7 @@ func TestMisuse(t *testing.T) {
 	if _, err := g.NewSession(); !errors.Is(err, ErrClosed) {
 		t.Errorf("NewSession after the backend's Close = %v; want ErrClosed", err)
 	}
-	if _, err := New(Config{Models: []Model{m, m}}); !errors.Is(err, ErrModel) {
+	if _, err := New(Config{Models: []Model{m, m}}); !errors.Is(err, model.ErrModel) {
 		t.Errorf("New with a model twice = %v; want ErrModel", err)
 	}
 }
@@ -496,8 +498,21 @@ func FuzzSetImage(f *testing.F) {
 		buf := newBuffers()
 		defer buf.close()
 		fit := buf.letterbox(img, &m)
-		if in, err := buf.input.DataPtrFloat32(); err != nil || len(in) != 3*32*32 || fit.ImageW*fit.ImageH > maxPixels {
+		if in, err := buf.input.DataPtrFloat32(); err != nil || len(in) != 3*32*32 || fit.ImageW*fit.ImageH > model.MaxPixels {
 			t.Errorf("letterbox of %x: fit %+v, %d numbers, %v; want 3072 numbers", b, fit, len(in), err)
 		}
 	})
+}
+
+// TestFind finds ONNX files by their digest, and no half of a Darknet network.
+func TestFind(t *testing.T) {
+	onnx, darknet := yoloxNano(t), yoloFastest(t)
+	b := open(t, 1, onnx, darknet)
+	for _, m := range []Model{onnx, darknet} {
+		digest := sha256.Sum256(read(t, m.Files[0].Path))
+		name, ok := b.Find(digest)
+		if want := len(m.Files) == 1; ok != want || ok && name != m.Name {
+			t.Errorf("Find of %s = %q, %t; want ok %t", m.Name, name, ok, want)
+		}
+	}
 }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	egress "github.com/bungee-xr/bungee/executor/egress/host"
+	"github.com/bungee-xr/bungee/executor/nn"
+	nnhost "github.com/bungee-xr/bungee/executor/nn/host"
+	scratch "github.com/bungee-xr/bungee/executor/scratch/host"
+	"github.com/bungee-xr/bungee/handler/host"
+)
+
+// functions are the host functions that modules may be granted. Without networks,
+// networks is nil.
+func functions(networks nn.Backend) []host.Provider {
+	all := []host.Provider{
+		{Name: scratch.Name, Module: func(capability.Grant) executor.HostModule { return scratch.Module() }},
+		{Name: egress.Name, Module: func(g capability.Grant) executor.HostModule { return egress.Module(g, egress.Config{}) }},
+	}
+	if networks != nil {
+		all = append(all, host.Provider{Name: nnhost.Name, Module: func(g capability.Grant) executor.HostModule {
+			return nnhost.Module(networks, g.Models)
+		}})
+	}
+	return all
+}

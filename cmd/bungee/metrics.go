@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/bungee-xr/bungee/handler/host"
+)
+
+// serveMetrics serves the host's metrics, in Prometheus' form, at /metrics on addr,
+// until stop is called. It returns the URL.
+func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	r := prometheus.NewRegistry()
+	r.MustRegister(tenantMetrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	return "http://" + ln.Addr().String() + "/metrics", func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if errors.Is(srv.Shutdown(ctx), context.DeadlineExceeded) {
+			srv.Close()
+		}
+		<-served
+	}, nil
+}
+
+// tenantMetrics are the bill and the holding of each tenant.
+type tenantMetrics struct{ h *host.Handler }
+
+// A tenantMetric is one of them.
+type tenantMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(host.TenantStats) float64
+}
+
+func metric(name, help string, kind prometheus.ValueType, value func(host.TenantStats) float64) tenantMetric {
+	return tenantMetric{prometheus.NewDesc("bungee_"+name, help, []string{"tenant"}, nil), kind, value}
+}
+
+var tenantMetricList = []tenantMetric{
+	metric("sessions", "Sessions of UEs.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Sessions) }),
+	metric("channels", "Far endpoints of channels.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Channels) }),
+	metric("calls_in_flight", "Calls that run or wait.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Waiting) }),
+	metric("modules", "Modules that are loaded.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Holding.Modules) }),
+	metric("instances", "Instances of modules.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Holding.Instances) }),
+	metric("memory_limit_bytes", "Sum of the instances' memory limits.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Holding.Memory) }),
+	metric("calls_total", "Calls that entered a guest.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.Calls) }),
+	metric("call_failures_total", "Calls that broke their instance.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.Failed) }),
+	metric("request_bytes_total", "Bytes of requests.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.BytesIn) }),
+	metric("reply_bytes_total", "Bytes of replies.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.BytesOut) }),
+	metric("network_receive_bytes_total", "Bytes that guests received from elsewhere.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.NetIn) }),
+	metric("network_transmit_bytes_total", "Bytes that guests sent elsewhere.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.NetOut) }),
+	metric("host_calls_total", "Calls of host functions.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.HostCalls) }),
+	metric("memory_peak_bytes", "Most memory an instance had after a call.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.MemoryPeak) }),
+	metric("fuel_total", "Fuel used; metered tenants only, as all below.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Bill.Fuel) }),
+	metric("cpu_seconds_total", "Processor time of calls.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return t.Bill.CPU.Seconds() }),
+	metric("host_function_seconds_total", "Time in host functions.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return t.Bill.HostTime.Seconds() }),
+	metric("memory_byte_seconds_total", "Memory over the time of calls.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return t.Bill.MemorySeconds }),
+}
+
+// Describe implements prometheus.Collector.
+func (tenantMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range tenantMetricList {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c tenantMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, t := range c.h.Tenants() {
+		for _, m := range tenantMetricList {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(t), t.Name)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// nnOptions are the flags of "bungee host" about networks.
+type nnOptions struct {
+	backend         string // auto, onnx or opencv
+	models          []string
+	head            string
+	input           int
+	nets, threads   int
+	device, library string
+	deviceOptions   map[string]string
+}
+
+func nnFlags(fl *pflag.FlagSet, o *nnOptions) {
+	fl.StringArrayVar(&o.models, "model", nil, "network that modules may run: a name of the catalog or a file; may be repeated (default: the one that yolo-demo takes, if it is on this machine)")
+	fl.StringVar(&o.head, "head", "", "form of a network of your own: darknet, yolox, centernet, yolov8 (default: by its outputs)")
+	fl.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fl.StringVar(&o.backend, "nn", "auto", "what runs networks: onnx, opencv, or auto, which takes ONNX Runtime for ONNX files where its library is there, and else OpenCV")
+	fl.StringVar(&o.library, "nn-library", "", "file of ONNX Runtime's library (default: what BUNGEE_ONNXRUNTIME names, the user's cache, the usual names)")
+	fl.StringVar(&o.device, "nn-device", "cpu", "what ONNX Runtime computes on: cpu, cuda, or cuda:N for device N")
+	fl.StringToStringVar(&o.deviceOptions, "nn-device-options", nil, "options of the device as ONNX Runtime names them, such as gpu_mem_limit=2147483648")
+	fl.IntVar(&o.nets, "nets", 0, "networks that compute at once (default: one a call)")
+	fl.IntVar(&o.threads, "threads", 0, "threads of a network (default: one a core)")
+}
+
+// check says what is wrong with the flags.
+func (o *nnOptions) check() error {
+	backends := []string{"auto", "onnx", "opencv"}
+	if !slices.Contains(backends, o.backend) {
+		return fmt.Errorf("%w: --nn %q; want one of %s", errUsage, o.backend, strings.Join(backends, ", "))
+	}
+	if device, _, _ := strings.Cut(o.device, ":"); device != "cpu" && device != "cuda" || o.device == "cuda:" {
+		return fmt.Errorf("%w: --nn-device %q; want cpu, cuda or cuda:N", errUsage, o.device)
+	}
+	return nil
+}
+
+// provider returns the device as package onnx takes it.
+func (o *nnOptions) provider() (name string, options map[string]string) {
+	name, id, ok := strings.Cut(o.device, ":")
+	options = map[string]string{}
+	for k, v := range o.deviceOptions {
+		options[k] = v
+	}
+	if ok {
+		options["device_id"] = id
+	}
+	return name, options
+}

@@ -1,0 +1,75 @@
+package executor
+
+import (
+	"context"
+	"time"
+)
+
+// A Call is what host functions, engines and pools know of a call beside its
+// context's deadline. It belongs to the goroutine that makes the call.
+type Call struct {
+	// Session is whom the call is made for. Nil means nobody known.
+	Session *Session
+	// Turn is the call's place on a core, which it gives up for others when it
+	// runs long, where the engine can. Nil means that it needs none.
+	Turn *Turn
+	// Spans are the parts of its time that host functions reported.
+	Spans []Span
+
+	network traffic // see CountNetwork
+}
+
+// A Span is a named part of a call's time, which a host function reports.
+type Span struct {
+	Name string
+	Time time.Duration
+}
+
+type callKey struct{}
+
+// maxSpans bounds the spans of one call: they travel back with the reply.
+const maxSpans = 16
+
+// WithCall returns a context of call c.
+func WithCall(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallOf returns the call that ctx belongs to, nil for none.
+func CallOf(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+// yield lets others have the core that the call may have, whether or not ctx is over.
+func (c *Call) yield(ctx context.Context) {
+	if c != nil && c.Turn != nil {
+		c.Turn.Yield(context.WithoutCancel(ctx))
+	}
+}
+
+// SessionOf returns the session that ctx belongs to, nil for none.
+func SessionOf(ctx context.Context) *Session {
+	if c := CallOf(ctx); c != nil {
+		return c.Session
+	}
+	return nil
+}
+
+// AddSpan reports a span of the call which ctx belongs to. Spans of one name
+// add up. Past 16 names it does nothing.
+func AddSpan(ctx context.Context, name string, d time.Duration) {
+	c := CallOf(ctx)
+	if c == nil {
+		return
+	}
+	for i := range c.Spans {
+		if c.Spans[i].Name == name {
+			c.Spans[i].Time += d
+			return
+		}
+	}
+	if len(c.Spans) < maxSpans {
+		c.Spans = append(c.Spans, Span{name, d})
+	}
+}

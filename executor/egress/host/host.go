@@ -1,0 +1,232 @@
+// Package host gives guests the network: package egress as host functions.
+//
+// A guest that uses package egress imports the functions of module [Name];
+// docs/hostfunctions.md describes all of them. They reach what a module's grant allows
+// and nothing else:
+//
+//	host.Provider{Name: egress.Name, Module: func(g capability.Grant) executor.HostModule {
+//		return egress.Module(g, egress.Config{})
+//	}}
+//
+// # Concurrency
+//
+// The result of [Module] serves many instances. Each has its own connections and handles.
+// While a function waits for the network, the call's core goes to others.
+//
+// # Limits
+//
+// An instance has at most [Config].Conns connections, which are closed with it, and as
+// many handles. A function given a bad handle or size returns an errno and touches
+// nothing; a pointer outside the memory traps. Nothing outlasts the deadline of its
+// call. There is no limit on calls or bytes a second.
+//
+// # What it costs
+//
+// The bytes of all connections, TLS and HTTP included, are in the bill of the call that
+// was running when they were seen, or of the instance's next one.
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/egress"
+)
+
+// Name is the name of the module that guests import, in manifests and policies too.
+const Name = "bungee_egress"
+
+// Config configures [Module]. The zero Config is ready to use.
+type Config struct {
+	// TLS is for https. Nil means the roots of the system.
+	TLS *tls.Config
+	// Body is the most bytes of the body of a request or response. Zero means
+	// [egress.MaxBody].
+	Body int64
+	// Conns is the most connections of an instance. Zero means
+	// [egress.MaxConns].
+	Conns int
+}
+
+// Module returns the host module through which guests reach what rules allow. Nil
+// rules allow nothing.
+func Module(rules egress.Rules, cfg Config) executor.HostModule {
+	if rules == nil {
+		rules = nothing{}
+	}
+	conf := egress.Config{Rules: rules, TLS: cfg.TLS, Body: cfg.Body, Conns: cfg.Conns}
+	if conf.Conns <= 0 {
+		conf.Conns = egress.MaxConns
+	}
+	return executor.HostModule{Name: Name, New: func() ([]executor.HostFunc, func()) {
+		s := &state{client: egress.NewClient(conf), open: make([]*handle, conf.Conns)}
+		return s.funcs(), s.close
+	}}
+}
+
+// nothing are rules that allow nothing.
+type nothing struct{}
+
+var errNothing = errors.New("no address is granted")
+
+func (nothing) Connects(string) error              { return errNothing }
+func (nothing) Dials(netip.AddrPort, string) error { return errNothing }
+
+// A state is what an instance holds. The instance makes one call at a time.
+type state struct {
+	client  *egress.Client
+	open    []*handle // handle 1 is at 0
+	last    string    // text of the last error
+	in, out uint64    // bytes that are in a bill already
+}
+
+// A handle is a connection or a response.
+type handle struct {
+	conn   *egress.Conn
+	stream *egress.Stream
+	header []byte
+	cancel context.CancelFunc // of stream
+}
+
+func (h *handle) close() {
+	if h.conn != nil {
+		h.conn.Close()
+		return
+	}
+	h.stream.Close()
+	h.cancel()
+}
+
+func (s *state) close() {
+	s.client.Close()
+	for i, h := range s.open {
+		if h != nil {
+			h.close()
+			s.open[i] = nil
+		}
+	}
+}
+
+func (s *state) funcs() []executor.HostFunc {
+	return []executor.HostFunc{
+		function(s, "http", s.http),
+		function(s, "status", s.status),
+		function(s, "header", s.header),
+		function(s, "dial", s.dial),
+		function(s, "read", s.read),
+		function(s, "write", s.write),
+		function(s, "close", s.drop),
+		executor.Typed("last_error", s.lastError),
+	}
+}
+
+// function makes a host function of f, which returns what is not below 0 or an error.
+// That becomes an errno, and the last error.
+func function[In any](s *state, name string, f func(context.Context, In) (int, error)) executor.HostFunc {
+	return executor.Typed(name, func(ctx context.Context, in In) (int32, error) {
+		n, err := f(ctx, in)
+		s.count(ctx)
+		if err != nil {
+			s.last = textOf(err)
+			return errno(err), nil
+		}
+		return int32(n), nil
+	})
+}
+
+// count puts the bytes that were seen since it ran last in the bill of ctx's call.
+func (s *state) count(ctx context.Context) {
+	in, out := s.client.Traffic()
+	executor.CountNetwork(ctx, in-s.in, out-s.out)
+	s.in, s.out = in, out
+}
+
+// Values of an errno.
+const (
+	errnoArgument = -1 - iota
+	errnoDenied
+	errnoTooLarge
+	errnoTooMany
+	errnoEnded
+	errnoFailed
+)
+
+var errArgument = errors.New("bad argument")
+
+func errno(err error) int32 {
+	switch {
+	case errors.Is(err, errArgument):
+		return errnoArgument
+	case errors.Is(err, egress.ErrDenied):
+		return errnoDenied
+	case errors.Is(err, egress.ErrTooLarge):
+		return errnoTooLarge
+	case errors.Is(err, egress.ErrTooMany):
+		return errnoTooMany
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return errnoEnded
+	}
+	return errnoFailed
+}
+
+// maxText bounds the text of an error.
+const maxText = 1024
+
+// textOf returns what a guest is told of err: nothing of the addresses and the
+// resolver of the edge host.
+func textOf(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	text := err.Error()
+	switch {
+	case errors.Is(err, egress.ErrDenied):
+	case errors.As(err, &dns):
+		text = "lookup " + dns.Name + ": " + dns.Err
+	case errors.As(err, &op):
+		text = op.Op + ": " + op.Err.Error()
+	}
+	return text[:min(len(text), maxText)]
+}
+
+// add gives h a handle.
+func (s *state) add(h *handle) (int, error) {
+	for i, other := range s.open {
+		if other == nil {
+			s.open[i] = h
+			return i + 1, nil
+		}
+	}
+	h.close()
+	return 0, egress.ErrTooMany
+}
+
+// find returns what a handle is for.
+func (s *state) find(n uint32) (*handle, error) {
+	if n == 0 || uint64(n) > uint64(len(s.open)) || s.open[n-1] == nil {
+		return nil, fmt.Errorf("%w: no handle %d", errArgument, n)
+	}
+	return s.open[n-1], nil
+}
+
+// within bounds ctx by a timeout in nanoseconds, 0 for none.
+func within(ctx context.Context, timeout int64) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(timeout))
+}
+
+// moved returns what reading or writing came to: nothing is an error, or the end.
+func moved(n int, err error) (int, error) {
+	if n > 0 || err == io.EOF {
+		return n, nil
+	}
+	return 0, err
+}

@@ -1,0 +1,8 @@
+;; A guest whose start function traps.
+(module
+  (memory (export "memory") 1)
+  (func $main unreachable)
+  (start $main)
+  (func (export "bungee_abi") (result i32) (i32.const 1))
+  (func (export "bungee_buf") (param i32) (result i32) (i32.const 1024))
+  (func (export "bungee_call") (param i32 i32 i32 i64) (result i64) (i64.const 0x100000001)))

@@ -1,0 +1,33 @@
+;; A guest that imports functions of all types that there are, one of them twice.
+(module
+  (import "types" "none" (func $none))
+  (import "types" "mix" (func $mix (param i32 i64 f32 f64 i32 i64 f32 f64) (result f64)))
+  (import "types" "mix" (func $again (param i32 i64 f32 f64 i32 i64 f32 f64) (result f64)))
+  (import "types" "i" (func $i (result i32)))
+  (import "types" "l" (func $l (result i64)))
+  (import "types" "f" (func $f (param f32) (result f32)))
+  (import "types" "many" (func $many (param i32) (result i32 i64 f32 f64)))
+  (memory (export "memory") 1)
+  (func (export "bungee_abi") (result i32) (i32.const 1))
+  (func (export "bungee_buf") (param i32) (result i32) (i32.const 1024))
+
+  ;; The payload is what the functions answer, one after the other.
+  (func (export "bungee_call") (param $fn i32) (param $ptr i32) (param $n i32) (param $deadline i64) (result i64)
+    (call $none)
+    (f64.store (i32.const 16)
+      (call $mix (i32.const -1) (i64.const -2) (f32.const 0.5) (f64.const -0.25)
+        (i32.const 0x7fffffff) (i64.const 0x7fffffffffffffff) (f32.const -inf) (f64.const 1e300)))
+    (f64.store (i32.const 24)
+      (call $again (i32.const -1) (i64.const -2) (f32.const 0.5) (f64.const -0.25)
+        (i32.const 0x7fffffff) (i64.const 0x7fffffffffffffff) (f32.const -inf) (f64.const 1e300)))
+    (i64.store (i32.const 32) (i64.extend_i32_u (call $i)))
+    (i64.store (i32.const 40) (call $l))
+    (f32.store (i32.const 48) (call $f (f32.const 1.5)))
+    (call $store (call $many (i32.const 3)))
+    (i64.const 0xf00000041))
+
+  (func $store (param i32 i64 f32 f64)
+    (i32.store (i32.const 52) (local.get 0))
+    (i64.store (i32.const 56) (local.get 1))
+    (f64.store (i32.const 64) (f64.promote_f32 (local.get 2)))
+    (f64.store (i32.const 72) (local.get 3))))

@@ -1,0 +1,185 @@
+package executor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/internal/abi"
+)
+
+func TestGuestAnswers(t *testing.T) {
+	small := executor.Limits{Output: 4}
+	memory := []byte("\x00good\x01\x02bad\x03")
+	tests := []struct {
+		why     string
+		reply   uint64
+		want    error
+		payload string
+		sound   bool // the instance may be used further
+	}{
+		{"status and payload", reply(0, 5), nil, "good", true},
+		{"a result of no bytes", reply(0, 1), nil, "", true},
+		{"an error of the function breaks nothing", reply(5, 1), nil, "", true},
+		{"after a panic the instance is unsound", reply(6, 4), nil, "bad", false},
+		{"no status", 0, executor.ErrABI, "", false},
+		{"a status that is none", reply(10, 1), executor.ErrABI, "", false},
+		{"one more than the limit", reply(0, 6), executor.ErrABI, "", false},
+		{"past the end by one", reply(9, 3), executor.ErrABI, "", false},
+		{"at the end, of no bytes", reply(11, 0), executor.ErrABI, "", false},
+		{"length 2^32-1", reply(0, math.MaxUint32), executor.ErrABI, "", false},
+		{"pointer and length overflow", math.MaxUint64, executor.ErrABI, "", false},
+	}
+	for _, tt := range tests {
+		f := &fake{memory: memory, buf: func(uint32) (uint32, error) { return 0, nil },
+			invoke: func(uint32, uint32, uint32) (uint64, error) { return tt.reply, nil }}
+		in := newGuest(t, f, executor.InstanceConfig{Limits: small}, executor.Need{})
+		r, err := in.Call(t.Context(), 0, nil)
+		if !errors.Is(err, tt.want) || string(r.Payload) != tt.payload {
+			t.Errorf("reply %#x: got %q, %v; want %q, %v: %s", tt.reply, r.Payload, err, tt.payload, tt.want, tt.why)
+		}
+		_, err = in.Call(t.Context(), 0, nil)
+		if sound := !errors.Is(err, executor.ErrDiscarded); sound != tt.sound {
+			t.Errorf("reply %#x: the next call gave %v; want one that works: %t: %s", tt.reply, err, tt.sound, tt.why)
+		}
+	}
+}
+
+func TestGuestBuffers(t *testing.T) {
+	trap := errors.New("trap")
+	tests := []struct {
+		why  string
+		ptr  uint32
+		err  error
+		want error
+	}{
+		{"refused", 0, nil, executor.ErrNotStarted},
+		{"outside", 100, nil, executor.ErrABI},
+		{"across the end", 98, nil, executor.ErrABI},
+		{"overflow", math.MaxUint32, nil, executor.ErrABI},
+		{"a trap", 0, trap, trap},
+		{"just inside", 96, nil, nil},
+	}
+	for _, tt := range tests {
+		f := &fake{memory: make([]byte, 100), buf: func(uint32) (uint32, error) { return tt.ptr, tt.err },
+			invoke: func(uint32, uint32, uint32) (uint64, error) { return reply(0, 1), nil }}
+		in := newGuest(t, f, executor.InstanceConfig{}, executor.Need{})
+		if _, err := in.Call(t.Context(), 0, []byte("four")); !errors.Is(err, tt.want) {
+			t.Errorf("buffer at %d of 100: got %v, want %v: %s", tt.ptr, err, tt.want, tt.why)
+		}
+	}
+}
+
+func TestGuestOfAnotherVersion(t *testing.T) {
+	closed := 0
+	nothing := func(context.Context, executor.Memory, []uint64) error { return nil }
+	cfg := executor.InstanceConfig{Host: []executor.HostModule{{Name: "x", New: func() ([]executor.HostFunc, func()) {
+		return []executor.HostFunc{{Name: "f", Call: nothing}}, func() { closed++ }
+	}}}}
+	link, err := executor.NewLinkage(cfg, executor.Need{Imports: []executor.FuncType{{Module: "x", Name: "f"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{version: 1}
+	if _, err := executor.NewGuest(t.Context(), f, link); !errors.Is(err, executor.ErrABI) {
+		t.Errorf("got %v, want %v", err, executor.ErrABI)
+	}
+	if f.closed != 1 || closed != 1 {
+		t.Errorf("instance closed %d times, its host module %d times; want once", f.closed, closed)
+	}
+}
+
+func TestGuestFuel(t *testing.T) {
+	tests := []struct {
+		name    string
+		limit   uint64
+		rate    uint64
+		metered bool
+		want    []uint64 // budgets of calls that use 300 each, in one moment
+	}{
+		{"NoBound", 0, 0, true, []uint64{0, 0}},
+		{"Limit", 500, 0, true, []uint64{500, 500}},
+		{"Rate", 0, 1000, true, []uint64{1000, 700, 400, 100}},
+		{"TheLess", 500, 1000, true, []uint64{500, 500, 400, 100}},
+		{"NotMetered", 0, 1000, false, []uint64{0, 0}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: tt.rate})
+				f := &fake{usage: executor.Usage{Fuel: 300}}
+				cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Fuel: tt.limit}}
+				in := newGuest(t, f, cfg, executor.Need{Metered: tt.metered})
+				session := &executor.Session{Tenant: tenant}
+				for k, want := range tt.want {
+					if _, err := in.Call(t.Context(), 0, nil); err != nil {
+						t.Fatal(err)
+					}
+					if f.budget != want {
+						t.Errorf("call %d: got a budget of %d, want %d", k, f.budget, want)
+					}
+					session.Charge(in.Last())
+				}
+			})
+		})
+	}
+}
+
+func TestGuestTellsItsContext(t *testing.T) {
+	f := &fake{}
+	link, err := executor.NewLinkage(executor.InstanceConfig{}, executor.Need{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := executor.NewGuest(t.Context(), f, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	type key struct{}
+	ctx := context.WithValue(t.Context(), key{}, "mine")
+	f.invoke = func(_, ptr, n uint32) (uint64, error) {
+		if link.Context() != ctx || f.ctx != ctx {
+			t.Error("the guest runs in another context than its call's")
+		}
+		return reply(0, 1), nil
+	}
+	if _, err := in.Call(ctx, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if link.Context() != nil {
+		t.Error("the linkage keeps the context of a call that has ended")
+	}
+}
+
+// Whatever a guest answers, the host gets an error or bytes of the guest's memory.
+func FuzzGuest(f *testing.F) {
+	f.Add([]byte("\x00good"), uint32(1), reply(0, 5), []byte("in"), 10)
+	f.Add([]byte("\x02bad"), uint32(0), reply(0, 4), []byte{}, 0)
+	f.Add([]byte{}, uint32(math.MaxUint32), uint64(math.MaxUint64), []byte("request"), 1)
+	f.Add([]byte{9}, uint32(0), reply(0, 1), []byte{}, 1)
+	f.Fuzz(func(t *testing.T, memory []byte, ptr uint32, answer uint64, request []byte, output int) {
+		raw := &fake{memory: memory, buf: func(uint32) (uint32, error) { return ptr, nil },
+			invoke: func(uint32, uint32, uint32) (uint64, error) { return answer, nil }}
+		in := newGuest(t, raw, executor.InstanceConfig{Limits: executor.Limits{Output: output}}, executor.Need{})
+		r, err := in.Call(t.Context(), 0, request)
+		if err != nil {
+			if !errors.Is(err, executor.ErrABI) && !errors.Is(err, executor.ErrNotStarted) {
+				t.Errorf("got %v, want one that is %v or %v", err, executor.ErrABI, executor.ErrNotStarted)
+			}
+			return
+		}
+		at, n := abi.SplitReply(answer)
+		want, ok := raw.Bytes(at, n)
+		if !ok || len(want) == 0 || r.Status != abi.Status(want[0]) || !bytes.HasPrefix(want[1:], r.Payload) {
+			t.Errorf("reply %#x of %d bytes of memory: got %d, %q", answer, len(memory), r.Status, r.Payload)
+		}
+		if output > 0 && len(r.Payload) > output {
+			t.Errorf("got %d bytes; the limit is %d", len(r.Payload), output)
+		}
+	})
+}

@@ -1,0 +1,47 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+)
+
+// A HostModule is a set of functions which a guest imports by Name.
+// New gives the functions for one instance, so that they may keep state; the
+// instance calls close when it is closed. Both run on the goroutine that uses
+// the instance.
+type HostModule struct {
+	Name string
+	New  func() (funcs []HostFunc, close func())
+}
+
+// A HostFunc is a function which a guest may call. Params and Results hold a
+// letter a value: 'i' for i32, 'l' for i64, 'f' for f32, 'd' for f64. Call gets the
+// parameters in stack, as their bits, and leaves the results there, from stack[0]
+// on; len(stack) is at least the larger of the two counts. An error or a panic of Call
+// traps the guest. Call must end when ctx does, and must not call into the guest.
+// [SessionOf] tells whom it is called for.
+type HostFunc struct {
+	Name            string
+	Params, Results string
+	Call            func(ctx context.Context, mem Memory, stack []uint64) error
+}
+
+// Memory is the linear memory of an instance during a host function call.
+type Memory interface {
+	// Bytes returns the n bytes at ptr, by reference, or false when they are
+	// not all inside the memory. They are valid until the host function returns.
+	Bytes(ptr, n uint32) ([]byte, bool)
+}
+
+// run runs Call. A panic of Call becomes an error.
+func (f *HostFunc) run(ctx context.Context, mem Memory, stack []uint64) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = fmt.Errorf("host function %s: %w", f.Name, err)
+		}
+	}()
+	return f.Call(ctx, mem, stack)
+}

@@ -1,0 +1,185 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+)
+
+// export returns the exports of a sound guest, with one of them changed by edit.
+func exports(edit func(map[string]executor.FuncType)) (all []executor.FuncType) {
+	byName := map[string]executor.FuncType{}
+	for _, f := range []executor.FuncType{
+		{Name: "_initialize"}, {Name: "bungee_abi", Results: "i"},
+		{Name: "bungee_buf", Params: "i", Results: "i"}, {Name: "bungee_call", Params: "iiil", Results: "l"},
+	} {
+		byName[f.Name] = f
+	}
+	edit(byName)
+	for _, f := range byName {
+		all = append(all, f)
+	}
+	return all
+}
+
+func TestCheckExports(t *testing.T) {
+	type funcs = map[string]executor.FuncType
+	tests := []struct {
+		why    string
+		edit   func(funcs)
+		memory bool
+		want   string // in the error; empty: none
+	}{
+		{"all there", func(funcs) {}, true, ""},
+		{"more does no harm", func(f funcs) { f["more"] = executor.FuncType{Name: "more", Params: "????"} }, true, ""},
+		{"nothing to initialise", func(f funcs) { delete(f, "_initialize") }, true, ""},
+		{"_initialize takes nothing", func(f funcs) { f["_initialize"] = executor.FuncType{Name: "_initialize", Params: "i"} }, true, "_initialize()"},
+		{"no memory", func(funcs) {}, false, "memory"},
+		{"a function is missing", func(f funcs) { delete(f, "bungee_buf") }, true, "bungee_buf(i) i"},
+		{"of another type", func(f funcs) { f["bungee_abi"] = executor.FuncType{Name: "bungee_abi", Results: "l"} }, true, "bungee_abi() i"},
+		{"all that is missing is named", func(f funcs) { clear(f) }, false, "memory, bungee_abi() i, bungee_buf(i) i, bungee_call(iiil) l"},
+	}
+	for _, tt := range tests {
+		err := executor.CheckExports(exports(tt.edit), tt.memory)
+		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, executor.ErrABI) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("got %v, want one that mentions %q: %s", err, tt.want, tt.why)
+		}
+	}
+}
+
+// hostOf returns a host module of one function, and counts how often it is open.
+func hostOf(name string, open *int, f executor.HostFunc) executor.HostModule {
+	return executor.HostModule{Name: name, New: func() ([]executor.HostFunc, func()) {
+		*open++
+		return []executor.HostFunc{f}, func() { *open-- }
+	}}
+}
+
+func TestNewLinkageRefuses(t *testing.T) {
+	var many []executor.FuncType
+	for k := range 100 {
+		many = append(many, executor.FuncType{Module: "env", Name: fmt.Sprintf("f%d %s", k, strings.Repeat("x", 1000))})
+	}
+	tests := []struct {
+		why  string
+		need executor.Need
+		cfg  executor.InstanceConfig
+		kind error
+		want string
+	}{
+		{"no such module", executor.Need{Imports: []executor.FuncType{{Module: "env", Name: "f"}}}, executor.InstanceConfig{}, executor.ErrABI, "env.f"},
+		{"no such function", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "fly"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.fly"},
+		{"of another type", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "now", Results: "i"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now() i"},
+		{"no function", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "now", Params: "?"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now(?)"},
+		{"a hostile module has many", executor.Need{Imports: many}, executor.InstanceConfig{}, executor.ErrABI, "and 84 more"},
+		{"memory", executor.Need{Memory: 1<<20 + 1}, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 20}}, executor.ErrABI, "1048577"},
+		{"table", executor.Need{Table: 11}, executor.InstanceConfig{Limits: executor.Limits{Table: 10}}, executor.ErrABI, "11 table elements"},
+		{"fuel that nobody counts", executor.Need{}, executor.InstanceConfig{Limits: executor.Limits{Fuel: 1}}, nil, "Source.Meter"},
+	}
+	for _, tt := range tests {
+		open := 0
+		tenant := executor.NewTenant("acme", capability.Quota{})
+		tt.cfg.Tenant = tenant
+		tt.cfg.Host = []executor.HostModule{hostOf("x", &open, executor.HostFunc{Name: "f"})}
+		_, err := executor.NewLinkage(tt.cfg, tt.need)
+		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("got %v, want %v that mentions %q: %s", err, tt.kind, tt.want, tt.why)
+		}
+		if err != nil && len(err.Error()) > 8<<10 {
+			t.Errorf("the error has %d bytes: %s", len(err.Error()), tt.why)
+		}
+		if got := tenant.Holding(); open != 0 || got != (executor.Holding{}) {
+			t.Errorf("%d host modules open, %+v held: %s", open, got, tt.why)
+		}
+	}
+}
+
+func TestLinkageCall(t *testing.T) {
+	broken := errors.New("out of paper")
+	tests := []struct {
+		why  string
+		call func(context.Context, executor.Memory, []uint64) error
+		want error
+		text string
+	}{
+		{"well", func(context.Context, executor.Memory, []uint64) error { return nil }, nil, ""},
+		{"an error", func(context.Context, executor.Memory, []uint64) error { return broken }, broken, "host function f"},
+		{"a panic", func(context.Context, executor.Memory, []uint64) error { panic("paper jam") }, nil, "paper jam"},
+		{"a panic of the runtime", func(_ context.Context, _ executor.Memory, stack []uint64) error { stack[9] = 1; return nil }, nil, "index out of range"},
+	}
+	for _, tt := range tests {
+		inBubble(t, func(t *testing.T) {
+			open := 0
+			f := executor.HostFunc{Name: "f", Call: func(ctx context.Context, mem executor.Memory, stack []uint64) error {
+				time.Sleep(time.Second)
+				return tt.call(ctx, mem, stack)
+			}}
+			link, err := executor.NewLinkage(executor.InstanceConfig{Host: []executor.HostModule{hostOf("x", &open, f)}},
+				executor.Need{Imports: []executor.FuncType{{Module: "x", Name: "f"}}, Metered: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw := &fake{memory: []byte{0}}
+			in, err := executor.NewGuest(t.Context(), raw, link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			raw.invoke = func(uint32, uint32, uint32) (uint64, error) {
+				if err := link.Call(0, raw, make([]uint64, 1)); err != nil {
+					return 0, link.Trap("stopped", nil)
+				}
+				return reply(0, 1), nil
+			}
+			_, err = in.Call(t.Context(), 0, nil)
+			failed := tt.want != nil || tt.text != ""
+			if failed != errors.Is(err, executor.ErrTrap) || tt.want != nil && !errors.Is(err, tt.want) || failed && !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want %v that mentions %q: %s", err, tt.want, tt.text, tt.why)
+			}
+			if got := in.Last(); got.HostCalls != 1 || got.HostTime != time.Second {
+				t.Errorf("got %d host calls that took %v; want one of 1s: %s", got.HostCalls, got.HostTime, tt.why)
+			}
+		})
+	}
+}
+
+func TestTrap(t *testing.T) {
+	link, err := executor.NewLinkage(executor.InstanceConfig{}, executor.Need{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	for _, stop := range []error{nil, executor.ErrDeadline, executor.ErrCanceled, executor.ErrFuel} {
+		want := stop
+		if stop == nil {
+			want = executor.ErrTrap
+		}
+		err := link.Trap(strings.Repeat("\x00", 100_000), stop)
+		if !errors.Is(err, want) || len(err.Error()) > 16<<10 || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("stopped for %v: got an error of %d bytes that is %v: %t; want it bounded and quoted", stop, len(err.Error()), want, errors.Is(err, want))
+		}
+	}
+}
+
+func TestInside(t *testing.T) {
+	tests := []struct {
+		ptr, n uint32
+		size   uint64
+		want   bool
+	}{
+		{0, 0, 0, true}, {0, 1, 0, false}, {65536, 0, 65536, true}, {65535, 1, 65536, true},
+		{65535, 2, 65536, false}, {65537, 0, 65536, false}, {1<<32 - 1, 1, 1 << 32, true},
+		{1<<32 - 1, 2, 1 << 32, false}, {1<<32 - 1, 1<<32 - 1, 1 << 32, false}, {1 << 31, 1 << 31, 0, false},
+	}
+	for _, tt := range tests {
+		if got := executor.Inside(tt.ptr, tt.n, tt.size); got != tt.want {
+			t.Errorf("%d bytes at %#x of %#x: got %t", tt.n, tt.ptr, tt.size, got)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+// Package native is an [executor.Engine] that runs Go functions of its own program in
+// place of modules: for a host that serves one application natively, for benchmarks
+// of all but the sandbox, and for tests in virtual time, which a guest cannot be in.
+//
+// # Limits
+//
+// There is no sandbox: nothing is bounded, stopped or metered but calls and bytes, and
+// a function that panics ends the program.
+package native
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/internal/abi"
+)
+
+// A Func stands for a guest function. It appends its reply, a status and a payload as
+// the guest ABI has it, to dst. Its error is one of package
+// executor.
+type Func func(ctx context.Context, request, dst []byte) ([]byte, error)
+
+// Served returns functions that never fail, as offload.Func.Serve and the functions
+// of an endpoint do not, as Funcs.
+func Served(functions ...func(ctx context.Context, request, dst []byte) []byte) []Func {
+	served := make([]Func, len(functions))
+	for i, f := range functions {
+		served[i] = func(ctx context.Context, request, dst []byte) ([]byte, error) { return f(ctx, request, dst), nil }
+	}
+	return served
+}
+
+// Engine implements [executor.Engine]. The zero Engine has modules without functions.
+type Engine struct {
+	// Functions returns the functions of a new instance, in the order of their
+	// numbers. It may be called by many goroutines at once.
+	Functions func() []Func
+	// Check refuses modules. Nil takes all.
+	Check func(src executor.Source) error
+	// Manifest is what all modules ask for.
+	Manifest capability.Manifest
+}
+
+// Load implements [executor.Engine].
+func (e Engine) Load(_ context.Context, src executor.Source) (executor.Module, error) {
+	if e.Check != nil {
+		if err := e.Check(src); err != nil {
+			return nil, err
+		}
+	}
+	return module{e}, nil
+}
+
+// Close implements [executor.Engine].
+func (Engine) Close() error { return nil }
+
+type module struct{ engine Engine }
+
+// Manifest implements [executor.Module].
+func (m module) Manifest() capability.Manifest { return m.engine.Manifest }
+
+// Instantiate implements [executor.Module]. It looks at nothing in the config.
+func (m module) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
+	i := &instance{}
+	if m.engine.Functions != nil {
+		i.functions = m.engine.Functions()
+	}
+	return i, nil
+}
+
+// Close implements [executor.Module].
+func (module) Close() error { return nil }
+
+type instance struct {
+	functions []Func
+	reply     []byte
+	last      executor.Bill
+}
+
+// Call implements [executor.Instance].
+func (i *instance) Call(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
+	i.last = executor.Bill{}
+	if int(fn) >= len(i.functions) {
+		return executor.Reply{}, fmt.Errorf("%w: there is no function %d", executor.ErrNotStarted, fn)
+	}
+	i.last = executor.Bill{Calls: 1, BytesIn: uint64(len(request))}
+	var err error
+	if i.reply, err = i.functions[fn](ctx, request, i.reply[:0]); err != nil {
+		i.last.Failed = 1
+		return executor.Reply{}, err
+	}
+	i.last.BytesOut = uint64(len(i.reply)) - 1
+	return abi.ParseReply(i.reply)
+}
+
+// Last implements [executor.Instance].
+func (i *instance) Last() executor.Bill { return i.last }
+
+// Size implements [executor.Instance]. There is no linear memory.
+func (*instance) Size() uint64 { return 0 }
+
+// Close implements [executor.Instance].
+func (*instance) Close() error { return nil }

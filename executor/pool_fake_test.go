@@ -1,0 +1,256 @@
+package executor_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+)
+
+// Tests of pools of fakes, in virtual time.
+
+// A busyFake is a module whose calls take 10 ms each.
+func busyFake() *fakeModule {
+	m := &fakeModule{}
+	m.make = func() *fake {
+		return &fake{memory: []byte{0}, invoke: func(fn, _, _ uint32) (uint64, error) {
+			time.Sleep(10 * time.Millisecond)
+			if fn == fnTrap {
+				return 0, executor.ErrTrap
+			}
+			return reply(0, 1), nil
+		}}
+	}
+	return m
+}
+
+// calls makes n calls of p at once and waits for them.
+func calls(t *testing.T, p *executor.Pool, n int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if err := p.Call(t.Context(), fnEcho, nil, ignore); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestPoolShrinks(t *testing.T) {
+	tests := []struct {
+		why         string
+		keep        int
+		after, left int // 29 s after the last call, and 31 s
+	}{
+		{"one stays for the next call", 0, 4, 1},
+		{"as many as asked for", 3, 4, 3},
+		{"none", -1, 4, 0},
+		{"more than there are", 9, 4, 4},
+	}
+	for _, tt := range tests {
+		inBubble(t, func(t *testing.T) {
+			m := busyFake()
+			p := executor.NewPool(m, executor.PoolConfig{Size: 4, Keep: tt.keep})
+			defer p.Close()
+			calls(t, p, 4)
+			for _, step := range []struct {
+				wait time.Duration
+				want int
+			}{{29 * time.Second, tt.after}, {2 * time.Second, tt.left}, {time.Hour, tt.left}} {
+				time.Sleep(step.wait)
+				if got := p.Stats(); got.Instances != step.want || int(m.alive.Load()) != step.want {
+					t.Errorf("keep %d: got %+v, %d alive; want %d: %s", tt.keep, got, m.alive.Load(), step.want, tt.why)
+				}
+			}
+			calls(t, p, 4)
+			if got := p.Stats(); got.Made != uint64(8-tt.left) || got.Retired != uint64(4-tt.left) {
+				t.Errorf("keep %d: after more calls: got %+v", tt.keep, got)
+			}
+		})
+	}
+}
+
+// A steady load of one call at a time keeps one instance in use: the others shrink
+// away though calls never cease.
+func TestPoolShrinksUnderLoad(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p := executor.NewPool(busyFake(), executor.PoolConfig{Size: 4})
+		defer p.Close()
+		calls(t, p, 4)
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+			calls(t, p, 1)
+		}
+		if got := p.Stats(); got.Instances != 1 {
+			t.Errorf("got %+v; want one instance", got)
+		}
+	})
+}
+
+func TestPoolServesInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p := executor.NewPool(busyFake(), executor.PoolConfig{Size: 1})
+		defer p.Close()
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for k := range 5 {
+			wg.Go(func() {
+				fn := uint32(fnEcho)
+				if k%2 == 1 { // those that wait get another instance
+					fn = fnTrap
+				}
+				if err := p.Call(t.Context(), fn, nil, ignore); err != nil && fn != fnTrap {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, k)
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if !slices.Equal(order, []int{0, 1, 2, 3, 4}) {
+			t.Errorf("calls ended in the order %v", order)
+		}
+	})
+}
+
+func TestPoolQuota(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := busyFake()
+		tenant := executor.NewTenant("acme", capability.Quota{Instances: 2})
+		cfg := executor.PoolConfig{Size: 4, Instance: executor.InstanceConfig{Tenant: tenant}}
+		p, q := executor.NewPool(m, cfg), executor.NewPool(m, cfg)
+		begin := time.Now()
+		calls(t, p, 4)
+		if took := time.Since(begin); took != 20*time.Millisecond {
+			t.Errorf("4 calls of 10 ms with 2 instances took %v, want 20 ms", took)
+		}
+		calls(t, q, 1) // p has two that are idle
+		if got := p.Stats(); got.Instances != 1 || got.Retired != 1 {
+			t.Errorf("got %+v; want one instance given up for the other pool", got)
+		}
+		p.Close()
+		q.Close()
+		if got := tenant.Holding(); got != (executor.Holding{}) {
+			t.Errorf("after Close: %+v held", got)
+		}
+	})
+}
+
+// While a call finds out that it may not make an instance, the busy one comes free.
+func TestPoolQuotaMissesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := busyFake()
+		tenant := executor.NewTenant("acme", capability.Quota{Instances: 1})
+		p := executor.NewPool(m, executor.PoolConfig{Size: 2, Instance: executor.InstanceConfig{Tenant: tenant}})
+		defer p.Close()
+		if err := p.Warm(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		m.start = time.Second
+		calls(t, p, 2)
+	})
+}
+
+func TestPoolCloseWaitsForRetiring(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := busyFake()
+		m.stop = time.Second
+		p := executor.NewPool(m, executor.PoolConfig{Size: 4, Idle: time.Second})
+		calls(t, p, 4)
+		time.Sleep(1500 * time.Millisecond) // three are being closed
+		p.Close()
+		if got := m.alive.Load(); got != 0 {
+			t.Errorf("after Close: %d instances not closed yet; their module may be closed next", got)
+		}
+	})
+}
+
+// Calls of all kinds in pools of tenants with quotas, at random, and Close in the
+// middle: no call is lost, no quota overrun, and nothing is left.
+func TestPoolWalk(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for range 30 {
+		s := rnd.Uint64()
+		inBubble(t, func(t *testing.T) { poolWalk(t, rand.New(rand.NewPCG(s, 1))) })
+	}
+}
+
+func poolWalk(t *testing.T, rnd *rand.Rand) {
+	m := busyFake()
+	m.start = time.Duration(rnd.IntN(20)) * time.Millisecond
+	m.stop = time.Duration(rnd.IntN(5)) * time.Millisecond
+	quota := capability.Quota{Instances: rnd.IntN(4)}
+	tenants := []*executor.Tenant{executor.NewTenant("a", quota), executor.NewTenant("b", quota), nil}
+	turns := executor.NewTurns(2)
+	var pools []*executor.Pool
+	for k := range 4 {
+		pools = append(pools, executor.NewPool(m, executor.PoolConfig{
+			Instance: executor.InstanceConfig{Tenant: tenants[k%3]},
+			Size:     1 + rnd.IntN(4), Keep: rnd.IntN(3) - 1, Idle: time.Duration(1+rnd.IntN(100)) * time.Millisecond,
+			Turns: turns,
+		}))
+	}
+	closing := time.Duration(rnd.IntN(800)) * time.Millisecond
+	var wg sync.WaitGroup
+	for range 8 {
+		rnd := rand.New(rand.NewPCG(rnd.Uint64(), 2))
+		wg.Go(func() {
+			for range 30 {
+				walkCall(t, pools[rnd.IntN(len(pools))], rnd)
+				for _, tenant := range tenants[:2] {
+					if got := tenant.Holding().Instances; quota.Instances > 0 && got > quota.Instances {
+						t.Errorf("%d instances held; the quota is %d", got, quota.Instances)
+					}
+				}
+			}
+		})
+	}
+	wg.Go(func() { time.Sleep(closing); pools[0].Close() })
+	wg.Wait()
+	for _, p := range pools {
+		p.Close()
+		if got := p.Stats(); got.Instances != 0 || got.Busy != 0 {
+			t.Errorf("after Close: %+v", got)
+		}
+	}
+	if got := m.alive.Load(); got != 0 {
+		t.Errorf("%d instances left", got)
+	}
+	for _, tenant := range tenants[:2] {
+		if got := tenant.Holding(); got != (executor.Holding{}) {
+			t.Errorf("tenant %s still holds %+v", tenant.Name(), got)
+		}
+	}
+}
+
+// walkCall makes a call of some kind.
+func walkCall(t *testing.T, p *executor.Pool, rnd *rand.Rand) {
+	ctx, cancel := contextOf(t, time.Duration(rnd.IntN(100))*time.Millisecond)
+	defer cancel()
+	if rnd.IntN(10) == 0 {
+		_ = p.Warm(ctx, 2) // it may fail as calls may
+		return
+	}
+	fn := uint32(fnEcho)
+	if rnd.IntN(5) == 0 {
+		fn = fnTrap
+	}
+	switch err := p.Call(ctx, fn, nil, ignore); {
+	case err == nil && fn == fnEcho, errors.Is(err, executor.ErrNotStarted):
+	case errors.Is(err, executor.ErrTrap) && fn == fnTrap:
+	default:
+		t.Errorf("function %d: %v", fn, err)
+	}
+}

@@ -1,0 +1,210 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor/capability"
+)
+
+// ErrQuota says that a tenant has as much as its quota allows. It comes with
+// ErrNotStarted where a call wanted more.
+var ErrQuota = errors.New("over the tenant's quota")
+
+// A Tenant is whom instances belong to: a bound on what they hold together, and
+// the sum of what their calls cost. It may be used by many goroutines.
+type Tenant struct {
+	// Set by NewTenant, then constant.
+	name  string
+	quota capability.Quota
+
+	mu     sync.Mutex
+	holds  Holding
+	bill   Bill
+	fuel   fuel
+	pools  map[*Pool]struct{}
+	served time.Duration // time on a core over its weight; guarded by the Turns' mutex
+}
+
+// A Holding is what a tenant has at a moment.
+type Holding struct {
+	Instances int
+	Memory    int64 // the sum of the instances' limits, in bytes
+	Modules   int
+}
+
+// NewTenant returns a tenant that holds nothing.
+func NewTenant(name string, quota capability.Quota) *Tenant {
+	return &Tenant{name: name, quota: quota, pools: map[*Pool]struct{}{}, fuel: fuel{rate: quota.FuelPerSecond}}
+}
+
+// Name returns the name given to NewTenant.
+func (t *Tenant) Name() string { return t.name }
+
+// Quota returns the quota given to NewTenant.
+func (t *Tenant) Quota() capability.Quota { return t.quota }
+
+// Bill returns what all calls of the tenant's sessions cost so far.
+func (t *Tenant) Bill() Bill {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bill
+}
+
+// Holding returns what the tenant has now.
+func (t *Tenant) Holding() Holding {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.holds
+}
+
+// HoldModule counts one more module. Its error is ErrQuota.
+func (t *Tenant) HoldModule() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if most := t.quota.Modules; most > 0 && t.holds.Modules >= most {
+		return t.over("%d modules", most)
+	}
+	t.holds.Modules++
+	return nil
+}
+
+// ReleaseModule counts one module less.
+func (t *Tenant) ReleaseModule() {
+	t.mu.Lock()
+	t.holds.Modules--
+	t.mu.Unlock()
+}
+
+// hold counts an instance that may have memory bytes. A nil tenant has no bound.
+func (t *Tenant) hold(memory int64) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if most := t.quota.Instances; most > 0 && t.holds.Instances >= most {
+		return t.over("%d instances", most)
+	}
+	if most := t.quota.Memory; most > 0 && t.holds.Memory+memory > most {
+		return t.over("%d bytes of memory for all instances, of which %d are held and %d are asked for", most, t.holds.Memory, memory)
+	}
+	t.holds.Instances++
+	t.holds.Memory += memory
+	return nil
+}
+
+func (t *Tenant) release(memory int64) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.holds.Instances--
+	t.holds.Memory -= memory
+	t.mu.Unlock()
+}
+
+func (t *Tenant) over(format string, args ...any) error {
+	return fmt.Errorf("%w: tenant %q may have %s", ErrQuota, t.name, fmt.Sprintf(format, args...))
+}
+
+// charge adds b to the tenant's bill.
+func (t *Tenant) charge(b Bill) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.bill.Add(b)
+	t.fuel.use(b.Fuel, time.Now())
+	t.mu.Unlock()
+}
+
+// budget returns the fuel that a call of the tenant may use, 0 for no bound. Its
+// error is ErrQuota.
+func (t *Tenant) budget() (uint64, error) {
+	if t == nil || t.quota.FuelPerSecond == 0 {
+		return 0, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	have, wait := t.fuel.have(time.Now())
+	if have == 0 {
+		return 0, fmt.Errorf("%w, come back in %v", t.over("%d fuel a second", t.quota.FuelPerSecond), wait.Round(time.Millisecond))
+	}
+	return have, nil
+}
+
+// join and part tell the tenant of its pools.
+func (t *Tenant) join(p *Pool) {
+	if t != nil {
+		t.mu.Lock()
+		t.pools[p] = struct{}{}
+		t.mu.Unlock()
+	}
+}
+
+func (t *Tenant) part(p *Pool) {
+	if t != nil {
+		t.mu.Lock()
+		delete(t.pools, p)
+		t.mu.Unlock()
+	}
+}
+
+// reclaim closes an idle instance of another pool than p, and says whether it
+// found one.
+func (t *Tenant) reclaim(p *Pool) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	var others []*Pool
+	for other := range t.pools {
+		if other != p {
+			others = append(others, other)
+		}
+	}
+	t.mu.Unlock()
+	for _, other := range others {
+		if other.closeIdle() {
+			return true
+		}
+	}
+	return false
+}
+
+// A fuel is a bucket that fills by rate a second and holds one second's worth.
+// Calls that run at once may overdraw it; later ones wait until that is made good.
+type fuel struct {
+	rate  uint64
+	level float64
+	at    time.Time // of level; zero: never used, so full
+}
+
+// have returns the fuel there is, and when there is none, how long until there is.
+func (f *fuel) have(now time.Time) (units uint64, wait time.Duration) {
+	f.fill(now)
+	if f.level < 1 {
+		return 0, time.Duration((1 - f.level) / float64(f.rate) * float64(time.Second))
+	}
+	return uint64(f.level), 0
+}
+
+func (f *fuel) use(units uint64, now time.Time) {
+	if f.rate > 0 {
+		f.fill(now)
+		f.level -= float64(units)
+	}
+}
+
+func (f *fuel) fill(now time.Time) {
+	full := float64(f.rate)
+	if f.at.IsZero() {
+		f.level = full
+	} else {
+		f.level = min(full, f.level+full*now.Sub(f.at).Seconds())
+	}
+	f.at = now
+}

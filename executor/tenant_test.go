@@ -1,0 +1,108 @@
+package executor_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+)
+
+func inBubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func TestTenantModules(t *testing.T) {
+	tenant := executor.NewTenant("acme", capability.Quota{Modules: 2})
+	for k, want := range []error{nil, nil, executor.ErrQuota} {
+		if err := tenant.HoldModule(); !errors.Is(err, want) {
+			t.Errorf("module %d of 2: got %v, want %v", k, err, want)
+		}
+	}
+	tenant.ReleaseModule()
+	if err := tenant.HoldModule(); err != nil {
+		t.Errorf("after one was released: %v", err)
+	}
+	if got := tenant.Holding().Modules; got != 2 {
+		t.Errorf("got %d modules held, want 2", got)
+	}
+}
+
+func TestTenantHolds(t *testing.T) {
+	tests := []struct {
+		why   string
+		quota capability.Quota
+		want  int // instances of 10 bytes
+	}{
+		{"the number is bounded", capability.Quota{Instances: 3}, 3},
+		{"their limits are", capability.Quota{Memory: 25}, 2},
+		{"to the byte", capability.Quota{Memory: 30}, 3},
+		{"whichever is less", capability.Quota{Instances: 1, Memory: 30}, 1},
+		{"not even one", capability.Quota{Memory: 9}, 0},
+		{"zero is no bound", capability.Quota{}, 5},
+	}
+	for _, tt := range tests {
+		tenant := executor.NewTenant("acme", tt.quota)
+		cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Memory: 10}}
+		var held []*executor.Linkage
+		for range 5 {
+			link, err := executor.NewLinkage(cfg, executor.Need{})
+			if err == nil {
+				held = append(held, link)
+			} else if !errors.Is(err, executor.ErrQuota) {
+				t.Errorf("%+v: got %v, want %v", tt.quota, err, executor.ErrQuota)
+			}
+		}
+		want := executor.Holding{Instances: tt.want, Memory: int64(10 * tt.want)}
+		if got := tenant.Holding(); got != want {
+			t.Errorf("%+v: got %+v, want %+v: %s", tt.quota, got, want, tt.why)
+		}
+		for _, link := range held {
+			link.Close()
+			link.Close() // counts once
+		}
+		if got := tenant.Holding(); got != (executor.Holding{}) {
+			t.Errorf("%+v: after Close: got %+v", tt.quota, got)
+		}
+	}
+}
+
+// A tenant that has spent its fuel waits until it has some, and saves no more than
+// that of a second.
+func TestTenantFuel(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: 1000})
+		f := &fake{}
+		in := newGuest(t, f, executor.InstanceConfig{Tenant: tenant}, executor.Need{Metered: true})
+		session := &executor.Session{Tenant: tenant}
+		steps := []struct {
+			why  string
+			wait time.Duration
+			use  uint64
+			want uint64 // budget; 0: refused
+		}{
+			{"full at first", 0, 400, 1000},
+			{"less what was used", 0, 600, 600},
+			{"empty", 0, 0, 0},
+			{"a tenth of a second's", 100 * time.Millisecond, 100, 100},
+			{"full again, not more", time.Hour, 3000, 1000},
+			{"calls that ran at once overdrew it", time.Second, 0, 0},
+			{"until that is made good", 1500 * time.Millisecond, 0, 500},
+		}
+		for _, s := range steps {
+			time.Sleep(s.wait)
+			f.budget = 0
+			_, err := in.Call(t.Context(), 0, nil)
+			if f.budget != s.want {
+				t.Errorf("%s: got a budget of %d, want %d", s.why, f.budget, s.want)
+			}
+			if refused := errors.Is(err, executor.ErrQuota) && errors.Is(err, executor.ErrNotStarted); refused != (s.want == 0) {
+				t.Errorf("%s: got %v", s.why, err)
+			}
+			session.Charge(executor.Bill{Fuel: s.use})
+		}
+	})
+}

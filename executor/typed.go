@@ -1,0 +1,182 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"unsafe"
+)
+
+// MaxString is the most bytes of a string that a guest gives to a [Typed] function.
+// Text is copied; data that may be longer goes as a []byte.
+const MaxString = 64 << 10
+
+// Functions returns a host module of functions that keep no state for an instance.
+// They may be called from many instances at once.
+func Functions(name string, funcs ...HostFunc) HostModule {
+	return HostModule{Name: name, New: func() ([]HostFunc, func()) { return funcs, nil }}
+}
+
+// Typed returns a host function of Go types. Each field of the struct In is a parameter,
+// in their order, and Out is the result:
+//
+//	type of a field or of Out    Wasm
+//	int32, uint32, bool          an i32; a bool is true when it is not 0
+//	int64, uint64                an i64
+//	float32                      an f32
+//	float64                      an f64
+//	string (In only)             two i32, address and length: a copy, of at most MaxString bytes
+//	[]byte (In only)             two i32, address and length: the guest's memory itself
+//	*[N]byte (In only)           an i32, the address of N bytes: the guest's memory itself
+//	struct{}                     no parameters, or no result
+//
+// Types defined from these count as they do. What refers to the guest's memory is
+// valid until f returns; f answers by writing there. A string is what the guest
+// gave, be it UTF-8 or not.
+//
+// An error of f traps the guest, and so does memory outside its own, which f never
+// sees. For an error that the guest can handle f returns a number that says so. f has
+// the duties of [HostFunc].Call.
+//
+// Typed panics when a type has no row in the table, and when a field of In is not
+// exported: such a function can never be called.
+func Typed[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) HostFunc {
+	fields, params, err := fieldsOf(reflect.TypeFor[In]())
+	if err != nil {
+		panic(fmt.Sprintf("executor: host function %s: %v", name, err))
+	}
+	kind, result, err := resultOf(reflect.TypeFor[Out]())
+	if err != nil {
+		panic(fmt.Sprintf("executor: host function %s: %v", name, err))
+	}
+	return HostFunc{Name: name, Params: params, Results: result, Call: func(ctx context.Context, mem Memory, stack []uint64) error {
+		var in In
+		if err := readFields(fields, unsafe.Pointer(&in), mem, stack); err != nil {
+			return err
+		}
+		out, err := f(ctx, in)
+		if err == nil && result != "" {
+			stack[0] = numberAt(kind, unsafe.Pointer(&out))
+		}
+		return err
+	}}
+}
+
+// A typedField is a field of the struct that a Typed function takes.
+type typedField struct {
+	name string
+	kind reflect.Kind // a number's, or String, Slice or Pointer
+	at   uintptr      // in the struct
+	size uint32       // of what a Pointer points at
+}
+
+// fieldsOf returns the fields of t, and the letters of the parameters that they are.
+func fieldsOf(t reflect.Type) (fields []typedField, letters string, err error) {
+	if t.Kind() != reflect.Struct {
+		return nil, "", fmt.Errorf("its parameters are a %v; want a struct", t)
+	}
+	for sf := range t.Fields() {
+		f := typedField{name: sf.Name, kind: sf.Type.Kind(), at: sf.Offset}
+		letter := numbers[f.kind]
+		switch {
+		case !sf.IsExported():
+			return nil, "", fmt.Errorf("field %s is not exported", f.name)
+		case letter != "":
+		case f.kind == reflect.String, f.kind == reflect.Slice && isByte(sf.Type.Elem()):
+			letter = "ii"
+		case f.kind == reflect.Pointer && isBytes(sf.Type.Elem()):
+			letter, f.size = "i", uint32(sf.Type.Elem().Len())
+		default:
+			return nil, "", fmt.Errorf("field %s has type %v, which is no parameter; see the table of Typed", f.name, sf.Type)
+		}
+		fields, letters = append(fields, f), letters+letter
+	}
+	return fields, letters, nil
+}
+
+// numbers are the letters of what a single Wasm value stands for.
+var numbers = map[reflect.Kind]string{
+	reflect.Int32: "i", reflect.Uint32: "i", reflect.Bool: "i",
+	reflect.Int64: "l", reflect.Uint64: "l",
+	reflect.Float32: "f", reflect.Float64: "d",
+}
+
+func isByte(t reflect.Type) bool { return t.Kind() == reflect.Uint8 }
+
+// isBytes says whether t is an array of bytes that a guest's memory can hold.
+func isBytes(t reflect.Type) bool {
+	return t.Kind() == reflect.Array && isByte(t.Elem()) && t.Len() <= math.MaxInt32
+}
+
+// resultOf returns the kind of the number that t is, and its letter: "" for none.
+func resultOf(t reflect.Type) (reflect.Kind, string, error) {
+	letter := numbers[t.Kind()]
+	if letter == "" && !(t.Kind() == reflect.Struct && t.NumField() == 0) {
+		return 0, "", fmt.Errorf("type %v is no result; see the table of Typed", t)
+	}
+	return t.Kind(), letter, nil
+}
+
+// readFields sets the fields of the struct at in from the stack.
+func readFields(fields []typedField, in unsafe.Pointer, mem Memory, stack []uint64) error {
+	for i := range fields {
+		f := &fields[i]
+		used, err := f.read(unsafe.Add(in, f.at), mem, stack)
+		if err != nil {
+			return fmt.Errorf("parameter %s: %w", f.name, err)
+		}
+		stack = stack[used:]
+	}
+	return nil
+}
+
+// read sets the field at p from the values that stack begins with, and says how many
+// they are. What it sets is of the kind that fieldsOf has seen.
+func (f *typedField) read(p unsafe.Pointer, mem Memory, stack []uint64) (used int, err error) {
+	switch v := stack[0]; f.kind {
+	case reflect.Bool:
+		*(*bool)(p) = uint32(v) != 0
+	case reflect.Int32, reflect.Uint32, reflect.Float32:
+		*(*uint32)(p) = uint32(v)
+	case reflect.Int64, reflect.Uint64, reflect.Float64:
+		*(*uint64)(p) = v
+	case reflect.Pointer:
+		b, ok := mem.Bytes(uint32(v), f.size)
+		if !ok {
+			return 0, errPointer
+		}
+		*(*unsafe.Pointer)(p) = unsafe.Pointer(unsafe.SliceData(b))
+	default:
+		return 2, f.readSpan(p, mem, uint32(v), uint32(stack[1]))
+	}
+	return 1, nil
+}
+
+// readSpan sets the string or slice at p to the n bytes at ptr.
+func (f *typedField) readSpan(p unsafe.Pointer, mem Memory, ptr, n uint32) error {
+	if f.kind == reflect.String && n > MaxString {
+		return fmt.Errorf("a string of %d bytes; at most %d can be given", n, MaxString)
+	}
+	b, ok := mem.Bytes(ptr, n)
+	switch {
+	case !ok:
+		return errPointer
+	case f.kind == reflect.String:
+		*(*string)(p) = string(b)
+	default:
+		*(*[]byte)(p) = b[:n:n]
+	}
+	return nil
+}
+
+// numberAt returns the number of that kind at p as a Wasm value.
+func numberAt(kind reflect.Kind, p unsafe.Pointer) uint64 {
+	switch kind {
+	case reflect.Bool:
+		return uint64(*(*uint8)(p))
+	case reflect.Int32, reflect.Uint32, reflect.Float32:
+		return uint64(*(*uint32)(p))
+	}
+	return *(*uint64)(p)
+}

@@ -1,0 +1,6 @@
+//go:build cgo && !linux
+
+package wasmtime
+
+// background runs f.
+func background(f func()) { f() }

@@ -1,0 +1,201 @@
+//go:build cgo
+
+#include "guest.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+// The names of what a guest exports: package internal/abi and package instrument.
+#define EXPORT(g, instance, name, out) export((g), (instance), name, sizeof name - 1, (out))
+
+static bool export(bungee_guest *g, const wasmtime_instance *instance, const char *name, size_t n, wasmtime_extern *out) {
+  return wasmtime_instance_export_get(g->context, instance, name, n, out);
+}
+
+// see_memory reads where the memory is: it may move, and grow, while guest code runs.
+static void see_memory(bungee_guest *g) {
+  if (g->memory.store_id == 0) return; // not made yet
+  g->base = wasmtime_memory_data(g->context, &g->memory);
+  g->size = wasmtime_memory_data_size(g->context, &g->memory);
+}
+
+// host is each function that a guest imports; env is the import's index. The words are
+// packed in place: wasmtime has one each 16 bytes, Go one each 8.
+static wasm_trap *host(void *env, wasmtime_caller *caller, wasmtime_val_raw *raw, size_t n) {
+  bungee_guest *g = wasmtime_context_get_data(wasmtime_caller_context(caller));
+  wasmtime_extern memory;
+  // A start function runs before there is an instance to ask.
+  if (g->memory.store_id == 0 && wasmtime_caller_export_get(caller, "memory", 6, &memory)) g->memory = memory.of.memory;
+  see_memory(g);
+  g->entered = true;
+  uint64_t *words = (uint64_t *)raw;
+  for (size_t i = 1; i < n; i++) words[i] = words[2 * i];
+  bool ok = bungee_host(g->self, (size_t)env, words, n);
+  for (size_t i = n; i-- > 1;) words[2 * i] = words[i];
+  return ok ? NULL : wasmtime_trap_new("host function", 13);
+}
+
+// tick is called at the first epoch check of guest code after a tick of the clock.
+static wasmtime_error *tick(wasmtime_context *context, void *data, uint64_t *delta, uint8_t *kind) {
+  (void)context;
+  bungee_guest *g = data;
+  see_memory(g);
+  g->entered = true;
+  *delta = 1;
+  *kind = 0; // go on
+  return bungee_tick(g->self) ? NULL : wasmtime_error_new("stopped");
+}
+
+static int64_t thread_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void set_fuel(bungee_guest *g) {
+  if (g->fuel_global.store_id == 0) return;
+  wasmtime_val v = {.kind = WASMTIME_I64, .of.i64 = g->fuel};
+  wasmtime_error *e = wasmtime_global_set(g->context, &g->fuel_global, &v);
+  if (e) wasmtime_error_delete(e); // another type: start would have refused it
+}
+
+static void get_fuel(bungee_guest *g) {
+  if (g->fuel_global.store_id == 0) return;
+  wasmtime_val v;
+  wasmtime_global_get(g->context, &g->fuel_global, &v);
+  g->fuel = v.of.i64;
+}
+
+// result takes error and trap, of which one at most is not NULL.
+static bungee_result result(wasmtime_error *error, wasm_trap *trap) {
+  bungee_result r = {{0, NULL}, false};
+  if (error) {
+    wasmtime_error_message(error, &r.message);
+    wasmtime_error_delete(error);
+  } else if (trap) {
+    wasm_trap_message(trap, &r.message);
+    wasm_trap_delete(trap);
+  }
+  return r;
+}
+
+static bungee_result call(bungee_guest *g, const wasmtime_func *f) {
+  wasm_trap *trap = NULL;
+  wasmtime_error *error = wasmtime_func_call_unchecked(g->context, f, g->words, BUNGEE_WORDS, &trap);
+  return result(error, trap);
+}
+
+bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
+  int64_t begin = g->metered ? thread_time() : 0;
+  g->self = self;
+  wasmtime_context_set_epoch_deadline(g->context, 1);
+  set_fuel(g);
+  bungee_result r = call(g, &g->funcs[func]);
+  get_fuel(g);
+  see_memory(g);
+  g->self = NULL;
+  if (g->metered) g->cpu += thread_time() - begin;
+  return r;
+}
+
+// find finds what the guest exports. Load has checked that it is there, and of which type.
+static void find(bungee_guest *g, const wasmtime_instance *instance) {
+  wasmtime_extern e;
+  if (EXPORT(g, instance, "memory", &e)) g->memory = e.of.memory;
+  if (EXPORT(g, instance, "bungee_abi", &e)) g->funcs[BUNGEE_ABI] = e.of.func;
+  if (EXPORT(g, instance, "bungee_buf", &e)) g->funcs[BUNGEE_BUF] = e.of.func;
+  if (EXPORT(g, instance, "bungee_call", &e)) g->funcs[BUNGEE_CALL] = e.of.func;
+  if (g->metered && EXPORT(g, instance, "bungee_fuel", &e) && e.kind == WASMTIME_GLOBAL) g->fuel_global = e.of.global;
+}
+
+static bungee_result start(bungee_guest *g, bungee_module *m) {
+  wasmtime_instance instance;
+  wasm_trap *trap = NULL;
+  wasmtime_error *error = wasmtime_instance_pre_instantiate(m->pre, g->context, &instance, &trap);
+  if (error || trap) {
+    bungee_result r = result(error, trap);
+    r.refused = !trap && !g->entered;
+    return r;
+  }
+  find(g, &instance);
+  see_memory(g);
+  bungee_pages_before(g, m);
+  wasmtime_extern init;
+  if (!EXPORT(g, &instance, "_initialize", &init)) return result(NULL, NULL);
+  set_fuel(g);
+  bungee_result r = call(g, &init.of.func);
+  get_fuel(g);
+  return r;
+}
+
+bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m) {
+  g->self = self;
+  wasmtime_context_set_epoch_deadline(g->context, 1);
+  bungee_result r = start(g, m);
+  see_memory(g);
+  bungee_pages_after(g, m);
+  g->self = NULL;
+  return r;
+}
+
+bungee_guest *bungee_guest_new(const bungee_module *m, bungee_limits limits, bool metered) {
+  bungee_guest *g = calloc(1, sizeof *g);
+  if (!g) abort(); // as Go and wasmtime do
+  g->metered = metered;
+  g->store = wasmtime_store_new(m->engine, g, NULL);
+  g->context = wasmtime_store_context(g->store);
+  wasmtime_store_limiter(g->store, limits.memory, limits.elements, 1, limits.tables, 1);
+  wasmtime_store_epoch_deadline_callback(g->store, tick, g, NULL);
+  return g;
+}
+
+void bungee_guest_delete(bungee_guest *g) {
+  wasmtime_store_delete(g->store);
+  free(g);
+}
+
+void bungee_free(wasm_bytes b) { wasm_byte_vec_delete(&b); }
+
+// define gives linker a host function for import k of a module.
+static bool define(wasmtime_linker *linker, const wasm_importtype *import, size_t k) {
+  const wasm_functype *type = wasm_externtype_as_functype_const(wasm_importtype_type(import));
+  if (!type) return false;
+  const wasm_bytes *module = wasm_importtype_module(import), *name = wasm_importtype_name(import);
+  wasmtime_error *error = wasmtime_linker_define_func_unchecked(linker, module->data, module->size, name->data, name->size,
+                                                                type, host, (void *)k, NULL);
+  if (error) wasmtime_error_delete(error);
+  return !error;
+}
+
+static wasmtime_instance_pre *link_all(wasmtime_linker *linker, wasmtime_module *module) {
+  wasm_importtypes imports;
+  wasmtime_module_imports(module, &imports);
+  bool ok = true;
+  for (size_t k = 0; ok && k < imports.size; k++) ok = define(linker, imports.data[k], k);
+  wasm_importtype_vec_delete(&imports);
+  wasmtime_instance_pre *pre = NULL;
+  if (!ok) return NULL;
+  wasmtime_error *error = wasmtime_linker_instantiate_pre(linker, module, &pre);
+  if (!error) return pre;
+  wasmtime_error_delete(error); // one name with two types
+  return NULL;
+}
+
+bungee_module *bungee_link(wasm_engine *engine, wasmtime_module *module) {
+  wasmtime_linker *linker = wasmtime_linker_new(engine);
+  wasmtime_linker_allow_shadowing(linker, true); // a module may import a function twice
+  wasmtime_instance_pre *pre = link_all(linker, module);
+  wasmtime_linker_delete(linker);
+  if (!pre) return NULL;
+  bungee_module *m = calloc(1, sizeof *m);
+  if (!m) abort();
+  m->engine = wasmtime_engine_clone(engine);
+  m->pre = pre;
+  return m;
+}
+
+void bungee_unlink(bungee_module *m) {
+  wasmtime_instance_pre_delete(m->pre);
+  wasm_engine_delete(m->engine);
+  free(m);
+}

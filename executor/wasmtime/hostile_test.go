@@ -1,0 +1,174 @@
+//go:build cgo
+
+package wasmtime_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/executor/wasmtime"
+)
+
+// hostile is a guest whose functions do each what must cost nothing but the instance
+// (paper 003, III-C).
+const hostile = `
+	(import "test" "f" (func $f (param i32 i32)))
+	(type $none (func)) (type $one (func (param i32)))
+	(memory (export "memory") 1) (table 2 2 funcref) (elem (i32.const 0) $deep)
+	(func $deep (call $deep))
+	(func $call (param $n i32)
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 1))) (drop (i32.load (i32.const -4))))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 2))) (i64.store (i32.const 65529) (i64.const 1)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 3))) (call_indirect (type $one) (i32.const 1) (i32.const 0)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 4))) (call_indirect (type $none) (i32.const 1)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 5))) (call_indirect (type $none) (i32.const 99)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 6))) (call $deep))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 7))) (call $f (i32.const 65530) (i32.const 7)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 8))) (call $f (i32.const -1) (i32.const -1)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 9))) (drop (i32.div_s (i32.const -2147483648) (i32.const -1))))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 10))) (drop (i32.trunc_f32_s (f32.const nan))))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 11))) (memory.fill (i32.const 65535) (i32.const 1) (i32.const 2)))
+		(block (br_if 0 (i32.ne (local.get $n) (i32.const 12))) (unreachable)))`
+
+var attacks = []string{
+	1: "read beyond the memory", 2: "write across its end", 3: "indirect call of another type",
+	4: "indirect call of nothing", 5: "indirect call beyond the table", 6: "recurse for ever",
+	7: "pointer across the end", 8: "pointer and length of -1", 9: "overflow of a division", 10: "integer of a NaN",
+	11: "fill across the end", 12: "unreachable",
+}
+
+var errOutside = errors.New("pointer outside the memory")
+
+// outside is a host function that a guest gives a pointer.
+var outside = executor.HostFunc{Name: "f", Params: "ii", Call: func(_ context.Context, mem executor.Memory, stack []uint64) error {
+	if _, ok := mem.Bytes(uint32(stack[0]), uint32(stack[1])); !ok {
+		return errOutside
+	}
+	return nil
+}}
+
+// Each attack is a trap, on many threads at once, and the process lives on.
+func TestHostileGuests(t *testing.T) {
+	rounds := 1050 // 8 * 12 * 1050: 10^5 calls (paper 003)
+	if testing.Short() {
+		rounds = 50
+	}
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, hostile)))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range rounds * (len(attacks) - 1) {
+				attack(t, m, uint32(i%(len(attacks)-1))+1)
+			}
+		})
+	}
+	wg.Wait()
+	in := instance(t, m, executor.InstanceConfig{Host: hostModule(outside)})
+	if _, err := in.Call(t.Context(), 0, nil); err != nil {
+		t.Errorf("a call that does no harm, after them: %v", err)
+	}
+}
+
+func attack(t *testing.T, m executor.Module, n uint32) {
+	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: hostModule(outside)})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer in.Close()
+	if _, err := in.Call(t.Context(), n, nil); !errors.Is(err, executor.ErrTrap) {
+		t.Errorf("%s: got %v, want %v", attacks[n], err, executor.ErrTrap)
+	}
+}
+
+// Guests run on the stacks of threads, which differ from those that goroutines have:
+// recursion must end at the same depth wherever the goroutine is.
+func TestRecursionOnFreshGoroutines(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, hostile)))
+	for range 200 {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { attack(t, m, 6) })
+		}
+		wg.Wait()
+	}
+}
+
+// A guest that spins gives its core to a tenant that has been served less.
+func TestSpinningGuestYields(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, spin)))
+	in := instance(t, m, executor.InstanceConfig{})
+	turns := executor.NewTurns(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	turn, err := turns.Take(ctx, executor.NewTenant("spins", capability.Quota{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() {
+		defer turn.Done()
+		if _, err := in.Call(executor.WithCall(ctx, &executor.Call{Turn: turn}), 1, nil); !errors.Is(err, executor.ErrCanceled) {
+			t.Errorf("the guest that spins: got %v, want %v", err, executor.ErrCanceled)
+		}
+	})
+	other := executor.NewTenant("waits", capability.Quota{})
+	for range 20 {
+		turn, err := turns.Take(ctx, other) // for ever, where the guest does not yield
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn.Done()
+	}
+}
+
+// A guest that waits for its core when its call is cancelled is stopped.
+func TestCancelWhileYielding(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, spin)))
+	in := instance(t, m, executor.InstanceConfig{})
+	turns := executor.NewTurns(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	turn, err := turns.Take(ctx, executor.NewTenant("spins", capability.Quota{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := in.Call(executor.WithCall(ctx, &executor.Call{Turn: turn}), 1, nil)
+		done <- err
+	}()
+	hog, err := turns.Take(t.Context(), executor.NewTenant("hogs", capability.Quota{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, executor.ErrCanceled) {
+		t.Errorf("got %v, want %v", err, executor.ErrCanceled)
+	}
+	hog.Done()
+}
+
+// A mistake in a host function is found by the signal handlers of Go, with those of
+// wasmtime before them: it traps the guest, and the process lives on.
+func TestNilPointerInHostFunction(t *testing.T) {
+	f := executor.HostFunc{Name: "f", Call: func(_ context.Context, _ executor.Memory, stack []uint64) error {
+		var p *int
+		*p = len(stack)
+		return nil
+	}}
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, oneImport)))
+	for range 100 {
+		in := instance(t, m, executor.InstanceConfig{Host: hostModule(f)})
+		if _, err := in.Call(t.Context(), 0, nil); !errors.Is(err, executor.ErrTrap) || !strings.Contains(err.Error(), "nil pointer") {
+			t.Fatalf("got %v, want %v with what happened", err, executor.ErrTrap)
+		}
+	}
+}

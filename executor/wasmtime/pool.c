@@ -1,0 +1,37 @@
+//go:build cgo
+
+#include "guest.h"
+
+#ifndef _WIN32
+#include <sys/mman.h>
+#endif
+
+void bungee_config_pool(wasm_config *config, bungee_pool pool) {
+  wasmtime_pooling_config *p = wasmtime_pooling_allocation_config_new();
+  wasmtime_pooling_allocation_config_total_core_instances_set(p, pool.instances);
+  wasmtime_pooling_allocation_config_total_memories_set(p, pool.instances);
+  wasmtime_pooling_allocation_config_total_tables_set(p, pool.instances * BUNGEE_TABLES);
+  wasmtime_pooling_allocation_config_max_tables_per_module_set(p, BUNGEE_TABLES);
+  wasmtime_pooling_allocation_config_table_elements_set(p, pool.table_elements);
+  wasmtime_pooling_allocation_config_max_memory_size_set(p, pool.memory);
+  // A limit, not a reservation: a Go guest of 10 MB has half a megabyte.
+  wasmtime_pooling_allocation_config_max_core_instance_size_set(p, 8 << 20);
+  // What is never used: components, and stacks of fibers.
+  wasmtime_pooling_allocation_config_total_component_instances_set(p, 0);
+  wasmtime_pooling_allocation_config_total_stacks_set(p, 0);
+  // A table of externref needs a heap, which is mapped when there is one.
+  wasmtime_pooling_allocation_config_total_gc_heaps_set(p, pool.instances);
+  wasmtime_pooling_allocation_strategy_set(config, p);
+  wasmtime_pooling_allocation_config_delete(p);
+}
+
+bool bungee_reserve(size_t bytes) {
+#ifdef _WIN32
+  return false; // not tried there
+#else
+  void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return false;
+  munmap(p, bytes);
+  return true;
+#endif
+}

@@ -1,0 +1,71 @@
+//go:build cgo
+
+package wasmtime
+
+// #include "guest.h"
+import "C"
+
+import (
+	"math"
+
+	wt "github.com/bytecodealliance/wasmtime-go/v44"
+
+	"github.com/bungee-xr/bungee/executor"
+)
+
+// maxStack is the most stack a guest may use, of the 8 MB that a thread has.
+// Go guests keep their own in linear memory.
+const maxStack = 512 << 10
+
+// settings returns wasmtime's configuration. What changes the compiled code is
+// part of [salt], too. NaNs are not made canonical here, but by package instrument,
+// the same for each engine.
+func settings(cfg Config) *wt.Config {
+	c := wt.NewConfig()
+	c.SetEpochInterruption(true)
+	c.SetWasmSIMD(true)
+	c.SetWasmRelaxedSIMD(false) // its results differ between machines
+	c.SetWasmThreads(false)     // likewise
+	c.SetWasmMultiMemory(false)
+	c.SetWasmMemory64(false)
+	c.SetWasmTailCall(false) // no more than WebAssembly 2.0, as other engines
+	c.SetMaxWasmStack(maxStack)
+	c.SetCraneliftOptLevel(wt.OptLevelSpeed)
+	c.SetParallelCompilation(cfg.ParallelCompile)
+	n := slots(cfg.Instances)
+	if n == 0 && cfg.Instances >= 0 {
+		cfg.Logger.Warn("instances are mapped one by one, as the address space is too small for slots", "instances", cfg.Instances)
+	}
+	if n > 0 {
+		C.bungee_config_pool((*C.wasm_config)(pointer(c)), C.bungee_pool{
+			instances:      C.uint32_t(n),
+			table_elements: executor.DefaultTable,
+			memory:         maxMemory,
+		})
+	}
+	return c
+}
+
+const (
+	// defaultInstances is more than a host of a hundred cores uses at once, with as
+	// many idle modules beside. Five such engines fit into an address space of 47 bits.
+	defaultInstances = 4096
+	// maxMemory is the most memory of a guest: all that 32 bits address.
+	maxMemory = 4 << 30
+	// slotBytes is the address space of a slot: its memory with a guard before and
+	// behind it, which lets the code do without bounds checks, and its tables.
+	slotBytes = maxMemory + 64<<20 + C.BUNGEE_TABLES*executor.DefaultTable*8
+)
+
+// slots returns how many slots an engine of so many instances sets up: none where the
+// address space is too small, as wasmtime ends the process when it does not get it.
+func slots(instances int) int {
+	n := instances
+	if n == 0 {
+		n = defaultInstances
+	}
+	if n < 0 || n > math.MaxInt32/C.BUNGEE_TABLES || !C.bungee_reserve(C.size_t(n)*slotBytes) {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,82 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/executor/wasi"
+)
+
+// A Provider offers a host module to the modules that are granted it.
+type Provider struct {
+	// Name is the host module's, as manifests and policies name it.
+	Name string
+	// Module makes it for a module with grant g. It is called once a module of a
+	// tenant; what it returns serves many instances.
+	Module func(g capability.Grant) executor.HostModule
+}
+
+// A linkage is what a module of a tenant is run with.
+type linkage struct {
+	instance executor.InstanceConfig
+	deadline time.Duration // the longest that a call may run
+}
+
+// link decides what a module of t that asks for manifest is run with. Its error is a
+// *capability.Refusal where the policy grants less.
+func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linkage, error) {
+	g, err := t.rules.Grant(manifest)
+	if err != nil {
+		return linkage{}, err
+	}
+	log := guestLog(h.cfg.Logger.With("tenant", t.Name(), "module", fmt.Sprintf("%x", d[:6])))
+	host, err := h.cfg.given(g, log)
+	if err != nil {
+		return linkage{}, err
+	}
+	l := linkage{deadline: h.cfg.CallLimit, instance: executor.InstanceConfig{
+		Host: host, Withheld: h.cfg.withheld, Tenant: t.Tenant, Log: log,
+		Limits: executor.Limits{
+			Memory: cmp.Or(g.Limits.Memory, h.cfg.MemoryLimit), Output: g.Limits.Output, Fuel: g.Limits.Fuel,
+		},
+	}}
+	if g.Limits.Deadline > 0 {
+		l.deadline = min(l.deadline, g.Limits.Deadline)
+	}
+	return l, nil
+}
+
+// given returns the host modules of a module with grant g: WASI, and those that it is
+// granted.
+func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostModule, error) {
+	conf := wasi.Config{Env: g.Env, Clock: g.Clock, Random: g.Random, Log: log}
+	for _, f := range g.Folders {
+		conf.Folders = append(conf.Folders, wasi.Folder(f))
+	}
+	w, err := wasi.Module(conf)
+	if err != nil {
+		return nil, err
+	}
+	modules := []executor.HostModule{w}
+	for _, p := range c.Functions {
+		if slices.Contains(g.Host, p.Name) {
+			modules = append(modules, p.Module(g))
+		}
+	}
+	return modules, nil
+}
+
+// withheld says why a host module that this host has is not given to a module: its
+// manifest does not ask for it. What a policy withholds has been told before.
+func (c *Config) withheld(module string) error {
+	for _, p := range c.Functions {
+		if p.Name == module {
+			return fmt.Errorf("its manifest does not ask for host module %q, see the options of offloadgen", module)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package host
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// A tenant is whom sessions and modules belong to: the name that the UE's
+// certificate proves, with what the policy says of it. It is there as long as it has
+// a session or a module.
+type tenant struct {
+	*executor.Tenant
+	rules capability.Rules
+	queue chan struct{} // one for each of its calls that runs or waits
+	fars  chan struct{} // one for each far endpoint of its channels
+
+	users int // sessions and modules; guarded by the handler's mu
+}
+
+// enter returns the tenant of that name, for a session or a module that calls leave
+// at its end.
+func (h *Handler) enter(name string) *tenant {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.enterLocked(name)
+}
+
+func (h *Handler) enterLocked(name string) *tenant {
+	t := h.tenants[name]
+	if t == nil {
+		rules := h.cfg.Policy.For(name)
+		t = &tenant{
+			Tenant: executor.NewTenant(name, rules.Quota), rules: rules,
+			queue: make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
+			fars:  make(chan struct{}, bound(rules.Quota.Channels, h.cfg.Channels)),
+		}
+		h.tenants[name] = t
+	}
+	t.users++
+	return t
+}
+
+func (h *Handler) leave(t *tenant) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t.users--; t.users == 0 {
+		h.gone.Add(t.Bill())
+		delete(h.tenants, t.Name())
+	}
+}
+
+// bound returns the smaller bound of two, of which zero is none.
+func bound(quota, most int) int {
+	if quota > 0 {
+		return min(quota, most)
+	}
+	return most
+}
+
+// denied returns the Fail of a module that asks for what its tenant is not granted,
+// or of a tenant that has as much as it may; nil for other errors.
+func denied(err error) *wire.Fail {
+	var refusal *capability.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return &wire.Fail{Code: wire.CodeDenied, Text: err.Error()}
+	case errors.Is(err, executor.ErrQuota):
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: err.Error()}
+	}
+	return nil
+}
+
+// TenantStats are what a tenant has and what its calls cost.
+type TenantStats struct {
+	Name     string
+	Sessions int // of UEs
+	Channels int // far endpoints
+	Waiting  int // calls that run or wait
+	Holding  executor.Holding
+	Bill     executor.Bill
+}
+
+// Tenants returns those who have a session or a module, in the order of their names.
+func (h *Handler) Tenants() []TenantStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sessions := map[*tenant]int{}
+	for _, g := range h.groups {
+		sessions[g.tenant]++
+	}
+	var all []TenantStats
+	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
+		t := h.tenants[name]
+		all = append(all, TenantStats{
+			Name: name, Sessions: sessions[t], Channels: len(t.fars), Waiting: len(t.queue),
+			Holding: t.Holding(), Bill: t.Bill(),
+		})
+	}
+	return all
+}
+
+// Bill returns what all calls cost, also those of tenants that have left.
+func (h *Handler) Bill() executor.Bill {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sum := h.gone
+	for _, t := range h.tenants {
+		sum.Add(t.Bill())
+	}
+	return sum
+}
