@@ -24,6 +24,8 @@ type function struct {
 	at     atomic.Pointer[session] // where ch's far endpoint is; nil: on the UE
 	moving sync.Mutex              // a change of at and ch
 
+	redundant *offload.Redundant // in place of ch, for calls that run on several hosts; else nil
+
 	calls, edgeCalls atomic.Uint64
 
 	mu        sync.Mutex
@@ -72,7 +74,11 @@ func (f *function) toUE(ctx context.Context) {
 
 // Call implements offload.Far for the calls that Route sends to the edge host.
 func (f *function) Call(ctx context.Context, d *offload.Desc, request []byte) (*offload.Reply, error) {
-	reply, err := f.ch.Call(ctx, d, request)
+	run := f.ch.Call
+	if f.redundant != nil {
+		run = f.redundant.Call
+	}
+	reply, err := run(ctx, d, request)
 	switch {
 	case err == nil:
 		f.edgeCalls.Add(1)
@@ -129,7 +135,7 @@ func (f *function) addTo(s *Stats) {
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
 	known := []error{
-		errNoEdge, errEnded, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
+		errNoEdge, errTooFew, errEnded, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
 		link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion,
 	}
 	for _, k := range known {

@@ -48,6 +48,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -61,6 +62,9 @@ type Config struct {
 	// Edge is the address of the edge host of elastic functions, "host:port" of
 	// UDP. Empty: none.
 	Edge string
+	// Others are further edge hosts, for functions that are marked to run on
+	// several (redundancy): on Edge and as many of these as that needs, in order.
+	Others []string
 	// TLS identifies the UE and says whose edge hosts it trusts. It must be set
 	// when Edge is, or Target is used. LoadTLS makes one.
 	TLS *tls.Config
@@ -100,6 +104,7 @@ type Handler struct {
 	log    *slog.Logger
 	addr   string // Config.Edge
 	edge   *edge  // at addr; nil: none is configured
+	others []string
 	policy atomic.Pointer[Policy]
 	before offload.Router
 
@@ -125,7 +130,7 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 		return nil, errors.New("ue: Config.Edge needs Config.TLS; LoadTLS makes one")
 	}
 	cfg = cfg.withDefaults()
-	h := &Handler{log: cfg.Logger, addr: cfg.Edge, edges: map[string]*edge{}}
+	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), edges: map[string]*edge{}}
 	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, log: cfg.Logger}
 	h.path.Store(&path{cfg.Listen})
 	h.SetPolicy(cfg.Policy)
@@ -250,6 +255,9 @@ func (h *Handler) Route(ctx context.Context, d *offload.Desc) (offload.Far, erro
 		v = h.edge.view.Load()
 		why = v.serves(d.Module)
 	}
+	if why == nil {
+		why = f.whyNot(d)
+	}
 	switch (*h.policy.Load()).Decide(Snapshot{Call: n, Ready: why == nil, Now: f.now()}) {
 	case OnEdge:
 		if why == nil {
@@ -271,7 +279,7 @@ func (h *Handler) function(d *offload.Desc) *function {
 	if f, ok := h.functions.Load(d); ok {
 		return f.(*function)
 	}
-	f, loaded := h.functions.LoadOrStore(d, &function{desc: d, edge: h.edge, log: h.log})
+	f, loaded := h.functions.LoadOrStore(d, &function{desc: d, edge: h.edge, redundant: h.redundant(d), log: h.log})
 	if !loaded && h.edge != nil {
 		h.edge.want(d.Module)
 	}

@@ -1,0 +1,92 @@
+package ue_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+var hostAddrC = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 4), Port: 4433}
+
+// liar returns an engine whose answers have one bit flipped.
+func liar() *engine {
+	e := &engine{}
+	e.set(func(ctx context.Context, request, dst []byte) []byte {
+		f := doubler("redundant", false, double)
+		dst = f.Serve(ctx, request, dst)
+		dst[len(dst)-1] ^= 1
+		return dst
+	}, nil)
+	return e
+}
+
+// A function that is marked to run on several hosts runs on them, and one that lies is
+// outvoted by two.
+func TestRedundantCalls(t *testing.T) {
+	tests := []struct {
+		name       string
+		redundancy int
+		lies       bool
+		want       error // of the call; nil: it is right
+	}{
+		{"two hosts", 2, false, nil},
+		{"two hosts, one lies", 2, true, offload.ErrDissent},
+		{"three hosts, one lies", 3, true, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				f := doubler("redundant", false, func(context.Context, int64) (int64, error) { return 0, errors.New("computed on the UE") })
+				f.Redundancy = tt.redundancy
+				right := doubler("redundant", false, double)
+				w.engine.set(right.Serve, nil)
+				w.startHost(nil)
+				second := w.engine
+				if tt.lies {
+					second = liar()
+				}
+				b := w.start("edge-2", hostAddrB, func(c *host.Config) { c.Engine = second.native() })
+				defer b.stop()
+				c := w.start("edge-3", hostAddrC, nil)
+				defer c.stop()
+				h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Others: []string{hostAddrB.String(), hostAddrC.String()}})
+				w.ready(h, &f.Desc)
+				f.Call(t.Context(), 1) // has the others made ready
+				time.Sleep(time.Second)
+				got, err := f.Call(t.Context(), 21)
+				if !errors.Is(err, tt.want) || tt.want == nil && got != 42 {
+					t.Fatalf("got %d, %v; want 42 or %v", got, err, tt.want)
+				}
+				if tt.want != nil && (!strings.Contains(err.Error(), "edge-1") || !strings.Contains(err.Error(), "edge-2")) {
+					t.Errorf("%v: it names no hosts", err)
+				}
+				h.Close()
+			})
+		})
+	}
+}
+
+func TestRedundantNeedsHosts(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := doubler("redundant", false, double)
+		f.Redundancy = 3
+		w.engine.set(f.Serve, nil)
+		w.startHost(nil)
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Others: []string{hostAddrB.String()}})
+		w.ready(h, &f.Desc)
+		if got, err := f.Call(t.Context(), 21); got != 42 || err != nil {
+			t.Fatalf("got %d, %v; want 42, computed on the UE", got, err)
+		}
+		if s := h.Stats(); s.Edge != 0 {
+			t.Errorf("%+v; want no call on an edge host", s)
+		}
+		h.Close()
+	})
+}
