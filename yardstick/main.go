@@ -1,13 +1,15 @@
-// Command yardstick is what "bungee bench" measures elastic channels against:
+// Command yardstick is what "bungee bench" measures against. For elastic channels it is
 // gRPC unary calls over TLS, and a bare stream of length-prefixed messages over
-// TCP and TLS, the transport of paper 001.
+// TCP and TLS, the transport of paper 001; for the executor it is Extism.
 //
 //	yardstick serve -certs DIR   # prints its addresses; ends with standard input
 //	yardstick load -certs DIR    # reads batches, prints what each measured
+//	yardstick extism             # reads orders, prints what each came to
 //
 // DIR holds ca.pem, host.pem, host.key, ue.pem and ue.key, as "bungee certs"
 // writes them. load reads a [batch] as a line of JSON and answers with a
-// [measured] as another.
+// [measured] as another. extism does so with [order] and [observed]: it measures
+// Extism's Go SDK, which "bungee bench executor" compares with.
 //
 // gRPC has its defaults and, as transport "grpc", a protobuf message with a field
 // of bytes, which is what an application would have and what a message of an elastic
@@ -15,7 +17,7 @@
 // copied by nobody: better than an application gets it. The stream has TCP_NODELAY
 // and one write a message.
 //
-// It is a module of its own, so that no user of Bungee downloads gRPC.
+// It is a module of its own, so that no user of Bungee downloads gRPC or Extism.
 package main
 
 import (
@@ -39,7 +41,10 @@ func main() {
 
 func run(args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New(`say what to do: "yardstick serve -certs DIR" or "yardstick load -certs DIR"`)
+		return errors.New(`say what to do: "yardstick serve -certs DIR", "yardstick load -certs DIR" or "yardstick extism"`)
+	}
+	if args[0] == "extism" && len(args) == 1 {
+		return serveExtism(in, out)
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	certs := flags.String("certs", "", "folder that \"bungee certs\" wrote")
@@ -52,7 +57,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	case "serve":
 		role, then = "host", serveUntilEOF
 	default:
-		return fmt.Errorf("no subcommand %q: serve and load are", args[0])
+		return fmt.Errorf("no subcommand %q: serve, load and extism are", args[0])
 	}
 	conf, err := loadTLS(*certs, role)
 	if err != nil {

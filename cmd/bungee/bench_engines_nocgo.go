@@ -1,0 +1,8 @@
+//go:build !cgo
+
+package main
+
+import "github.com/bungee-xr/bungee/internal/bench"
+
+// benchEngines are the engines that this program has.
+var benchEngines = []bench.Engine{wazeroEngine()}

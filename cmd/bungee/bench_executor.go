@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/executor/nn/catalog"
+	"github.com/bungee-xr/bungee/executor/nn/model"
+	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/internal/bench"
+)
+
+func executorCommand() *cobra.Command {
+	b := bench.Executor{}
+	var asJSON bool
+	var engine string
+	c := &cobra.Command{
+		Use:   "executor",
+		Short: "Measure the execution handler: cold start, calls, density, neighbours, metering",
+		Long: `executor measures what modules cost on each engine: from a module in the cache to an
+instance, in this process and in a fresh one; calls; instances a GiB; the calls of
+98 tenants beside one that spins and one that takes all memory; kernels beside native
+Go; what it costs to meter; and how well fuel tells time. Beside it stands Extism's Go
+SDK, in turn with ours, where "make yardstick" was run; and a detector on OpenCV
+and on ONNX Runtime, where both and the model are there.
+
+A fresh process is measured with bungee-bare, which is this program without OpenCV,
+whose libraries take long to load, and with this program. Targets are those of
+edge hosts, so they are wasmtime's; wazero's figures stand beside. The Go guests are
+of this repository, which must be the current folder.
+
+It exits 1 when a target is missed, or cannot be checked because something is not
+built. Without --quick it takes about 5 minutes.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if b.Engines, err = enginesOf(engine); err != nil {
+				return err
+			}
+			if err := processesOf(&b); err != nil {
+				return err
+			}
+			if b.Out != "" {
+				if err := os.MkdirAll(b.Out, 0o755); err != nil {
+					return err
+				}
+			}
+			b.Detectors, b.NoDetectors = detectors(c.Context())
+			b.Progress = sceneBar()
+			figures, err := b.Run(c.Context())
+			if err != nil {
+				return err
+			}
+			return printFigures(figures, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each figure")
+	c.Flags().BoolVar(&b.Quick, "quick", false, "measure less: ends within 40 s")
+	c.Flags().StringVar(&b.Only, "case", "", "measure only the cases with this in their names")
+	c.Flags().StringVar(&engine, "engine", "both", "wasmtime, wazero or both")
+	c.Flags().StringVar(&b.GoModule, "module", "examples/hello/bungee_offload.wasm.gz", "Go module that offloadgen made")
+	c.Flags().StringVar(&b.Out, "out", "", "folder for executor.png (default: none is drawn)")
+	return c
+}
+
+// wazeroEngine makes engines of wazero, which sets nothing aside for instances.
+func wazeroEngine() bench.Engine {
+	return bench.Engine{Name: "wazero", New: func(dir string, _ int) (executor.Engine, error) {
+		return wazero.New(wazero.Config{CacheDir: dir})
+	}}
+}
+
+// enginesOf returns the engines that name stands for.
+func enginesOf(name string) ([]bench.Engine, error) {
+	if name == "both" {
+		return benchEngines, nil
+	}
+	i := slices.IndexFunc(benchEngines, func(e bench.Engine) bool { return e.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: no engine %q in this program; wasmtime needs cgo", errUsage, name)
+	}
+	return benchEngines[i : i+1], nil
+}
+
+// processesOf tells b how to start its processes.
+func processesOf(b *bench.Executor) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b.Yardstick = filepath.Join(filepath.Dir(self), "yardstick")
+	b.Crowd = func(c bench.Crowd) *exec.Cmd {
+		return exec.Command(self, "bench", "crowd", "--engine", c.Engine, "--cache", c.Cache, "--module", c.Module, fmt.Sprint("--instances=", c.Instances))
+	}
+	fresh := func(path string, h bench.FreshHost) *exec.Cmd {
+		return exec.Command(path, "bench", "fresh", "--engine", h.Engine, "--cache", h.Cache, "--module", h.Module, "--digest", h.Digest)
+	}
+	bare := bench.FreshProgram{Name: "bare", Command: fresh, Path: filepath.Join(filepath.Dir(self), "bungee-bare")}
+	if _, err := os.Stat(bare.Path); err != nil {
+		bare.Path, bare.Note = "", `not measured: bungee-bare, this program without OpenCV, is not beside it; "make yardstick" builds it`
+	}
+	b.Fresh = []bench.FreshProgram{bare, {Name: "bungee", Command: fresh, Path: self, Note: "with all that this program loads, such as OpenCV"}}
+	return nil
+}
+
+// detector is the model that both backends run.
+const detector = "yolox_nano"
+
+// detectors returns what runs the detector, or why it is not compared.
+func detectors(ctx context.Context) (all []bench.Detector, why string) {
+	found, err := catalog.Resolve(ctx, detector, catalog.Options{Offline: true})
+	if err != nil {
+		return nil, "not measured: " + err.Error()
+	}
+	models, conf := []model.Model{found.Model}, &nnOptions{device: "cpu"}
+	for _, d := range []struct {
+		name string
+		open func() (served, error)
+	}{
+		{"opencv", func() (served, error) { return newOpenCV(ctx, conf, models, 1) }},
+		{"onnxruntime", func() (served, error) { return newONNX(conf, models, 1) }},
+	} {
+		s, err := d.open()
+		if err == nil {
+			err = s.close()
+		}
+		if err != nil {
+			return nil, "not measured: " + err.Error()
+		}
+		all = append(all, bench.Detector{Name: d.name, Model: detector, Open: func(context.Context) (nn.Backend, func() error, error) {
+			s, err := d.open()
+			return s.Backend, s.close, err
+		}})
+	}
+	return all, ""
+}
