@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -29,24 +29,11 @@ const (
 // module loads a guest of enginetest.
 func module(t *testing.T, name string) executor.Module {
 	t.Helper()
-	wasm, err := os.ReadFile("enginetest/testdata/" + name + ".wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
 	e, err := wazero.New(wazero.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.Load(t.Context(), executor.Bytes(wasm))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(m.Close(), e.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return enginetest.Load(t, e, enginetest.Guest(t, name))
 }
 
 func newPool(t *testing.T, guest string, size int) *executor.Pool {

@@ -28,6 +28,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
@@ -78,12 +79,7 @@ func (s suite) module(t *testing.T, wasm []byte) executor.Module {
 	t.Helper()
 	src := executor.Bytes(wasm)
 	src.Meter = s.meter
-	m, err := s.engine(t).Load(t.Context(), src)
-	if err != nil {
-		t.Fatalf("load: %v", err)
-	}
-	t.Cleanup(func() { closed(t, m) })
-	return m
+	return load(t, s.newEngine(t), src)
 }
 
 // metered is like module, of a module that is metered.
@@ -99,8 +95,36 @@ func (s suite) engine(t *testing.T) executor.Engine {
 	return e
 }
 
+// Load loads wasm in e, and closes both with the test.
+func Load(t testing.TB, e executor.Engine, wasm []byte) executor.Module {
+	t.Helper()
+	return load(t, e, executor.Bytes(wasm))
+}
+
+func load(t testing.TB, e executor.Engine, src executor.Source) executor.Module {
+	t.Helper()
+	t.Cleanup(func() { closed(t, e) })
+	m, err := e.Load(t.Context(), src)
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	t.Cleanup(func() { closed(t, m) })
+	return m
+}
+
+// Instance makes an instance that is given host, and WASI with nothing in it. It is closed
+// with the test.
+func Instance(t testing.TB, m executor.Module, host ...executor.HostModule) executor.Instance {
+	t.Helper()
+	w, err := wasi.Module(wasi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return instance(t, m, executor.InstanceConfig{Host: append(host, w)})
+}
+
 // instance makes an instance, closed with the test.
-func instance(t *testing.T, m executor.Module, cfg executor.InstanceConfig) executor.Instance {
+func instance(t testing.TB, m executor.Module, cfg executor.InstanceConfig) executor.Instance {
 	t.Helper()
 	in, err := m.Instantiate(t.Context(), cfg)
 	if err != nil {
@@ -110,7 +134,7 @@ func instance(t *testing.T, m executor.Module, cfg executor.InstanceConfig) exec
 	return in
 }
 
-func closed(t *testing.T, c interface{ Close() error }) {
+func closed(t testing.TB, c interface{ Close() error }) {
 	t.Helper()
 	if err := c.Close(); err != nil {
 		t.Errorf("close %T: %v", c, err)

@@ -47,6 +47,7 @@ var levels = map[string]int{
 	"executor/enginetest/determinism":   3,
 
 	"executor/egress/host":             2,
+	"executor/internal/wattest":        0,
 	"executor/egress/internal/tcptest": 0,
 	"executor/scratch/host":            2,
 

@@ -19,7 +19,6 @@ import (
 	"github.com/bungee-xr/bungee/executor/egress/host/testdata/flow"
 	"github.com/bungee-xr/bungee/executor/egress/internal/tcptest"
 	"github.com/bungee-xr/bungee/executor/enginetest"
-	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -32,40 +31,17 @@ const (
 // guestModule builds the guest in testdata and loads it.
 func guestModule(t *testing.T) executor.Module {
 	t.Helper()
-	wasm := enginetest.BuildGo(t, "./testdata/guest")
 	e, err := wazero.New(wazero.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.Load(t.Context(), executor.Bytes(wasm))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(m.Close(), e.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return enginetest.Load(t, e, enginetest.BuildGo(t, "./testdata/guest"))
 }
 
 // instance makes an instance that may reach what r allows.
 func instance(t *testing.T, m executor.Module, r egress.Rules, cfg host.Config) executor.Instance {
 	t.Helper()
-	w, err := wasi.Module(wasi.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{w, host.Module(r, cfg)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := in.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return in
+	return enginetest.Instance(t, m, host.Module(r, cfg))
 }
 
 // TestGuest builds and compiles its guest once: that takes longer than the rest.

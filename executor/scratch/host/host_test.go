@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/scratch/host"
 	"github.com/bungee-xr/bungee/executor/scratch/host/testdata/flow"
-	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -26,39 +24,16 @@ const (
 // guestModule builds the guest in testdata and loads it.
 func guestModule(t *testing.T) executor.Module {
 	t.Helper()
-	wasm := enginetest.BuildGo(t, "./testdata/guest")
 	e, err := wazero.New(wazero.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.Load(t.Context(), executor.Bytes(wasm))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(m.Close(), e.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return enginetest.Load(t, e, enginetest.BuildGo(t, "./testdata/guest"))
 }
 
 func instance(t *testing.T, m executor.Module) executor.Instance {
 	t.Helper()
-	w, err := wasi.Module(wasi.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{w, host.Module()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := in.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return in
+	return enginetest.Instance(t, m, host.Module())
 }
 
 // TestGuest builds and compiles its guest once: that takes longer than the rest.
