@@ -28,7 +28,7 @@ var ways = []struct {
 func BenchmarkRewrite(b *testing.B) {
 	goGuest, err := kernels.BuildGo(b.Context())
 	if err != nil {
-		b.Skipf("%v; install Go and run the benchmark again", err)
+		b.Skipf("%v; with the go command in PATH: go test -bench . ./executor/instrument", err)
 	}
 	for _, g := range []struct {
 		name string

@@ -43,7 +43,7 @@ func specTests(t *testing.T) string {
 		_, err = os.Stat(dir)
 	}
 	if err != nil {
-		t.Skipf("no WebAssembly specification tests: %v; they come with wazero's module: go mod download", err)
+		t.Skipf("no WebAssembly specification tests: %v; they come with wazero's module: go mod download, then go test -run Spec ./executor/instrument", err)
 	}
 	return dir
 }

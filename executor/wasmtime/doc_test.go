@@ -26,7 +26,7 @@ func TestDocumentedCGuest(t *testing.T) {
 		t.Fatal("docs/abi.md has no C guest, or no command to build it")
 	}
 	if _, err := exec.LookPath("clang-19"); err != nil {
-		t.Skip("no clang-19; apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 and run go test -run TestDocumentedCGuest")
+		t.Skip("no clang-19; apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 and run go test -run TestDocumentedCGuest ./executor/wasmtime")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "guest.c"), source[1], 0o600); err != nil {

@@ -16,7 +16,7 @@ import (
 func TestVersion(t *testing.T) {
 	const path, want = "github.com/bytecodealliance/wasmtime-go/v44", "v44.0.0"
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no Go toolchain in PATH to ask for the version; install Go and run go test -run TestVersion")
+		t.Skip("no Go toolchain in PATH to ask for the version; install Go and run go test -run TestVersion ./executor/wasmtime")
 	}
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}{{with .Replace}} replaced by {{.}}{{end}}", path).CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != want {

@@ -25,7 +25,7 @@ func TestEngine(t *testing.T) {
 
 func TestEngineWithCache(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the same suite again, with the cache; run go test without -short")
+		t.Skip("the same suite again, with the cache; without -short: go test ./executor/wazero")
 	}
 	dir := filepath.Join(t.TempDir(), "cache")
 	enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t, wazero.Config{CacheDir: dir}) })

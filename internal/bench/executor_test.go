@@ -167,7 +167,7 @@ func TestSlope(t *testing.T) {
 
 func TestGuestIsCurrent(t *testing.T) {
 	if _, err := exec.LookPath("clang-19"); err != nil {
-		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run go test -run TestGuestIsCurrent")
+		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run go test -run TestGuestIsCurrent ./internal/bench")
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	cmd := exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",

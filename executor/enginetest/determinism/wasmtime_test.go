@@ -66,10 +66,10 @@ func TestNaNBetweenEngines(t *testing.T) {
 // toolchain makes is not stored, as each version makes another.
 func TestGoGuest(t *testing.T) {
 	if race {
-		t.Skip("compiling a Go guest takes a minute under the race detector; run go test -run TestGoGuest without -race")
+		t.Skip("compiling a Go guest takes a minute under the race detector; without it: go test -run TestGoGuest ./executor/enginetest/determinism")
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no Go toolchain in PATH to build a guest with; install Go and run the test again")
+		t.Skip("no Go toolchain in PATH to build a guest with; with one: go test -run TestGoGuest ./executor/enginetest/determinism")
 	}
 	wasm, err := kernels.BuildGo(t.Context())
 	if err != nil {

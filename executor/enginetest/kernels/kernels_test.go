@@ -9,16 +9,16 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels/sobel"
-	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
 // TestBuild checks that the guest is what its source makes.
 func TestBuild(t *testing.T) {
 	if _, err := exec.LookPath("clang-19"); err != nil {
-		t.Skip("no clang-19 to build kernels.c with: apt install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32")
+		t.Skip("no clang-19 to build kernels.c with: apt install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32, then go test -run TestBuild ./executor/enginetest/kernels")
 	}
 	out := filepath.Join(t.TempDir(), "kernels.wasm")
 	cmd := exec.Command("clang-19", "--target=wasm32-wasi", "-O3", "-msimd128", "-mexec-model=reactor",
@@ -42,24 +42,7 @@ func guest(t testing.TB, wasm []byte) executor.Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.Load(t.Context(), executor.Bytes(wasm))
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, err := wasi.Module(wasi.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{host}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		m.Close()
-		e.Close()
-	})
-	return in
+	return enginetest.Instance(t, enginetest.Load(t, e, wasm))
 }
 
 func call(t testing.TB, in executor.Instance, fn uint32, request []byte) []byte {
@@ -117,7 +100,7 @@ func TestGraySobel(t *testing.T) {
 		}
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no Go toolchain in PATH to build the Go guest with; install Go and run the test again")
+		t.Skip("no Go toolchain in PATH to build the Go guest with; with one: go test ./executor/enginetest/kernels")
 	}
 	wasm, err := kernels.BuildGo(t.Context())
 	if err != nil {

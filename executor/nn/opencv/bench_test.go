@@ -65,7 +65,7 @@ func TestMemory(t *testing.T) {
 func rss(t *testing.T) int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		t.Skipf("no /proc here: %v", err)
+		t.Skipf("no /proc here: %v; on Linux: go test -tags opencv -run TestMemory -v ./executor/nn/opencv", err)
 	}
 	_, line, _ := strings.Cut(string(status), "VmRSS:")
 	var kib int
