@@ -71,66 +71,65 @@ func ExampleHostModule() {
 		}, nil
 	}}
 	fmt.Println(callHost(host))
-	// Output: from the host <nil>
+	// Output: from the host
 }
 
 // A session collects what its calls cost, and its tenant what all of its sessions do.
 // This guest's function 4 traps, which is on the bill too.
 func ExampleSession() {
-	ctx := context.Background()
-	wasm, err := os.ReadFile("enginetest/testdata/basic.wasm")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	engine, err := wazero.New(wazero.Config{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer engine.Close()
-	module, err := engine.Load(ctx, executor.Bytes(wasm))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer module.Close()
-	tenant := executor.NewTenant("acme", capability.Quota{Instances: 2})
-	pool := executor.NewPool(module, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
-	defer pool.Close()
+	withGuest("basic", func(ctx context.Context, module executor.Module) error {
+		tenant := executor.NewTenant("acme", capability.Quota{Instances: 2})
+		pool := executor.NewPool(module, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
+		defer pool.Close()
 
-	session := &executor.Session{Tenant: tenant, Name: "headset 7"}
-	ctx = executor.WithCall(ctx, &executor.Call{Session: session})
-	use := func(executor.Answer) error { return nil }
-	_ = pool.Call(ctx, 0, []byte("ping"), use)
-	_ = pool.Call(ctx, 4, []byte("ping"), use)
-	b := tenant.Bill()
-	fmt.Printf("%d calls, %d failed, %d bytes in, %d out\n", b.Calls, b.Failed, b.BytesIn, b.BytesOut)
+		session := &executor.Session{Tenant: tenant, Name: "headset 7"}
+		ctx = executor.WithCall(ctx, &executor.Call{Session: session})
+		use := func(executor.Answer) error { return nil }
+		_ = pool.Call(ctx, 0, []byte("ping"), use)
+		_ = pool.Call(ctx, 4, []byte("ping"), use)
+		b := tenant.Bill()
+		fmt.Printf("%d calls, %d failed, %d bytes in, %d out\n", b.Calls, b.Failed, b.BytesIn, b.BytesOut)
+		return nil
+	})
 	// Output: 2 calls, 1 failed, 8 bytes in, 4 out
 }
 
 // callHost calls function 1 of the guest host.
-func callHost(host executor.HostModule) (string, error) {
+func callHost(host executor.HostModule) (answer string) {
+	withGuest("host", func(ctx context.Context, module executor.Module) error {
+		in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{host}})
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		r, err := in.Call(ctx, 1, make([]byte, 13))
+		answer = string(r.Payload)
+		return err
+	})
+	return answer
+}
+
+// withGuest loads a guest of enginetest for use, and prints what fails.
+func withGuest(name string, use func(context.Context, executor.Module) error) {
 	ctx := context.Background()
-	wasm, err := os.ReadFile("enginetest/testdata/host.wasm")
+	wasm, err := os.ReadFile("enginetest/testdata/" + name + ".wasm")
 	if err != nil {
-		return "", err
+		fmt.Println(err)
+		return
 	}
 	engine, err := wazero.New(wazero.Config{})
 	if err != nil {
-		return "", err
+		fmt.Println(err)
+		return
 	}
 	defer engine.Close()
 	module, err := engine.Load(ctx, executor.Bytes(wasm))
 	if err != nil {
-		return "", err
+		fmt.Println(err)
+		return
 	}
 	defer module.Close()
-	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{host}})
-	if err != nil {
-		return "", err
+	if err := use(ctx, module); err != nil {
+		fmt.Println(err)
 	}
-	defer in.Close()
-	r, err := in.Call(ctx, 1, make([]byte, 13))
-	return string(r.Payload), err
 }

@@ -275,5 +275,5 @@ func ExampleTyped() {
 	module := executor.Functions("test", fill, sum,
 		executor.Typed("fail", nothing), executor.Typed("crash", nothing), executor.Typed("wait", nothing))
 	fmt.Println(callHost(module))
-	// Output: from the host <nil>
+	// Output: from the host
 }
