@@ -2,10 +2,15 @@
 // far endpoints of elastic channels on an edge host.
 //
 // UEs connect over QUIC with certificates of one authority. A UE asks for a
-// module by digest and uploads it when the host lacks it, once for all UEs; its
+// module by digest and uploads it when the host lacks it; its
 // calls then run in parallel, at most one a core, on warm instances of the
 // module. A far endpoint has an instance for itself, and its messages take turns
 // with the calls. The handler knows executor.Engine and never which engine it is.
+//
+// A tenant is the name in a UE's certificate. Config.Policy says what modules of a
+// tenant may use and how much it may hold, cores are shared between tenants, and what
+// one has brought is not there for another. What sessions cost is in the log, in Tenants
+// and in Bill.
 //
 //	h, err := host.New(host.Config{Engine: engine, TLS: conf})
 //	err = h.Serve(ctx, packetConn) // until Shutdown, Close or the end of ctx
