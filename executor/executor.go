@@ -24,7 +24,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 

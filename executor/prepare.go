@@ -3,7 +3,7 @@ package executor
 import (
 	"fmt"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor/instrument"
 )
 

@@ -7,8 +7,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/instrument"
 )
 

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 // ErrQuota says that a tenant has as much as its quota allows. It comes with

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	egress "github.com/bungee-xr/bungee/executor/egress/host"
 	"github.com/bungee-xr/bungee/executor/nn"
 	nnhost "github.com/bungee-xr/bungee/executor/nn/host"

@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/identity"
 )

@@ -23,7 +23,7 @@ import (
 // Rules say what may be reached. [capability.Grant] has them. They may be asked by
 // many goroutines.
 //
-// [capability.Grant]: https://pkg.go.dev/github.com/bungee-xr/bungee/executor/capability#Grant
+// [capability.Grant]: https://pkg.go.dev/github.com/bungee-xr/bungee/capability#Grant
 type Rules interface {
 	// Connects says why hostport may not be asked for, before it is resolved.
 	Connects(hostport string) error

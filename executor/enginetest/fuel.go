@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/instrument"
 	"github.com/bungee-xr/bungee/internal/abi"
 )

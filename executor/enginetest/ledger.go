@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // A ledger is a Module that adds up what the calls of its instances cost.

@@ -4,8 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // tenant checks that instances count against their tenant's quota, exactly as long as

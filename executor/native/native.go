@@ -12,8 +12,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 

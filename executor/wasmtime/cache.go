@@ -17,8 +17,8 @@ import (
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 	"golang.org/x/sys/cpu"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/instrument"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // produce compiles the module of src, once no other is being compiled, and leaves the

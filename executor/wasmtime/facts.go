@@ -10,8 +10,8 @@ import (
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // facts are what is known of a module beside its code. Those of a file in the cache

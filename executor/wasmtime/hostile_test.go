@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // module implements [executor.Module].

@@ -11,7 +11,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 // A file of the cache is compiled code, which wasmtime maps from the file's start,

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 func FuzzUnseal(f *testing.F) {

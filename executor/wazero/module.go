@@ -8,8 +8,8 @@ import (
 	wz "github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // module implements [executor.Module]. Its host functions are made once, with the

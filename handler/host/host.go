@@ -34,8 +34,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/internal/link"
 )
 

@@ -5,8 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 

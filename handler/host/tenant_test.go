@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/link"

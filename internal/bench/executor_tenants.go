@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 )
 
 // A demand is how the tenants call that behave.

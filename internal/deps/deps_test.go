@@ -30,7 +30,7 @@ var levels = map[string]int{
 	"internal/identity":   1,
 	"offload":             1,
 	"executor":            1,
-	"executor/capability": 0,
+	"capability":          0,
 	"executor/instrument": 0,
 	"executor/egress":     0,
 	"executor/scratch":    0,

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 

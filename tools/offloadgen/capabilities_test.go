@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 // TestAsk reads lines of //offload:module.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 // guestGo returns the text of bungee_offload_wasip1.go.

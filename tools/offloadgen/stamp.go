@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 )
 
 // sources are the tool's own: another tool may generate other code.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/capability"
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor/egress"
 	"github.com/bungee-xr/bungee/executor/egress/host"
 )

@@ -17,8 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/egress"
 	"github.com/bungee-xr/bungee/executor/egress/host"
 	"github.com/bungee-xr/bungee/executor/egress/internal/tcptest"

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/wasi"
 )
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/nn"
 	"github.com/bungee-xr/bungee/executor/nn/nntest"
 	"github.com/bungee-xr/bungee/executor/nn/share"

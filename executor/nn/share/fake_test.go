@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/capability"
 	"github.com/bungee-xr/bungee/executor/nn"
 	"go.uber.org/goleak"
 )

@@ -10,7 +10,7 @@ import (
 
 // TestDocs reads the examples of docs/policy.md, and looks for all keys there.
 func TestDocs(t *testing.T) {
-	text, err := os.ReadFile("../../docs/policy.md")
+	text, err := os.ReadFile("../docs/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
