@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/catalog"
-	"github.com/bungee-xr/bungee/executor/nn/model"
 	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/internal/bench"
 )
 

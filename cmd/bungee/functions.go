@@ -4,10 +4,10 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	egress "github.com/bungee-xr/bungee/executor/egress/host"
-	"github.com/bungee-xr/bungee/executor/nn"
-	nnhost "github.com/bungee-xr/bungee/executor/nn/host"
 	scratch "github.com/bungee-xr/bungee/executor/scratch/host"
 	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	nnhost "github.com/bungee-xr/bungee/hostfunc/nn/host"
 )
 
 // functions are the host functions that modules may be granted. Without networks,

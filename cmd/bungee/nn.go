@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/catalog"
-	"github.com/bungee-xr/bungee/executor/nn/model"
-	"github.com/bungee-xr/bungee/executor/nn/onnx"
-	"github.com/bungee-xr/bungee/executor/nn/share"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
+	"github.com/bungee-xr/bungee/hostfunc/nn/share"
 )
 
 // A served is a backend and the models that it was made with.

@@ -5,8 +5,8 @@ package main
 import (
 	"errors"
 
-	"github.com/bungee-xr/bungee/executor/nn/model"
-	"github.com/bungee-xr/bungee/executor/nn/onnx"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
 )
 
 // newONNX opens models on ONNX Runtime. Its error is onnx.ErrNoLibrary where that is

@@ -5,8 +5,8 @@ package main
 import (
 	"fmt"
 
-	"github.com/bungee-xr/bungee/executor/nn/model"
-	"github.com/bungee-xr/bungee/executor/nn/onnx"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
 )
 
 // newONNX says that ONNX Runtime needs cgo.

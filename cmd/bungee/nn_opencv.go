@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/bungee-xr/bungee/executor/nn/model"
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 )
 
 // withOpenCV says whether the default network can run in this program.

@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/bungee-xr/bungee/executor/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 )
 
 // withOpenCV says whether the default network can run in this program.

@@ -13,11 +13,11 @@ import (
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/video"
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/catalog"
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
+	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 	"github.com/bungee-xr/bungee/internal/cgroup"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/offload"
 )
 

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/executor/nn"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/offload"
 )
 

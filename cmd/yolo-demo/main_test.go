@@ -19,8 +19,8 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/executor/nn"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 // programs is the folder of the programs under test.

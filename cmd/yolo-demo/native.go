@@ -15,10 +15,10 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/catalog"
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
 	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
+	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 // Executor configures the benchmark of the executor: cold start, calls, density,

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 // detectors measures a network of one model on two backends, in turn: the slower one's

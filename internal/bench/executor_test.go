@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/nntest"
 	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/nntest"
 )
 
 // asChild is the environment variable by which this test's program is a process of the

@@ -25,7 +25,7 @@ var levels = map[string]int{
 	"internal/deps":       0,
 	"offload/pack":        0,
 	"offload/guest":       1,
-	"executor/nn":         0,
+	"hostfunc/nn":         0,
 	"handler/ue/notifier": 0,
 	"internal/identity":   1,
 	"offload":             1,
@@ -51,13 +51,13 @@ var levels = map[string]int{
 	"executor/egress/internal/tcptest": 0,
 	"executor/scratch/host":            2,
 
-	"executor/nn/model":   1,
-	"executor/nn/nntest":  1,
-	"executor/nn/host":    2,
-	"executor/nn/share":   2,
-	"executor/nn/onnx":    2,
-	"executor/nn/opencv":  2,
-	"executor/nn/catalog": 3,
+	"hostfunc/nn/model":   1,
+	"hostfunc/nn/nntest":  1,
+	"hostfunc/nn/host":    2,
+	"hostfunc/nn/share":   2,
+	"hostfunc/nn/onnx":    2,
+	"hostfunc/nn/opencv":  2,
+	"hostfunc/nn/catalog": 3,
 	"handler/host":        4,
 	"handler/ue":          4,
 	"internal/check":      5,
@@ -167,7 +167,7 @@ func refuse(t *testing.T, who string, imports []string, forbidden map[string]str
 
 // The guest's own packages stay small: no fmt, no msgpack, no reflection.
 func TestGuestSideIsSmall(t *testing.T) {
-	for _, p := range list(t, "./offload", "./offload/pack", "./executor/nn") {
+	for _, p := range list(t, "./offload", "./offload/pack", "./hostfunc/nn") {
 		for _, imp := range p.Imports {
 			if slices.Contains([]string{"fmt", "reflect", "encoding/json"}, imp) || strings.Contains(imp, "msgpack") {
 				t.Errorf("%s imports %s, which every guest would link", p.ImportPath, imp)

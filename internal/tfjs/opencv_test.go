@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/nn"
-	nnmodel "github.com/bungee-xr/bungee/executor/nn/model"
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	nnmodel "github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 )
 
 // An array is an image as TensorFlow has it: [h, w, c].

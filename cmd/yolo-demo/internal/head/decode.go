@@ -1,6 +1,6 @@
 package head
 
-import "github.com/bungee-xr/bungee/executor/nn"
+import "github.com/bungee-xr/bungee/hostfunc/nn"
 
 // strides of the three grids that YOLOX and YOLOv8 look at, in input pixels.
 var strides = [...]int{8, 16, 32}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 var makers = map[Kind]func(nn.Fit, int, []Box) []nn.Tensor{
@@ -247,7 +247,7 @@ func TestImports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"cmp", "errors", "math", "slices", "strconv", "strings", "github.com/bungee-xr/bungee/executor/nn"}
+	allowed := []string{"cmp", "errors", "math", "slices", "strconv", "strings", "github.com/bungee-xr/bungee/hostfunc/nn"}
 	for _, path := range p.Imports {
 		if !slices.Contains(allowed, path) {
 			t.Errorf("imports %s; a guest should not need it", path)

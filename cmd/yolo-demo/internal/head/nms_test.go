@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 func TestSuppress(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
-	"github.com/bungee-xr/bungee/executor/nn"
-	"github.com/bungee-xr/bungee/executor/nn/catalog"
-	"github.com/bungee-xr/bungee/executor/nn/opencv"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
+	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 )
 
 const howToRun = "run BUNGEE_MODELS=<folder with yolo-fastest-1.1-xl and yolox_nano> BUNGEE_MEDIA=<folder with dog.jpg> " +

@@ -3,7 +3,7 @@ package head
 import (
 	"math"
 
-	"github.com/bungee-xr/bungee/executor/nn"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
 // The functions here write boxes into tensors the way each network does, by
