@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	egress "github.com/bungee-xr/bungee/executor/egress/host"
 	scratch "github.com/bungee-xr/bungee/executor/scratch/host"
 	"github.com/bungee-xr/bungee/handler/host"
+	egress "github.com/bungee-xr/bungee/hostfunc/egress/host"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	nnhost "github.com/bungee-xr/bungee/hostfunc/nn/host"
 )

@@ -32,7 +32,7 @@ var levels = map[string]int{
 	"executor":            1,
 	"capability":          0,
 	"executor/instrument": 0,
-	"executor/egress":     0,
+	"hostfunc/egress":     0,
 	"executor/scratch":    0,
 	"executor/wasi":       2,
 	"executor/native":     2,
@@ -46,9 +46,9 @@ var levels = map[string]int{
 	"executor/enginetest/kernels/sobel": 1,
 	"executor/enginetest/determinism":   3,
 
-	"executor/egress/host":             2,
+	"hostfunc/egress/host":             2,
 	"executor/internal/wattest":        0,
-	"executor/egress/internal/tcptest": 0,
+	"hostfunc/egress/internal/tcptest": 0,
 	"executor/scratch/host":            2,
 
 	"hostfunc/nn/model":   1,

@@ -7,8 +7,8 @@ import (
 	"context"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/egress"
-	"github.com/bungee-xr/bungee/executor/egress/host/testdata/flow"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress/host/testdata/flow"
 	"github.com/bungee-xr/bungee/offload/guest"
 )
 

@@ -19,9 +19,9 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/egress"
-	"github.com/bungee-xr/bungee/executor/egress/host"
-	"github.com/bungee-xr/bungee/executor/egress/internal/tcptest"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress/host"
+	"github.com/bungee-xr/bungee/hostfunc/egress/internal/tcptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

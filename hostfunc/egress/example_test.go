@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/bungee-xr/bungee/executor/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
 )
 
 // A marked function asks a service, the same natively and on an edge host.

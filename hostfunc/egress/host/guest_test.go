@@ -14,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/egress"
-	"github.com/bungee-xr/bungee/executor/egress/host"
-	"github.com/bungee-xr/bungee/executor/egress/host/testdata/flow"
-	"github.com/bungee-xr/bungee/executor/egress/internal/tcptest"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress/host"
+	"github.com/bungee-xr/bungee/hostfunc/egress/host/testdata/flow"
+	"github.com/bungee-xr/bungee/hostfunc/egress/internal/tcptest"
 )
 
 // Functions of the guest.

@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
 )
 
 type httpIn struct {

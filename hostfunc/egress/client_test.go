@@ -23,8 +23,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/bungee-xr/bungee/executor/egress"
-	"github.com/bungee-xr/bungee/executor/egress/internal/tcptest"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress/internal/tcptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
 )
 
 // Run uses a web server, a TCP peer that echoes, and an address that is not granted. It

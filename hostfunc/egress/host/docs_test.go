@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/capability"
-	"github.com/bungee-xr/bungee/executor/egress"
-	"github.com/bungee-xr/bungee/executor/egress/host"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress/host"
 )
 
 // A grant has the rules that egress needs.

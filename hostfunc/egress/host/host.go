@@ -37,7 +37,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/egress"
+	"github.com/bungee-xr/bungee/hostfunc/egress"
 )
 
 // Name is the name of the module that guests import, in manifests and policies too.
