@@ -69,7 +69,7 @@ lint:
 pure:
 	CGO_ENABLED=0 $(GO) vet ./...
 	for target in linux/amd64 linux/arm64 android/arm64 darwin/arm64 windows/amd64; do \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build ./offload/... ./elastic/... ./handler/ue/... ./hostfunc/nn ./hostfunc/egress ./executor/scratch || exit 1; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build ./offload/... ./elastic/... ./handler/ue/... ./hostfunc/nn ./hostfunc/egress ./hostfunc/scratch || exit 1; \
 	done
 
 generate:

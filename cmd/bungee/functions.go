@@ -3,11 +3,11 @@ package main
 import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
-	scratch "github.com/bungee-xr/bungee/executor/scratch/host"
 	"github.com/bungee-xr/bungee/handler/host"
 	egress "github.com/bungee-xr/bungee/hostfunc/egress/host"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	nnhost "github.com/bungee-xr/bungee/hostfunc/nn/host"
+	scratch "github.com/bungee-xr/bungee/hostfunc/scratch/host"
 )
 
 // functions are the host functions that modules may be granted. Without networks,

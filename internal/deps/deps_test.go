@@ -33,7 +33,7 @@ var levels = map[string]int{
 	"capability":          0,
 	"executor/instrument": 0,
 	"hostfunc/egress":     0,
-	"executor/scratch":    0,
+	"hostfunc/scratch":    0,
 	"executor/wasi":       2,
 	"executor/native":     2,
 	"internal/link":       2,
@@ -49,7 +49,7 @@ var levels = map[string]int{
 	"hostfunc/egress/host":             2,
 	"executor/internal/wattest":        0,
 	"hostfunc/egress/internal/tcptest": 0,
-	"executor/scratch/host":            2,
+	"hostfunc/scratch/host":            2,
 
 	"hostfunc/nn/model":   1,
 	"hostfunc/nn/nntest":  1,

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bungee-xr/bungee/executor/scratch"
+	"github.com/bungee-xr/bungee/hostfunc/scratch"
 )
 
 // Run uses each function of package scratch and returns what it saw.

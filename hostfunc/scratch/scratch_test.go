@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/scratch"
+	"github.com/bungee-xr/bungee/hostfunc/scratch"
 )
 
 // get returns the value of key as text, "-" for none.

@@ -6,8 +6,8 @@ package main
 import (
 	"context"
 
-	"github.com/bungee-xr/bungee/executor/scratch"
-	"github.com/bungee-xr/bungee/executor/scratch/host/testdata/flow"
+	"github.com/bungee-xr/bungee/hostfunc/scratch"
+	"github.com/bungee-xr/bungee/hostfunc/scratch/host/testdata/flow"
 	"github.com/bungee-xr/bungee/offload/guest"
 )
 

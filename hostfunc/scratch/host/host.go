@@ -17,7 +17,7 @@ import (
 	"errors"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/scratch"
+	"github.com/bungee-xr/bungee/hostfunc/scratch"
 )
 
 // Name is the name of the module that guests import, in manifests and policies too.

@@ -10,9 +10,9 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
-	"github.com/bungee-xr/bungee/executor/scratch/host"
-	"github.com/bungee-xr/bungee/executor/scratch/host/testdata/flow"
 	"github.com/bungee-xr/bungee/executor/wazero"
+	"github.com/bungee-xr/bungee/hostfunc/scratch/host"
+	"github.com/bungee-xr/bungee/hostfunc/scratch/host/testdata/flow"
 )
 
 // Functions of the guest.

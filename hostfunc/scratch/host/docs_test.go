@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/scratch/host"
+	"github.com/bungee-xr/bungee/hostfunc/scratch/host"
 )
 
 // TestDocs holds docs/hostfunctions.md to the functions that there are.
