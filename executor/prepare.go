@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bungee-xr/bungee/capability"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // Prepare returns the module of src as an engine compiles it: of the right digest,

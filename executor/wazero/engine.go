@@ -27,7 +27,7 @@ import (
 	"fmt"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // Config configures an [Engine]. The zero value is ready to use.

@@ -12,7 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest/determinism"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest/determinism"
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // native is an instance in wasmtime, with wasmtime's own fuel.

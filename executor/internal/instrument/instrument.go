@@ -43,7 +43,7 @@
 // Fuel adds a third to the size of a Go guest; a hostile module may grow 30 times.
 // Run-time prices are small on average and up to double in loops of few instructions:
 //
-//	go test -run - -bench . ./executor/instrument
+//	go test -run - -bench . ./executor/internal/instrument
 package instrument
 
 import (

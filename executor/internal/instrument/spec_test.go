@@ -16,7 +16,7 @@ import (
 	wz "github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // A command is one of the specification's tests, as wast2json writes them.
@@ -43,7 +43,7 @@ func specTests(t *testing.T) string {
 		_, err = os.Stat(dir)
 	}
 	if err != nil {
-		t.Skipf("no WebAssembly specification tests: %v; they come with wazero's module: go mod download, then go test -run Spec ./executor/instrument", err)
+		t.Skipf("no WebAssembly specification tests: %v; they come with wazero's module: go mod download, then go test -run Spec ./executor/internal/instrument", err)
 	}
 	return dir
 }

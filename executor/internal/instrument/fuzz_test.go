@@ -10,7 +10,7 @@ import (
 	wz "github.com/tetratelabs/wazero"
 
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // FuzzRewrite checks that Rewrite answers with an error, or with a module that is

@@ -9,7 +9,7 @@ import (
 	wz "github.com/tetratelabs/wazero"
 
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // ways are the options whose price is measured, the first being none.
@@ -28,7 +28,7 @@ var ways = []struct {
 func BenchmarkRewrite(b *testing.B) {
 	goGuest, err := kernels.BuildGo(b.Context())
 	if err != nil {
-		b.Skipf("%v; with the go command in PATH: go test -bench . ./executor/instrument", err)
+		b.Skipf("%v; with the go command in PATH: go test -bench . ./executor/internal/instrument", err)
 	}
 	for _, g := range []struct {
 		name string

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
-	"github.com/bungee-xr/bungee/executor/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // module returns a module of the sections given in hexadecimal, each the identifier
