@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bungee-xr/bungee/hostfunc/nn/catalog/internal/tfjs"
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
-	"github.com/bungee-xr/bungee/internal/tfjs"
 )
 
 // npmPackage has CenterNet on a MobileNetV3 as a TensorFlow.js graph model.
