@@ -14,9 +14,12 @@ type Call struct {
 	Fn       uint32        // index of the guest function
 	Deadline time.Duration // left when it was sent, in whole µs; 0: none
 	Size     int
+
+	Extensions Extensions
 }
 
-const callHeader = 32 + 4 + 4 + 4
+// CallHeader is the size of a Call frame without extensions and request.
+const CallHeader = 1 + 32 + 4 + 4 + 4 + 2
 
 // AppendCall appends a Call frame up to its request. c.Deadline over 71 minutes
 // is sent as none.
@@ -24,12 +27,13 @@ func AppendCall(b []byte, c Call) []byte {
 	b = append(append(b, byte(TypeCall)), c.Module[:]...)
 	b = binary.BigEndian.AppendUint32(b, c.Fn)
 	b = binary.BigEndian.AppendUint32(b, micros(c.Deadline))
-	return binary.BigEndian.AppendUint32(b, uint32(c.Size))
+	b = binary.BigEndian.AppendUint32(b, uint32(c.Size))
+	return appendExtensions(b, c.Extensions)
 }
 
 // ReadCall reads a Call whose type has been read, up to its request.
 func ReadCall(r io.Reader) (Call, error) {
-	var h [callHeader]byte
+	var h [CallHeader - 1]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return Call{}, midFrame(err)
 	}
@@ -39,7 +43,10 @@ func ReadCall(r io.Reader) (Call, error) {
 		Deadline: time.Duration(binary.BigEndian.Uint32(h[36:])) * time.Microsecond,
 	}
 	var err error
-	c.Size, err = size(h[40:], "request")
+	if c.Size, err = size(h[40:], "request"); err != nil {
+		return Call{}, err
+	}
+	c.Extensions, err = readExtensions(r, int(binary.BigEndian.Uint16(h[44:])))
 	return c, err
 }
 

@@ -38,16 +38,19 @@ type Attach struct {
 	Latest   bool          // messages come as Single: the newest wins
 	Window   uint32        // messages that the UE would have under way
 	Deadline time.Duration // of each message, in whole µs; 0: none
+
+	Extensions Extensions
 }
 
-const attachSize = 8 + 32 + 4 + 1 + 4 + 4
+const attachSize = 8 + 32 + 4 + 1 + 4 + 4 + 2
 
 // AppendAttach appends an Attach frame.
 func AppendAttach(b []byte, a Attach) []byte {
 	b = binary.BigEndian.AppendUint64(append(b, byte(TypeAttach)), a.ID)
 	b = binary.BigEndian.AppendUint32(append(b, a.Module[:]...), a.Fn)
 	b = binary.BigEndian.AppendUint32(append(b, flag(a.Latest)), a.Window)
-	return binary.BigEndian.AppendUint32(b, micros(a.Deadline))
+	b = binary.BigEndian.AppendUint32(b, micros(a.Deadline))
+	return appendExtensions(b, a.Extensions)
 }
 
 // ReadAttach reads an Attach whose type has been read.
@@ -67,7 +70,9 @@ func ReadAttach(r io.Reader) (Attach, error) {
 	case a.Window == 0 || a.Window > MaxWindow:
 		return Attach{}, malformed("window of %d messages, not 1 to %d", a.Window, MaxWindow)
 	}
-	return a, nil
+	var err error
+	a.Extensions, err = readExtensions(r, int(binary.BigEndian.Uint16(h[53:])))
+	return a, err
 }
 
 // A Credit says how far the UE may send, and what has been done. Its numbers

@@ -42,6 +42,7 @@ var goldenFrames = map[string]golden{
 
 	"attach": dataFrame(AppendAttach, ReadAttach, Attach{
 		ID: 9, Module: [32]byte{1}, Fn: 3, Window: 32, Deadline: 100 * time.Millisecond,
+		Extensions: Extensions{}.Append(ExtensionClass, []byte("ar")),
 	}, ""),
 	"attached": dataFrame(appendAttached, ReadCredit, Credit{Messages: 32, Bytes: 1 << 20}, ""),
 	"restore":  dataFrame(appendRestore, ReadState, State{Seq: 40, Size: 2}, "st"),

@@ -19,9 +19,13 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// ALPN names the protocol and its version in the TLS handshake (RFC 7301), so
-// that peers of different versions part before they exchange a frame.
-const ALPN = "bungee/1"
+// ALPN names the protocol and its version in the TLS handshake (RFC 7301).
+const ALPN = "bungee/2"
+
+// Before are the versions that came before. They are offered and taken in the
+// handshake only so that a peer that speaks no other can be told which version is
+// spoken here: package link ends such a connection before the first frame.
+var Before = []string{"bungee/1"}
 
 // A Type is the first byte of a frame.
 type Type byte
@@ -64,6 +68,8 @@ func malformed(format string, args ...any) error {
 type Hello struct {
 	Name    string // of the UE, for logs
 	Session uint64 // connections of one UE that say the same share their channels
+
+	Extensions Extensions
 }
 
 // Welcome answers Hello.
@@ -137,6 +143,9 @@ func ReadControl(r io.Reader, body any) error {
 	}
 	if err := decodeFields(p, body); err != nil {
 		return malformed("%T: %v", body, err)
+	}
+	if h, ok := body.(*Hello); ok {
+		return h.Extensions.check()
 	}
 	return nil
 }
