@@ -122,7 +122,7 @@ func config(role Role, cert tls.Certificate, authority *x509.CertPool) *tls.Conf
 	c := &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{cert},
-		NextProtos:   []string{wire.ALPN},
+		NextProtos:   append([]string{wire.ALPN}, wire.Before...),
 	}
 	if role == Host {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, authority

@@ -117,6 +117,9 @@ type Stream = quic.Stream
 func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Config) (*Conn, error) {
 	p := newPath(newSocket(pc))
 	qc, err := p.tr.DialEarly(ctx, addr, withSessions(conf, addr), quicConfig())
+	if err == nil && isDone(qc.HandshakeComplete()) {
+		err = checkVersion(qc, "UE", "host")
+	}
 	if err != nil {
 		p.close()
 		return nil, fmt.Errorf("dial %s: %w", addr, Explain(err))
@@ -138,6 +141,8 @@ func Explain(err error) error {
 			return fmt.Errorf("%w (%w)", ErrVersion, err)
 		}
 		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+	case errors.As(err, &app) && app.ErrorCode == wrongVersion:
+		return fmt.Errorf("%w: %.100q", ErrVersion, app.ErrorMessage)
 	case errors.As(err, &app) && app.ErrorCode == 0:
 		return fmt.Errorf("%w: %.100q", ErrClosed, app.ErrorMessage)
 	case errors.As(err, &hs), errors.As(err, &idle):

@@ -55,7 +55,8 @@ func (l *Listener) run() {
 }
 
 // admit gives qc to Accept once its UE is known: at the end of the handshake, or
-// at once when the UE resumes and has sent something with its first packet.
+// at once when the UE resumes and has sent something with its first packet. A UE of
+// another version is told so; what Accept gets has ended, and its Err says why.
 func (l *Listener) admit(qc *quic.Conn) {
 	if !qc.ConnectionState().Used0RTT {
 		select {
@@ -64,9 +65,19 @@ func (l *Listener) admit(qc *quic.Conn) {
 			return
 		}
 	}
+	if checkVersion(qc, "host", "UE") != nil {
+		l.hand(context.Background(), qc)
+		return
+	}
+	l.hand(qc.Context(), qc)
+}
+
+// hand gives qc to Accept, unless ctx or the listener ends before.
+func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 	select {
 	case l.ready <- qc:
-	case <-qc.Context().Done():
+	case <-ctx.Done():
+	case <-l.ended:
 	}
 }
 

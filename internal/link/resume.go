@@ -56,12 +56,7 @@ func (c *Conn) connectionState() quic.ConnectionState {
 	if c.state != nil {
 		return *c.state
 	}
-	var done bool
-	select {
-	case <-c.Confirmed():
-		done = true
-	default:
-	}
+	done := isDone(c.Confirmed())
 	s := c.qc.ConnectionState()
 	if done {
 		c.state = &s
@@ -95,9 +90,18 @@ func (c *Conn) refused(ctx context.Context, err error) bool {
 	if !errors.Is(err, quic.Err0RTTRejected) {
 		return false
 	}
-	_, err = c.qc.NextConnection(ctx)
+	qc, err := c.qc.NextConnection(ctx)
 	c.stale.Store(true)
-	return err == nil
+	return err == nil && checkVersion(qc, "UE", "host") == nil
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // Stale says that the host has refused what was sent early: it was restarted since.
