@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 func channelCommand() *cobra.Command {
@@ -107,7 +108,7 @@ func benchHostCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return h.Run(untilEOF(c.Context(), os.Stdin), os.Stdout)
+			return h.Run(cli.UntilEOF(c.Context(), os.Stdin), os.Stdout)
 		},
 	}
 	c.Flags().StringVar(&h.Certs, "certs", "", "folder with certificates")

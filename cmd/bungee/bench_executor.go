@@ -16,6 +16,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 func executorCommand() *cobra.Command {
@@ -84,7 +85,7 @@ func enginesOf(name string) ([]bench.Engine, error) {
 	}
 	i := slices.IndexFunc(benchEngines, func(e bench.Engine) bool { return e.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: no engine %q in this program; wasmtime needs cgo", errUsage, name)
+		return nil, fmt.Errorf("%w: no engine %q in this program; wasmtime needs cgo", cli.ErrUsage, name)
 	}
 	return benchEngines[i : i+1], nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/cli"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
@@ -81,7 +81,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 func (f *hostFlags) run(ctx context.Context) error {
 	log := f.logger()
 	if f.untilEOF {
-		ctx = untilEOF(ctx, os.Stdin)
+		ctx = cli.UntilEOF(ctx, os.Stdin)
 	}
 	conf, err := hostTLS(f.certs)
 	if err != nil {
@@ -138,22 +138,11 @@ func (f *hostFlags) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// untilEOF returns a context that ends with r, too. Its goroutine ends with the
-// process: a read of standard input cannot be cancelled.
-func untilEOF(ctx context.Context, r io.Reader) context.Context {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		io.Copy(io.Discard, r)
-		cancel()
-	}()
-	return ctx
-}
-
 // serve serves until ctx ends, and then drains.
 func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger) error {
 	addr, err := net.ResolveUDPAddr("udp", f.listen)
 	if err != nil {
-		return fmt.Errorf("%w: --listen: %w", errUsage, err)
+		return fmt.Errorf("%w: --listen: %w", cli.ErrUsage, err)
 	}
 	pc, ln, err := f.sockets(addr, log)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 // nnOptions are the flags of "bungee host" about networks.
@@ -35,10 +37,10 @@ func nnFlags(fl *pflag.FlagSet, o *nnOptions) {
 func (o *nnOptions) check() error {
 	backends := []string{"auto", "onnx", "opencv"}
 	if !slices.Contains(backends, o.backend) {
-		return fmt.Errorf("%w: --nn %q; want one of %s", errUsage, o.backend, strings.Join(backends, ", "))
+		return fmt.Errorf("%w: --nn %q; want one of %s", cli.ErrUsage, o.backend, strings.Join(backends, ", "))
 	}
 	if device, _, _ := strings.Cut(o.device, ":"); device != "cpu" && device != "cuda" || o.device == "cuda:" {
-		return fmt.Errorf("%w: --nn-device %q; want cpu, cuda or cuda:N", errUsage, o.device)
+		return fmt.Errorf("%w: --nn-device %q; want cpu, cuda or cuda:N", cli.ErrUsage, o.device)
 	}
 	return nil
 }

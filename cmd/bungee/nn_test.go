@@ -11,6 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/hostfunc/nn/nntest"
+	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 func nnFlagsOf(t *testing.T, args ...string) (nnOptions, error) {
@@ -42,8 +43,8 @@ func TestNNFlags(t *testing.T) {
 	}
 	for _, tt := range tests {
 		o, err := nnFlagsOf(t, tt.args...)
-		if (err == nil) != tt.ok || err != nil && !errors.Is(err, errUsage) {
-			t.Errorf("%s: check = %v; want ok %t, else errUsage (%s)", tt.name, err, tt.ok, tt.why)
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, cli.ErrUsage) {
+			t.Errorf("%s: check = %v; want ok %t, else cli.ErrUsage (%s)", tt.name, err, tt.ok, tt.why)
 			continue
 		}
 		if provider, options := o.provider(); tt.ok && (provider != tt.provider || !maps.Equal(options, tt.options)) {

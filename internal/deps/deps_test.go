@@ -20,6 +20,7 @@ var levels = map[string]int{
 	"internal/wire":                     0,
 	"internal/abi":                      0,
 	"internal/cgroup":                   0,
+	"internal/cli":                      0,
 	"internal/radio":                    0,
 	"hostfunc/nn/catalog/internal/tfjs": 0,
 	"internal/deps":                     0,

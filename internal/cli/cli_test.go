@@ -1,6 +1,8 @@
-package main
+package cli
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -23,5 +25,23 @@ func TestLongFlags(t *testing.T) {
 	}
 	if got := longFlags([]string{"-a1", "--", "-bc"}); !slices.Equal(got, []string{"--a1", "--", "-bc"}) {
 		t.Errorf("after -- nothing is a flag: got %q", got)
+	}
+}
+
+func TestStatusOf(t *testing.T) {
+	tests := []struct {
+		err  error
+		want int
+		why  string
+	}{
+		{nil, 0, "done"},
+		{errors.New("no"), 1, "failed"},
+		{fmt.Errorf("%w: --listen", ErrUsage), 2, "the command line is wrong"},
+		{fmt.Errorf("bench: %w", Status(3)), 3, "of a program that was run"},
+	}
+	for _, tt := range tests {
+		if got := statusOf(tt.err); got != tt.want {
+			t.Errorf("statusOf(%v) = %d; want %d: %s", tt.err, got, tt.want, tt.why)
+		}
 	}
 }
