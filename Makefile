@@ -17,14 +17,14 @@ setup:
 # wasmtime's static library is 68 MB. With these flags the linker leaves out what
 # is not called, and bungee is half as large.
 build: setup
-	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo
+	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo ./lab/bungee-lab
 
 # What benchmarks compare with: gRPC, a stream over TCP and TLS, Extism. A module of its
-# own, so that a user of ours has none of them among his dependencies. And bungee
+# own, so that a user of ours has none of them among his dependencies. And bungee-lab
 # without OpenCV, whose start is measured.
 yardstick:
 	cd yardstick && $(GO) build -o ../$(BIN)/ .
-	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -o $(BIN)/bungee-bare ./cmd/bungee
+	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -o $(BIN)/bungee-lab-bare ./lab/bungee-lab
 
 # The run of the README: a UE with a quarter of a core, flat out.
 demo: build
@@ -36,19 +36,19 @@ demo20: build
 
 # Paper 001's comparison: three UEs, native and Wasm hosts.
 paper001: build
-	$(BIN)/bungee bench paper001 --out $(OUT)/paper001
+	$(BIN)/bungee-lab bench paper001 --out $(OUT)/paper001
 
 # Modules, beside Extism; channels and moves, beside gRPC and TCP: about 20 minutes. See
 # "bungee bench -h".
 bench: build yardstick
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./elastic ./handler/... ./executor/...
 	@failed=0; for bench in "executor --out $(OUT)" channel "handover --out $(OUT)"; do \
-		$(BIN)/bungee bench $$bench || failed=1; done; exit $$failed
+		$(BIN)/bungee-lab bench $$bench || failed=1; done; exit $$failed
 
 # The checker of the channels' contract, on this many seeds.
 SEEDS ?= 2000
 check:
-	$(GO) run ./cmd/bungee bench check --seeds $(SEEDS)
+	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS)
 
 test:
 	@scripts/setup.sh test

@@ -310,11 +310,11 @@ func TestCommandLineErrors(t *testing.T) {
 		{[]string{"host", "--certs", certs, "--listen", taken.LocalAddr().String()}, 1, "in use"},
 		{[]string{"host", "--certs", certs, "--model", "x"}, 1, "no model is called"},
 		{[]string{"certs", certs}, 1, "file exists"},
-		{[]string{"bench", "paper001"}, 1, "make build"},
+		{[]string{"bench", "paper001"}, 1, "make build"}, // no bungee-lab is there
 	}
 	for _, tt := range tests {
 		cmd := exec.Command(program, tt.args...)
-		cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+		cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PATH=")
 		b, _ := cmd.CombinedOutput()
 		if got := cmd.ProcessState.ExitCode(); got != tt.exit || !strings.Contains(string(b), tt.want) || bytes.Count(b, []byte("\n")) != 1 {
 			t.Errorf("%v: exit %d, %q; want %d and one line with %q", tt.args, got, b, tt.exit, tt.want)

@@ -64,6 +64,7 @@ var levels = map[string]int{
 	"internal/check":      5,
 	"internal/bench":      5,
 	"cmd":                 6,
+	"lab":                 6,
 	"tools":               6,
 	"examples":            6,
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,9 +11,6 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/hostfunc/nn"
-	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
-	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/internal/bench"
 	"github.com/bungee-xr/bungee/internal/cli"
 )
@@ -33,7 +29,7 @@ Go; what it costs to meter; and how well fuel tells time. Beside it stands Extis
 SDK, in turn with ours, where "make yardstick" was run; and a detector on OpenCV
 and on ONNX Runtime, where both and the model are there.
 
-A fresh process is measured with bungee-bare, which is this program without OpenCV,
+A fresh process is measured with bungee-lab-bare, which is this program without OpenCV,
 whose libraries take long to load, and with this program. Targets are those of
 edge hosts, so they are wasmtime's; wazero's figures stand beside. The Go guests are
 of this repository, which must be the current folder.
@@ -103,42 +99,10 @@ func processesOf(b *bench.Executor) error {
 	fresh := func(path string, h bench.FreshHost) *exec.Cmd {
 		return exec.Command(path, "bench", "fresh", "--engine", h.Engine, "--cache", h.Cache, "--module", h.Module, "--digest", h.Digest)
 	}
-	bare := bench.FreshProgram{Name: "bare", Command: fresh, Path: filepath.Join(filepath.Dir(self), "bungee-bare")}
+	bare := bench.FreshProgram{Name: "bare", Command: fresh, Path: filepath.Join(filepath.Dir(self), "bungee-lab-bare")}
 	if _, err := os.Stat(bare.Path); err != nil {
-		bare.Path, bare.Note = "", `not measured: bungee-bare, this program without OpenCV, is not beside it; "make yardstick" builds it`
+		bare.Path, bare.Note = "", `not measured: bungee-lab-bare, this program without OpenCV, is not beside it; "make yardstick" builds it`
 	}
-	b.Fresh = []bench.FreshProgram{bare, {Name: "bungee", Command: fresh, Path: self, Note: "with all that this program loads, such as OpenCV"}}
+	b.Fresh = []bench.FreshProgram{bare, {Name: "lab", Command: fresh, Path: self, Note: "with all that this program loads, such as OpenCV"}}
 	return nil
-}
-
-// detector is the model that both backends run.
-const detector = "yolox_nano"
-
-// detectors returns what runs the detector, or why it is not compared.
-func detectors(ctx context.Context) (all []bench.Detector, why string) {
-	found, err := catalog.Resolve(ctx, detector, catalog.Options{Offline: true})
-	if err != nil {
-		return nil, "not measured: " + err.Error()
-	}
-	models, conf := []model.Model{found.Model}, &nnOptions{device: "cpu"}
-	for _, d := range []struct {
-		name string
-		open func() (served, error)
-	}{
-		{"opencv", func() (served, error) { return newOpenCV(ctx, conf, models, 1) }},
-		{"onnxruntime", func() (served, error) { return newONNX(conf, models, 1) }},
-	} {
-		s, err := d.open()
-		if err == nil {
-			err = s.close()
-		}
-		if err != nil {
-			return nil, "not measured: " + err.Error()
-		}
-		all = append(all, bench.Detector{Name: d.name, Model: detector, Open: func(context.Context) (nn.Backend, func() error, error) {
-			s, err := d.open()
-			return s.Backend, s.close, err
-		}})
-	}
-	return all, ""
 }

@@ -1,0 +1,14 @@
+//go:build !cgo || !opencv
+
+package main
+
+import (
+	"context"
+
+	"github.com/bungee-xr/bungee/internal/bench"
+)
+
+// detectors says why none is compared.
+func detectors(context.Context) ([]bench.Detector, string) {
+	return nil, "not measured: this program was built without OpenCV"
+}
