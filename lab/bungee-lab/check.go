@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/bungee-xr/bungee/internal/bench"
-	"github.com/bungee-xr/bungee/internal/check"
+	"github.com/bungee-xr/bungee/lab/internal/check"
 )
 
 func benchCheckCommand() *cobra.Command {
@@ -27,7 +27,7 @@ result, and each state of a far endpoint, is compared with a sequential run.
 
 A seed whose script breaks the contract is shrunk to a short script, which goes to
 stderr, and the exit status is 1. --script runs such a script again; kept in
-internal/check/testdata/regressions it becomes a test.`,
+lab/internal/check/testdata/regressions it becomes a test.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("seed") {
