@@ -61,7 +61,6 @@ var levels = map[string]int{
 	"hostfunc/nn/catalog": 3,
 	"handler/host":        4,
 	"handler/ue":          4,
-	"internal/bench":      5,
 	"cmd":                 6,
 	"lab/internal":        5,
 	"lab":                 6,

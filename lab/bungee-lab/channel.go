@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/bungee-xr/bungee/internal/bench"
 	"github.com/bungee-xr/bungee/internal/cli"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 func channelCommand() *cobra.Command {

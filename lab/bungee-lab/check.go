@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 	"github.com/bungee-xr/bungee/lab/internal/check"
 )
 

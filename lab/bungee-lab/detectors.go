@@ -11,7 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
 	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
-	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 // detector is the model that both backends run.

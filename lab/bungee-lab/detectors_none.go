@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 
-	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 // detectors says why none is compared.

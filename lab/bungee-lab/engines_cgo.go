@@ -5,7 +5,7 @@ package main
 import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
-	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 // benchEngines are the engines that this program has.

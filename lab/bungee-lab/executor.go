@@ -11,8 +11,8 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/internal/bench"
 	"github.com/bungee-xr/bungee/internal/cli"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 func executorCommand() *cobra.Command {

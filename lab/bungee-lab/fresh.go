@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/bench"
+	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 // benchFreshCommand is the process of an edge host whose start is measured.

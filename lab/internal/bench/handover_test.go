@@ -50,7 +50,7 @@ func quick(t *testing.T) *Setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Setup{Quick: true, Yardstick: "../../bin/yardstick", Edge: func(h Host) *exec.Cmd {
+	return &Setup{Quick: true, Yardstick: "../../../bin/yardstick", Edge: func(h Host) *exec.Cmd {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), asHost+"="+h.Certs+"\n"+h.Listen+"\n"+h.Name)
 		return cmd

@@ -69,7 +69,7 @@ func briefly(t *testing.T) Executor {
 	return Executor{
 		Setup:    Setup{Quick: true},
 		Engines:  []Engine{{Name: "wazero", Aims: true, New: newWazero}},
-		GoModule: "../../examples/hello/bungee_offload.wasm.gz",
+		GoModule: "../../../examples/hello/bungee_offload.wasm.gz",
 		Crowd:    func(c Crowd) *exec.Cmd { return as(child{Crowd: &c}) },
 		Fresh: []FreshProgram{
 			{Name: "test", Path: self, Command: func(_ string, h FreshHost) *exec.Cmd { return as(child{Fresh: &h}) }},
@@ -167,7 +167,7 @@ func TestSlope(t *testing.T) {
 
 func TestGuestIsCurrent(t *testing.T) {
 	if _, err := exec.LookPath("clang-19"); err != nil {
-		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run go test -run TestGuestIsCurrent ./internal/bench")
+		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run go test -run TestGuestIsCurrent ./lab/internal/bench")
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	cmd := exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",
