@@ -23,7 +23,7 @@ build: setup
 # own, so that a user of ours has none of them among his dependencies. And bungee-lab
 # without OpenCV, whose start is measured.
 yardstick:
-	cd yardstick && $(GO) build -o ../$(BIN)/ .
+	cd lab/yardstick && $(GO) build -o ../../$(BIN)/ .
 	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -o $(BIN)/bungee-lab-bare ./lab/bungee-lab
 
 # The run of the README: a UE with a quarter of a core, flat out.
@@ -54,14 +54,14 @@ test:
 	@scripts/setup.sh test
 	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 20m ./...
 	$(GO) test -shuffle=on ./executor/enginetest/determinism # without the race detector: what would take minutes with it
-	cd yardstick && $(GO) test -race -shuffle=on ./...
+	cd lab/yardstick && $(GO) test -race -shuffle=on ./...
 
 # What .ci/run checks besides the tests.
 lint:
 	@unformatted=$$(git ls-files '*.go' | grep -v /testdata/ | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet -tags $(TAGS) ./...
-	cd yardstick && $(GO) vet ./...
+	cd lab/yardstick && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) -tags $(TAGS) ./...
 
 # The UE side builds without cgo, for each system that it is for; everything

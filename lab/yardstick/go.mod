@@ -1,4 +1,4 @@
-module github.com/bungee-xr/bungee/yardstick
+module github.com/bungee-xr/bungee/lab/yardstick
 
 go 1.26.0
 

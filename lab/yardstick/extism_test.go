@@ -55,7 +55,7 @@ func TestOrders(t *testing.T) {
 
 func TestPluginIsCurrent(t *testing.T) {
 	if _, err := exec.LookPath("clang-19"); err != nil {
-		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run, in yardstick: go test -run TestPluginIsCurrent .")
+		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run, in lab/yardstick: go test -run TestPluginIsCurrent .")
 	}
 	out := filepath.Join(t.TempDir(), "plugin.wasm")
 	cmd := exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",
