@@ -12,7 +12,8 @@ import (
 )
 
 func main() {
-	root := &cobra.Command{Use: "bungee", Short: "Edge hosts for elastic functions"}
-	root.AddCommand(hostCommand(), certsCommand(), benchCommand())
+	root := &cobra.Command{Use: "bungee", Short: "Edge hosts for elastic functions", Version: version()}
+	root.SetVersionTemplate("{{.Version}}")
+	root.AddCommand(hostCommand(), certsCommand(), benchCommand(), versionCommand())
 	cli.Main(root)
 }
