@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +37,7 @@ It exits 1 when a target is missed. It needs rights to make a cgroup.`,
 				p.Frames, p.Shares = 100, []float64{0.25}
 			}
 			var err error
-			if p.Demo, err = demoProgram(); err != nil {
+			if p.Demo, err = beside("yolo-demo"); err != nil {
 				return err
 			}
 			if err := os.MkdirAll(p.Out, 0o755); err != nil {
@@ -78,15 +77,15 @@ func printFigures(figures []bench.Figure, asJSON bool) error {
 	return nil
 }
 
-// demoProgram returns the yolo-demo that was built with this program.
-func demoProgram() (string, error) {
+// beside returns the program of that name that was built with this one.
+func beside(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	demo := filepath.Join(filepath.Dir(self), "yolo-demo")
-	if _, err := os.Stat(demo); err != nil {
-		return "", errors.New(`yolo-demo is not beside this program; run "make build"`)
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf(`%s is not beside this program; run "make build"`, name)
 	}
-	return demo, nil
+	return path, nil
 }

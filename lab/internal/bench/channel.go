@@ -6,19 +6,25 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/handler/ue"
 )
 
-// Channel configures the benchmark of elastic channels at rest: what a message
-// costs, beside gRPC and a bare stream.
-type Channel struct{ Setup }
+// Channel configures the benchmark of elastic channels and calls at rest: what a message
+// or a call costs, beside gRPC and a bare stream.
+type Channel struct {
+	Setup
+	// Host makes the command of an edge host that runs Wasm, for calls.
+	Host Daemon
+}
 
 // Sizes of messages, as the issue of elastic channels has them.
 const (
 	small = 1 << 10
+	image = 50 << 10 // a frame of video as JPEG
 	frame = 100 << 10
 )
 
@@ -33,6 +39,9 @@ func (c Channel) Run(ctx context.Context) (figures []Figure, err error) {
 		{"local", c.local},
 		{"1KB/one in flight", c.pingPong(r)},
 		{"1KB/one in flight/calls", c.calls(r)},
+		{"local/call", c.localCall},
+		{"call/1KB/one in flight", c.elasticCalls(r, batch{Requests: c.pick(30000, 3000), In: small, Out: small}, goal{"p50", p50, 0.80})},
+		{"call/50KB/30hz", c.elasticCalls(r, batch{Requests: 30 * c.pick(50, 5), In: image, Out: small, Rate: 30}, goal{"p50", p50, 0.95}, goal{"p99", p99, 0.95})},
 		{"100KB in, 1KB out/30hz", c.paced(r, 30)},
 		{"100KB in, 1KB out/90hz", c.paced(r, 90)},
 		{"100KB both ways/16 in flight", c.throughput(r)},
@@ -42,15 +51,21 @@ func (c Channel) Run(ctx context.Context) (figures []Figure, err error) {
 	})
 }
 
-// A contest is a batch run on our channel and on the yardsticks.
+// A contest is a batch run on our channel, or as our calls, and on the yardsticks.
 type contest struct {
-	name  string
+	name       string
+	transports []string // that stand beside
+	rounds     int      // how often all take turns
+
 	ours  measured
 	yards map[string]*measured // by transport; nil: the yardsticks are not built
 }
 
-// rounds is how often the transports take turns in a contest.
+// rounds is how often the transports take turns in a contest of channels.
 const rounds = 6
+
+// transports are all that the yardstick has.
+var transports = []string{"grpc", "grpcraw", "tcp"}
 
 // contest runs b on a channel of its own and on the yardsticks, in turn.
 func (r *rig) contest(ctx context.Context, name string, b batch) (*contest, error) {
@@ -63,20 +78,28 @@ func (r *rig) contest(ctx context.Context, name string, b batch) (*contest, erro
 }
 
 // against runs b with ours and on the yardsticks, in turn.
-func (r *rig) against(ctx context.Context, name string, b batch, ours func(context.Context, batch) (measured, error)) (*contest, error) {
-	c := &contest{name: name}
-	b.Requests = max(1, b.Requests/rounds)
-	for range rounds {
+func (r *rig) against(ctx context.Context, name string, b batch, ours exchanger) (*contest, error) {
+	c := &contest{name: name, transports: transports, rounds: rounds}
+	return c, c.play(ctx, r.yard, b, ours)
+}
+
+// An exchanger runs a batch of ours.
+type exchanger func(context.Context, batch) (measured, error)
+
+// play runs a part of b with ours and on the yardsticks, once a round.
+func (c *contest) play(ctx context.Context, y *yardstick, b batch, ours exchanger) error {
+	b.Requests = max(1, b.Requests/c.rounds)
+	for range c.rounds {
 		m, err := ours(ctx, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.ours.add(m)
-		if err := c.besides(r.yard, b, 0); err != nil {
-			return nil, err
+		if err := c.besides(y, b, 0); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // besides runs b on the yardsticks, over links of that delay.
@@ -85,15 +108,21 @@ func (c *contest) besides(y *yardstick, b batch, oneWay time.Duration) error {
 		return nil
 	}
 	if c.yards == nil {
-		c.yards = map[string]*measured{"grpc": {}, "grpcraw": {}, "tcp": {}}
+		c.yards = map[string]*measured{}
+		for _, transport := range c.transports {
+			c.yards[transport] = &measured{}
+		}
 	}
-	for _, s := range []struct{ transport, address string }{{"grpc", y.at.GRPC}, {"grpcraw", y.at.GRPC}, {"tcp", y.at.TCP}} {
-		b.Transport, b.Address = s.transport, s.address
+	for _, b.Transport = range c.transports {
+		b.Address = y.at.GRPC
+		if b.Transport == "tcp" {
+			b.Address = y.at.TCP
+		}
 		m, err := y.over(b, oneWay)
 		if err != nil {
 			return err
 		}
-		c.yards[s.transport].add(m)
+		c.yards[b.Transport].add(m)
 	}
 	return nil
 }
@@ -110,20 +139,42 @@ func (c *contest) figure(metric, unit string, value func(*measured) float64) Fig
 		f.Beside[transport] = value(m)
 	}
 	f.Ratio = over(f.Value, f.Beside["grpc"])
-	f.Note = "grpc: bytes in protobuf, grpcraw: without; TCP congestion control " + c.yards["tcp"].Congestion
+	f.Note = "grpc: bytes in protobuf, grpcraw: without; TCP congestion control " + c.yards["grpc"].Congestion
+	return f
+}
+
+// overGRPC makes the figure of value's ratio to gRPC's: the median of the rounds', since
+// what else the machine does disturbs both sides of a round alike.
+func (c *contest) overGRPC(metric string, value func(*measured) float64) Figure {
+	f := Figure{Case: c.name, Metric: metric + "_over_grpc", Unit: "x", N: c.rounds, Note: notBuilt}
+	theirs := c.yards["grpc"]
+	if theirs == nil {
+		return f
+	}
+	var ratios []float64
+	for i := range c.rounds {
+		ratios = append(ratios, over(value(c.ours.round(i, c.rounds)), value(theirs.round(i, c.rounds))))
+	}
+	f.Value = quantile(ratios, 0.5)
+	f.Beside = map[string]float64{"ours_ms": value(&c.ours), "grpc_ms": value(theirs), "least": slices.Min(ratios), "most": slices.Max(ratios)}
+	f.Note = "median of the rounds; TCP congestion control " + theirs.Congestion
 	return f
 }
 
 // ratio makes the figure of f's ratio to gRPC, with a target.
 func (s *Setup) ratio(f Figure, op string, target float64) Figure {
 	f.Metric += "_over_grpc"
-	built := f.Beside != nil
-	if built {
+	if f.Beside != nil {
 		f.Beside = map[string]float64{"ours_" + f.Unit: f.Value, "grpc_" + f.Unit: f.Beside["grpc"], "over_grpcraw": over(f.Value, f.Beside["grpcraw"])}
 	}
 	f.Value, f.Unit, f.Ratio = f.Ratio, "x", 0
+	return s.aim(f, op, target)
+}
+
+// aim gives f, a ratio to a yardstick, its target.
+func (s *Setup) aim(f Figure, op string, target float64) Figure {
 	switch {
-	case built:
+	case f.Beside != nil:
 		return f.against(op, target)
 	case !s.Quick:
 		f.Op, f.Target = op, &target // missed: nobody knows
@@ -160,18 +211,13 @@ func (c Channel) calls(r *rig) trial {
 		}
 		defer p.Release()
 		request := appendQuery(nil, query{Want: small, Body: make([]byte, small)})
-		call := func(ctx context.Context, b batch, m *measured) error {
-			for range b.Requests {
-				begin := time.Now()
-				reply, err := p.Call(ctx, &endpoint.Desc, request)
-				if err != nil {
-					return err
-				}
+		call := oneByOne(func(ctx context.Context) error {
+			reply, err := p.Call(ctx, &endpoint.Desc, request)
+			if err == nil {
 				reply.Release()
-				m.took(time.Since(begin))
 			}
-			return nil
-		}
+			return err
+		})
 		b := batch{Requests: c.pick(12000, 1500), In: small, Out: small}
 		k, err := r.against(ctx, name, b, func(ctx context.Context, b batch) (measured, error) { return metered(ctx, b, call) })
 		if err != nil {

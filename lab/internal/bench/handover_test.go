@@ -114,7 +114,7 @@ func TestOrdeals(t *testing.T) {
 func TestContests(t *testing.T) {
 	s := quick(t)
 	r := testRig(t, s)
-	c := Channel{*s}
+	c := Channel{Setup: *s}
 	for name, b := range map[string]batch{
 		"one in flight":   {Requests: 60, In: small, Out: small},
 		"many in flight":  {Requests: 60, In: frame, Out: frame, InFlight: 16},

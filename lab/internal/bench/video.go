@@ -72,7 +72,7 @@ func (c Channel) age(r *rig) trial {
 	const rate, size, oneWay = 60, 20 << 10, 2500 * time.Microsecond
 	return func(ctx context.Context, name string) ([]Figure, error) {
 		v := video{weather: weather{delay: oneWay}, size: size, rate: rate}
-		k := contest{name: name}
+		k := contest{name: name, transports: transports}
 		for range c.pick(5, 1) {
 			m, _, err := v.play(ctx, r, rate*c.pick(4, 2))
 			if err != nil {

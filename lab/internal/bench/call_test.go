@@ -1,0 +1,57 @@
+package bench
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// buildBungee returns how to start a bungee that is built of this checkout.
+func buildBungee(t *testing.T) Daemon {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bungee")
+	if out, err := exec.Command("go", "build", "-o", path, "../../../cmd/bungee").CombinedOutput(); err != nil {
+		t.Fatalf("build bungee: %v: %s", err, out)
+	}
+	return func(certs, cache string) (*exec.Cmd, error) {
+		return exec.Command(path, "host", "--certs", certs, "--cache", cache, "--listen", "127.0.0.1:0", "--until-eof"), nil
+	}
+}
+
+// Whatever the time they take: calls are answered by a real host, and each has its figures.
+func TestElasticCalls(t *testing.T) {
+	s := quick(t)
+	r := testRig(t, s)
+	c := Channel{Setup: *s, Host: buildBungee(t)}
+	for name, b := range map[string]batch{
+		"one in flight": {Requests: 20, In: small, Out: small},
+		"paced":         {Requests: 20, In: image, Out: small, Rate: 500},
+	} {
+		figures, err := c.elasticCalls(r, b, goal{"p50", p50, 1})(t.Context(), name)
+		if err != nil || len(figures) != 3 || figures[0].N != 20 {
+			t.Errorf("%s: %+v, %v; want 20 calls, their ratio and their allocations", name, figures, err)
+		}
+	}
+}
+
+func TestLocalCall(t *testing.T) {
+	s := quick(t)
+	testRig(t, s)
+	figures, err := Channel{Setup: *s}.localCall(t.Context(), "local/call")
+	if err != nil || len(figures) != 2 || figures[1].Value != 0 {
+		t.Errorf("%+v, %v; want a time and no allocation", figures, err)
+	}
+}
+
+// The ratio is the median of the rounds', not that of all times together.
+func TestOverGRPC(t *testing.T) {
+	k := contest{name: "c", rounds: 3, ours: measured{Micros: []float64{1, 1, 30, 30, 4, 4}}}
+	if f := (&Setup{}).aim(k.overGRPC("p50", p50), "<=", 1); len(Missed([]Figure{f})) != 1 || f.Note != notBuilt {
+		t.Errorf("%+v; a target that could not be checked is missed", f)
+	}
+	k.yards = map[string]*measured{"grpc": {Micros: []float64{2, 2, 10, 10, 5, 5}}}
+	f := k.overGRPC("p50", p50)
+	if f.Value != 0.8 || f.N != 3 || f.Beside["least"] != 0.5 || f.Beside["most"] != 3 {
+		t.Errorf("%+v; want 0.8 of 0.5, 3 and 0.8", f)
+	}
+}
