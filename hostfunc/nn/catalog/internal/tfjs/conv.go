@@ -34,18 +34,29 @@ func (w window) over(h, wd int) (int, int) {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-func (w window) attrs(groups int) []message {
-	pad := "VALID"
-	if w.same {
-		pad = "SAME_UPPER" // where TensorFlow puts the odd one too
-	}
-	return []message{
-		stringAttr("auto_pad", pad),
+// attrs describes the window over an image of h by wd in ONNX's words. ONNX
+// Runtime takes no dilation together with auto_pad; OpenCV is slower where
+// explicit pads differ on two sides. So only dilated windows have them.
+func (w window) attrs(groups, h, wd int) []message {
+	attrs := []message{
 		intsAttr("dilations", w.dy, w.dx),
 		intAttr("group", groups),
 		intsAttr("kernel_shape", w.kh, w.kw),
 		intsAttr("strides", w.sy, w.sx),
 	}
+	switch {
+	case !w.same:
+		return append(attrs, stringAttr("auto_pad", "VALID"))
+	case w.dy == 1 && w.dx == 1:
+		return append(attrs, stringAttr("auto_pad", "SAME_UPPER")) // where TensorFlow puts the odd one too
+	}
+	y, x := padding(h, w.kh, w.sy, w.dy), padding(wd, w.kw, w.sx, w.dx)
+	return append(attrs, intsAttr("pads", y/2, x/2, y-y/2, x-x/2))
+}
+
+// padding returns how many zeros SAME adds to a side of length n.
+func padding(n, kernel, stride, dilation int) int {
+	return max((ceilDiv(n, stride)-1)*stride+(kernel-1)*dilation+1-n, 0)
 }
 
 // conv writes a convolution of any kind and what is fused with it.
@@ -121,6 +132,6 @@ func (c *converter) kernel(n *node, in []string, s []int, out string) ([]int, er
 		args = append(args, in[2]+":bias")
 		c.constant(args[2], b.shape, func() []float32 { return b.floats })
 	}
-	c.out.node("Conv", args, out, w.attrs(groups)...)
+	c.out.node("Conv", args, out, w.attrs(groups, s[2], s[3])...)
 	return []int{1, channels, h, wd}, nil
 }

@@ -24,10 +24,16 @@ func Convert(topology, weights []byte, outputs ...string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: no output was asked for", ErrModel)
 	}
 	c := &converter{nodes: nodes, consts: consts, shapes: map[string][]int{}, written: map[string]bool{}}
-	for _, name := range outputs {
+	for i, name := range outputs {
+		if slices.Contains(outputs[:i], name) {
+			return nil, fmt.Errorf("%w: output %.200q was asked for twice", ErrModel, name)
+		}
 		s, err := c.value(name)
 		if err != nil {
 			return nil, err
+		}
+		if n := c.nodes[name]; n.Op == "Placeholder" {
+			return nil, n.unsupported("an input that is an output too")
 		}
 		c.out.outputs = append(c.out.outputs, valueInfo(name, s))
 	}
@@ -164,6 +170,9 @@ func (c *converter) binary(n *node) ([]int, error) {
 		return nil, n.unsupported("shapes %v and %v", a, b)
 	}
 	op := strings.TrimSuffix(n.Op, "V2")
+	if op == "Sub" && c.consts[in[0]] == nil && size(a) < size(b) {
+		return nil, n.unsupported("shape %v less shape %v", a, b) // by OpenCV
+	}
 	if op != "Sub" && (c.consts[in[0]] != nil || size(a) < size(b)) {
 		in[0], in[1] = in[1], in[0] // OpenCV wants the greater first
 	}
@@ -189,21 +198,14 @@ func (c *converter) operand(n *node, name string) ([]int, error) {
 	return s, nil
 }
 
-// broadcast returns the shape of a and b combined: equal, or one of them with
-// ones where it is spread.
+// broadcast returns the shape of a and b combined: they are equal, or one of
+// them is one number, or one a channel. OpenCV spreads no other shape.
 func broadcast(a, b []int) ([]int, bool) {
 	if size(a) < size(b) {
 		a, b = b, a
 	}
-	if len(b) == 1 {
-		return a, true
-	}
-	for i := range b {
-		if len(a) != len(b) || b[i] != a[i] && b[i] != 1 {
-			return nil, false
-		}
-	}
-	return a, true
+	ok := len(b) == 1 || slices.Equal(a, b) || len(a) == 4 && slices.Equal(b, []int{1, a[1], 1, 1})
+	return a, ok
 }
 
 func size(s []int) int {
@@ -276,7 +278,7 @@ func (c *converter) resize(n *node) ([]int, error) {
 		return nil, err
 	}
 	res := []int{1, s[1], int(t.ints[0]), int(t.ints[1])}
-	sizes := n.Name + ":sizes"
+	sizes := n.Name + ":sizes" // beside it, no region of interest and no scales
 	c.out.int64s(sizes, res...)
 	c.out.node("Resize", []string{in[0], "", "", sizes}, n.Name,
 		stringAttr("mode", "linear"), stringAttr("coordinate_transformation_mode", "asymmetric"))

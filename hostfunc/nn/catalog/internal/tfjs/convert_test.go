@@ -21,7 +21,7 @@ func TestConvertIsDeterministic(t *testing.T) {
 func TestConvertGolden(t *testing.T) {
 	m := &maker{}
 	m.node("Relu", "r", nil, m.image(2, 3, 1))
-	want := "0806" + // ir_version 6
+	want := "0807" + // ir_version 7
 		"1206" + hex.EncodeToString([]byte("bungee")) + // producer_name
 		"3a59" + // graph
 		"0a13" + "0a05" + hex.EncodeToString([]byte("image")) + "120172" + "1a0172" + "2204" + hex.EncodeToString([]byte("Relu")) + // node
@@ -29,7 +29,7 @@ func TestConvertGolden(t *testing.T) {
 		"5a1f" + "0a05" + hex.EncodeToString([]byte("image")) + "1216" + "0a14" + "0801" + "1210" + // input, float
 		"0a020801" + "0a020801" + "0a020802" + "0a020803" + // 1, 1, 2, 3
 		"621b" + "0a0172" + "1216" + "0a14" + "0801" + "1210" + "0a020801" + "0a020801" + "0a020802" + "0a020803" + // output
-		"4204" + "0a00" + "100b" // opset 11 of the default domain
+		"4204" + "0a00" + "100d" // opset 13 of the default domain
 	if got := hex.EncodeToString(convert(t, m, "r")); got != want {
 		t.Errorf("relu of a 3x2 image\ngot  %s\nwant %s", got, want)
 	}
@@ -113,7 +113,17 @@ func TestConvertRefuses(t *testing.T) {
 		{"a size of a thousand million", func(m *maker) string {
 			return m.node("ResizeBilinear", "r", nil, m.image(4, 4, 3), m.ints("i", []int{2}, 1e9, 1e9))
 		}, ErrUnsupported, "size"},
-		{"an input of any size", func(m *maker) string { return m.image(-1, -1, 3) }, ErrUnsupported, "fixed size"},
+		{"an input of any size", func(m *maker) string { return m.node("Relu", "r", nil, m.image(-1, -1, 3)) }, ErrUnsupported, "fixed size"},
+		{"an input that is an output", func(m *maker) string { return m.image(4, 4, 3) }, ErrUnsupported, "an output too"},
+		{"one number a column", func(m *maker) string {
+			x := m.image(4, 4, 3)
+			row := m.node("Conv2D", "row", convAttrs("VALID", 1), x, m.floats("w", []int{4, 1, 3, 3}, ramp(36)...))
+			return m.node("Add", "a", nil, x, row)
+		}, ErrUnsupported, "[1 3 4 4] and [1 3 1 4]"},
+		{"the smaller less the larger", func(m *maker) string {
+			x := m.image(4, 4, 3)
+			return m.node("Sub", "s", nil, m.node("Mean", "m", flag("keep_dims", true), x, m.ints("i", []int{2}, 1, 2)), x)
+		}, ErrUnsupported, "[1 3 1 1] less shape [1 3 4 4]"},
 		{"no output", func(m *maker) string { return "" }, ErrModel, "no node"},
 	}
 	for _, tt := range tests {
@@ -169,6 +179,11 @@ func TestConvertRefusesTopology(t *testing.T) {
 		if _, err := Convert([]byte(s), nil, "a"); !errors.Is(err, ErrModel) {
 			t.Errorf("Convert(%q): got %v, want %v", s, err, ErrModel)
 		}
+	}
+	m := &maker{}
+	m.node("Relu", "r", nil, m.image(2, 2, 1))
+	if _, err := Convert(m.topology(), nil, "r", "r"); !errors.Is(err, ErrModel) {
+		t.Errorf("Convert with one output twice: got %v, want %v", err, ErrModel)
 	}
 	if _, err := Convert([]byte(`{"format":"graph-model"}`), nil); !errors.Is(err, ErrModel) {
 		t.Errorf("Convert with no outputs: got %v, want %v", err, ErrModel)

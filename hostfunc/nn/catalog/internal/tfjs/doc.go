@@ -16,9 +16,13 @@
 // float32 quantised to float16, or int32. Anything else is an error that wraps
 // [ErrUnsupported].
 //
-// # OpenCV 4.6
+// # What runs it
 //
-// It computes wrong results for some ONNX that is right. So Relu6(x) is written
-// as Relu(x) - Relu(x-6), and a resize without half pixel centres has
-// coordinate_transformation_mode asymmetric.
+// The model is valid ONNX, of opset 13, in a form that both OpenCV 4.6 and ONNX
+// Runtime compute right. OpenCV clips wrong, so Relu6(x) is written as
+// Relu(x) - Relu(x-6), and a resize without half pixel centres has
+// coordinate_transformation_mode asymmetric. ONNX Runtime takes no automatic
+// padding of a dilated convolution, so its pads are written out. What one of
+// them cannot compute is refused: of two values of different shapes, the smaller
+// is one number or one a channel, and is not what the larger is subtracted from.
 package tfjs

@@ -86,6 +86,13 @@ func convAttrs(padding string, stride int, fused ...string) attrs {
 	}
 }
 
+// windowAttrs describes a convolution with the window w.
+func windowAttrs(padding string, w window) attrs {
+	a := convAttrs(padding, 1)
+	a["strides"], a["dilations"] = list(1, w.sy, w.sx, 1), list(1, w.dy, w.dx, 1)
+	return a
+}
+
 func flag(name string, v bool) attrs { return attrs{name: map[string]any{"b": v}} }
 
 // ramp returns n numbers between -1 and 1 without much of a pattern.

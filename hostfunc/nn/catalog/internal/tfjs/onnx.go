@@ -7,8 +7,8 @@ import (
 
 // Numbers of onnx.proto, in its words.
 const (
-	irVersion = 6  // of ONNX 1.5 to 1.7
-	opset     = 11 // the first whose Resize takes sizes
+	irVersion = 7  // of ONNX 1.8
+	opset     = 13 // the first whose Resize needs no region of interest
 
 	elemFloat = 1
 	elemInt64 = 7
