@@ -19,6 +19,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
@@ -62,7 +63,7 @@ func openCache(cfg Config) (*cache, error) {
 	if cfg.CacheDir == "" {
 		return nil, nil
 	}
-	if err := executor.PrivateDir(cfg.CacheDir); errors.Is(err, executor.ErrNotPrivate) {
+	if err := cachedir.Make(cfg.CacheDir); errors.Is(err, cachedir.ErrNotPrivate) {
 		return nil, fmt.Errorf("cache of compiled modules: %w", err)
 	} else if err != nil {
 		cfg.Logger.Warn("no cache of compiled modules", "err", err)
@@ -210,7 +211,7 @@ func (c *cache) store(src executor.Source, m *wt.Module, manifest capability.Man
 		os.Remove(temp)
 		return err
 	}
-	return executor.Evict(c.dir, "*.cwasm", c.most)
+	return cachedir.Evict(c.dir, "*.cwasm", c.most)
 }
 
 // temp writes parts, down to the disk, to a file of its own.

@@ -22,6 +22,7 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 
@@ -339,8 +340,8 @@ func TestCacheMustBePrivate(t *testing.T) {
 		{"a file is no folder", file, "file or a link"},
 		{"who may change a link may change what is run", link, "file or a link"},
 	} {
-		if _, err := wasmtime.New(wasmtime.Config{CacheDir: tt.dir}); !errors.Is(err, executor.ErrNotPrivate) || !strings.Contains(err.Error(), tt.word) {
-			t.Errorf("%s: got %v, want %v with %q", tt.why, err, executor.ErrNotPrivate, tt.word)
+		if _, err := wasmtime.New(wasmtime.Config{CacheDir: tt.dir}); !errors.Is(err, cachedir.ErrNotPrivate) || !strings.Contains(err.Error(), tt.word) {
+			t.Errorf("%s: got %v, want %v with %q", tt.why, err, cachedir.ErrNotPrivate, tt.word)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	wz "github.com/tetratelabs/wazero"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 )
 
 // A cache is a folder with a folder for each compiled module, which wazero fills. A
@@ -32,7 +33,7 @@ func openCache(cfg Config) (*cache, error) {
 	if c.dir == "" {
 		return c, nil
 	}
-	if err := executor.PrivateDir(c.dir); err != nil {
+	if err := cachedir.Make(c.dir); err != nil {
 		return nil, err
 	}
 	c.evict()
@@ -41,7 +42,7 @@ func openCache(cfg Config) (*cache, error) {
 
 // evict removes what was used least recently. Where that fails the cache is too full, but
 // of as much use: others that share the folder may be writing to it.
-func (c *cache) evict() { _ = executor.Evict(c.dir, "*", c.most) }
+func (c *cache) evict() { _ = cachedir.Evict(c.dir, "*", c.most) }
 
 // compile compiles wasm, which was made of src, or takes what is in the cache. A cache
 // that fails is done without.

@@ -44,8 +44,8 @@ type Config struct {
 // Engine compiles and runs modules with wazero.
 type Engine struct{ cache *cache }
 
-// New makes an engine. It fails when the cache folder cannot be used, with an error
-// that is [executor.ErrNotPrivate] where others have access to it.
+// New makes an engine. It fails when the cache folder cannot be used, as when
+// others have access to it.
 func New(cfg Config) (*Engine, error) {
 	c, err := openCache(cfg)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 	"github.com/bungee-xr/bungee/executor/wazero"
 )
 
@@ -214,8 +215,8 @@ func TestCacheMustBePrivate(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wazero.New(wazero.Config{CacheDir: dir}); !errors.Is(err, executor.ErrNotPrivate) {
-		t.Errorf("folder of mode 0755: got %v, want %v", err, executor.ErrNotPrivate)
+	if _, err := wazero.New(wazero.Config{CacheDir: dir}); !errors.Is(err, cachedir.ErrNotPrivate) {
+		t.Errorf("folder of mode 0755: got %v, want %v", err, cachedir.ErrNotPrivate)
 	}
 }
 

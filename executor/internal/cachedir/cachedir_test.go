@@ -1,4 +1,4 @@
-package executor_test
+package cachedir_test
 
 import (
 	"errors"
@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 )
 
-func TestPrivateDir(t *testing.T) {
+func TestMake(t *testing.T) {
 	base := t.TempDir()
 	path := func(name string) string { return filepath.Join(base, name) }
 	err := errors.Join(os.Mkdir(path("open"), 0o700), os.Chmod(path("open"), 0o770),
@@ -31,8 +31,8 @@ func TestPrivateDir(t *testing.T) {
 		{"file/below", false, false, "cannot be made: not a matter of trust"},
 	}
 	for _, tt := range tests {
-		err := executor.PrivateDir(path(tt.name))
-		if (err == nil) != tt.ok || errors.Is(err, executor.ErrNotPrivate) != tt.private {
+		err := cachedir.Make(path(tt.name))
+		if (err == nil) != tt.ok || errors.Is(err, cachedir.ErrNotPrivate) != tt.private {
 			t.Errorf("%s: got %v, want ok %t: %s", tt.name, err, tt.ok, tt.why)
 		}
 	}

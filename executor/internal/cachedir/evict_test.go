@@ -1,4 +1,4 @@
-package executor_test
+package cachedir_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/cachedir"
 )
 
 func TestEvict(t *testing.T) {
@@ -35,7 +35,7 @@ func TestEvict(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := executor.Evict(dir, "*.code", tt.most); err != nil {
+		if err := cachedir.Evict(dir, "*.code", tt.most); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(dir)
@@ -50,7 +50,7 @@ func TestEvict(t *testing.T) {
 			t.Errorf("at most %d bytes: %v are left, want %v: %s", tt.most, got, tt.want, tt.why)
 		}
 	}
-	if err := executor.Evict(filepath.Join(t.TempDir(), "none"), "*", 0); err != nil {
+	if err := cachedir.Evict(filepath.Join(t.TempDir(), "none"), "*", 0); err != nil {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 }

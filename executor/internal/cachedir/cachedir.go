@@ -1,4 +1,6 @@
-package executor
+// Package cachedir keeps the folders that engines cache compiled code in: nobody
+// else may write there, as what is in them is run, and they do not grow without end.
+package cachedir
 
 import (
 	"errors"
@@ -10,10 +12,9 @@ import (
 // user, or is none.
 var ErrNotPrivate = errors.New("not a private folder")
 
-// PrivateDir makes dir when it is missing, and checks that it is a folder of
-// the user with mode 0700. Engines keep compiled code in such folders only:
-// what is in them is run. An error that is ErrNotPrivate tells what to do.
-func PrivateDir(dir string) error {
+// Make makes dir when it is missing, and checks that it is a folder of the user with
+// mode 0700. An error that is ErrNotPrivate tells what to do.
+func Make(dir string) error {
 	// Where dir is a file, MkdirAll fails, and Lstat tells.
 	made := os.MkdirAll(dir, 0o700)
 	info, err := os.Lstat(dir)
