@@ -141,7 +141,7 @@ func (g *Guest) fuel(ctx context.Context) (uint64, error) {
 	if !g.link.Metered {
 		return limit, nil
 	}
-	have, err := g.link.tenant.budget()
+	have, err := g.link.tenant.Fuel()
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
@@ -203,7 +203,7 @@ func (g *Guest) count(u Usage, in, out int, entered bool) {
 		Fuel:       u.Fuel, CPU: u.CPU, MemorySeconds: u.MemorySeconds,
 	}
 	if g.link.calls > 0 {
-		g.last.NetIn, g.last.NetOut = CallOf(g.link.ctx).takeNetwork()
+		g.last.NetIn, g.last.NetOut = CallOf(g.link.ctx).TakeNetwork()
 	}
 	if entered {
 		g.last.Calls = 1

@@ -98,7 +98,7 @@ func NewLinkage(cfg InstanceConfig, need Need) (*Linkage, error) {
 	if err := l.fits(need); err != nil {
 		return nil, err
 	}
-	if err := l.tenant.hold(l.Limits.Memory); err != nil {
+	if err := l.tenant.HoldInstance(l.Limits.Memory); err != nil {
 		return nil, err
 	}
 	missing := l.open(cfg, need.Imports)
@@ -203,7 +203,7 @@ func (l *Linkage) Close() {
 		done()
 	}
 	l.closes = nil
-	l.tenant.release(l.Limits.Memory)
+	l.tenant.ReleaseInstance(l.Limits.Memory)
 	l.tenant = nil
 }
 

@@ -14,8 +14,9 @@ func CountNetwork(ctx context.Context, in, out uint64) {
 	}
 }
 
-// takeNetwork returns what was counted since it was called last. A nil call has none.
-func (c *Call) takeNetwork() (in, out uint64) {
+// TakeNetwork returns the bytes that [CountNetwork] counted since TakeNetwork was
+// called last. Engines put them on the bill. A nil call has none.
+func (c *Call) TakeNetwork() (in, out uint64) {
 	if c == nil {
 		return 0, 0
 	}

@@ -78,8 +78,9 @@ func (t *Tenant) ReleaseModule() {
 	t.mu.Unlock()
 }
 
-// hold counts an instance that may have memory bytes. A nil tenant has no bound.
-func (t *Tenant) hold(memory int64) error {
+// HoldInstance counts one more instance, of which memory bytes may be used. Engines
+// call it before they make one. Its error is ErrQuota. A nil tenant has no bound.
+func (t *Tenant) HoldInstance(memory int64) error {
 	if t == nil {
 		return nil
 	}
@@ -96,7 +97,8 @@ func (t *Tenant) hold(memory int64) error {
 	return nil
 }
 
-func (t *Tenant) release(memory int64) {
+// ReleaseInstance counts one instance less, with the memory that it was held with.
+func (t *Tenant) ReleaseInstance(memory int64) {
 	if t == nil {
 		return
 	}
@@ -121,9 +123,9 @@ func (t *Tenant) charge(b Bill) {
 	t.mu.Unlock()
 }
 
-// budget returns the fuel that a call of the tenant may use, 0 for no bound. Its
-// error is ErrQuota.
-func (t *Tenant) budget() (uint64, error) {
+// Fuel returns the fuel that a call of the tenant may use at this moment, 0 for no
+// bound. Engines call it before each call of a metered instance. Its error is ErrQuota.
+func (t *Tenant) Fuel() (uint64, error) {
 	if t == nil || t.quota.FuelPerSecond == 0 {
 		return 0, nil
 	}
