@@ -51,6 +51,29 @@ type batchReader interface {
 	ReadBatch(ms []ipv4.Message, flags int) (int, error)
 }
 
+// A kernelReader reads many packets at once where the kernel can, and one at a
+// time where it, or a sandbox, does not know recvmmsg(2).
+type kernelReader struct {
+	batchReader
+	single oobConn
+}
+
+// newKernelReader returns a batchReader of c, which is a net.Conn.
+func newKernelReader(c oobConn) kernelReader { return kernelReader{ipv4.NewPacketConn(c), c} }
+
+// ReadBatch implements batchReader.
+func (r kernelReader) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
+	n, err := r.batchReader.ReadBatch(ms, flags)
+	if !errors.Is(err, syscall.ENOSYS) {
+		return n, err
+	}
+	m := &ms[0]
+	var from *net.UDPAddr
+	m.N, m.NN, m.Flags, from, err = r.single.ReadMsgUDP(m.Buffers[0], m.OOB)
+	m.Addr = from
+	return 1, err
+}
+
 // A signal is up or down. Its capacity is 1: up twice is up.
 type signal chan struct{}
 
@@ -81,7 +104,7 @@ func newSocket(pc net.PacketConn) *socket {
 	if b, ok := pc.(batchReader); ok {
 		s.oob, s.batch = oob, b
 	} else if _, ok := pc.(net.Conn); ok { // quic-go and ipv4 ask for it
-		s.oob, s.batch = oob, ipv4.NewPacketConn(pc)
+		s.oob, s.batch = oob, newKernelReader(oob)
 	}
 	return s
 }

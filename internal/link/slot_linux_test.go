@@ -93,6 +93,17 @@ func TestNoSegments(t *testing.T) {
 // On real sockets a connection goes from one local address to another and back,
 // under traffic, and has GSO and GRO wherever it is.
 func TestSwitchPathOnRealSockets(t *testing.T) {
+	switchPaths(t, func(last byte) net.PacketConn { return loopback(t, last) })
+}
+
+// A socket of an application that wraps a UDP socket has no UDP_GRO.
+func TestSwitchPathOnWrappedSockets(t *testing.T) {
+	switchPaths(t, func(last byte) net.PacketConn { return struct{ *net.UDPConn }{loopback(t, last)} })
+}
+
+// switchPaths exchanges frames over paths between sockets that socket makes, each
+// on one of the loopback's addresses.
+func switchPaths(t *testing.T, socket func(last byte) net.PacketConn) {
 	ca, err := identity.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +116,7 @@ func TestSwitchPathOnRealSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen(loopback(t, 1), hostTLS)
+	l, err := Listen(socket(1), hostTLS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +136,7 @@ func TestSwitchPathOnRealSockets(t *testing.T) {
 			go func() { io.Copy(st, st); st.Close() }()
 		}
 	}()
-	ue, err := Dial(t.Context(), loopback(t, 1), l.Addr(), ueTLS)
+	ue, err := Dial(t.Context(), socket(1), l.Addr(), ueTLS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +148,7 @@ func TestSwitchPathOnRealSockets(t *testing.T) {
 	go func() { ended <- rounds(ue, stop) }()
 	for n := range 20 {
 		last := byte(1 + (n+1)%2)
-		if err := ue.SwitchPath(t.Context(), loopback(t, last)); err != nil {
+		if err := ue.SwitchPath(t.Context(), socket(last)); err != nil {
 			t.Fatal(err)
 		}
 		if err := exchangeOnce(ue, 100_000); err != nil {

@@ -80,13 +80,32 @@ func (sl *oobSlot) SyscallConn() (syscall.RawConn, error) {
 // calls it.
 func (sl *oobSlot) ReadBatch(ms []ipv4.Message, flags int) (n int, err error) {
 	err = sl.read(func(s *socket) (used bool, err error) {
-		n, err = s.batch.ReadBatch(ms, flags)
+		if n, err = readBatch(s.batch, ms, flags); err != nil {
+			return false, err
+		}
 		for _, m := range ms[:n] {
 			used = used || m.N != probeSize
 		}
-		return used, err
+		return used, nil
 	})
 	return n, err
+}
+
+var errBatch = errors.New("a socket's ReadBatch counts more packets than it was given room for")
+
+// readBatch reads into ms from a socket that may not be ours. It returns an error,
+// or from 1 to len(ms) packets: golang.org/x/net counts -1 with an error.
+func readBatch(b batchReader, ms []ipv4.Message, flags int) (n int, err error) {
+	n, err = b.ReadBatch(ms, flags)
+	switch {
+	case err != nil:
+		return 0, err
+	case n > len(ms):
+		return 0, errBatch
+	case n < 1:
+		return 0, syscall.EAGAIN // nothing this time
+	}
+	return n, nil
 }
 
 // ReadMsgUDP implements quic.OOBCapablePacketConn.

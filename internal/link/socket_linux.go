@@ -17,7 +17,7 @@ import (
 // Only quic-go's one reading goroutine calls ReadBatch.
 type groSocket struct {
 	*net.UDPConn
-	batch *ipv4.PacketConn
+	batch batchReader
 
 	read []ipv4.Message // of the last read, each of one packet or more
 	n    int            // how many of read hold something
@@ -49,7 +49,7 @@ func tune(pc net.PacketConn) net.PacketConn {
 	if err != nil || set != nil {
 		return pc
 	}
-	s := &groSocket{UDPConn: u, batch: ipv4.NewPacketConn(u)}
+	s := &groSocket{UDPConn: u, batch: newKernelReader(u)}
 	for range reads {
 		s.read = append(s.read, ipv4.Message{Buffers: [][]byte{make([]byte, 1<<16)}, OOB: make([]byte, 256)})
 	}
@@ -79,7 +79,7 @@ func (s *groSocket) receive(flags int) error {
 		for i := range s.read {
 			s.read[i].OOB = s.read[i].OOB[:cap(s.read[i].OOB)]
 		}
-		n, err := s.batch.ReadBatch(s.read, flags)
+		n, err := readBatch(s.batch, s.read, flags)
 		if err != nil {
 			return err
 		}
