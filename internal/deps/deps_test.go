@@ -24,6 +24,7 @@ var levels = map[string]int{
 	"internal/radio":                    0,
 	"hostfunc/nn/catalog/internal/tfjs": 0,
 	"internal/deps":                     0,
+	"internal/readme":                   0,
 	"offload/pack":                      0,
 	"offload/guest":                     1,
 	"hostfunc/nn":                       0,
