@@ -8,8 +8,8 @@ import (
 // A Call is what host functions, engines and pools know of a call beside its
 // context's deadline. It belongs to the goroutine that makes the call.
 type Call struct {
-	// Session is whom the call is made for. Nil means nobody known.
-	Session *Session
+	// Account is what the call is billed to. Nil means that nobody is billed.
+	Account *Account
 	// Turn is the call's place on a core, which it gives up for others when it
 	// runs long, where the engine can. Nil means that it needs none.
 	Turn *Turn
@@ -48,10 +48,10 @@ func (c *Call) yield(ctx context.Context) {
 	}
 }
 
-// SessionOf returns the session that ctx belongs to, nil for none.
-func SessionOf(ctx context.Context) *Session {
+// AccountOf returns the account that ctx.s call is billed to, nil for none.
+func AccountOf(ctx context.Context) *Account {
 	if c := CallOf(ctx); c != nil {
-		return c.Session
+		return c.Account
 	}
 	return nil
 }

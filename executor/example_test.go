@@ -74,16 +74,16 @@ func ExampleHostModule() {
 	// Output: from the host
 }
 
-// A session collects what its calls cost, and its tenant what all of its sessions do.
+// An account collects what its calls cost, and its tenant what all of its accounts do.
 // This guest's function 4 traps, which is on the bill too.
-func ExampleSession() {
+func ExampleAccount() {
 	withGuest("basic", func(ctx context.Context, module executor.Module) error {
 		tenant := executor.NewTenant("acme", capability.Quota{Instances: 2})
 		pool := executor.NewPool(module, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
 		defer pool.Close()
 
-		session := &executor.Session{Tenant: tenant, Name: "headset 7"}
-		ctx = executor.WithCall(ctx, &executor.Call{Session: session})
+		account := &executor.Account{Tenant: tenant, Name: "headset 7"}
+		ctx = executor.WithCall(ctx, &executor.Call{Account: account})
 		use := func(executor.Answer) error { return nil }
 		_ = pool.Call(ctx, 0, []byte("ping"), use)
 		_ = pool.Call(ctx, 4, []byte("ping"), use)

@@ -14,7 +14,7 @@
 // # Whose it is
 //
 // Every instance may belong to a [Tenant], which bounds what all of them hold, and
-// every call may be made for a [Session], which collects its [Bill]. A module can use
+// every call may be billed to an [Account], which collects their [Bill]s. A module can use
 // the host functions it is given, and no others: package capability decides which.
 package executor
 

@@ -114,7 +114,7 @@ func TestGuestFuel(t *testing.T) {
 				f := &fake{usage: executor.Usage{Fuel: 300}}
 				cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Fuel: tt.limit}}
 				in := newGuest(t, f, cfg, executor.Need{Metered: tt.metered})
-				session := &executor.Session{Tenant: tenant}
+				account := &executor.Account{Tenant: tenant}
 				for k, want := range tt.want {
 					if _, err := in.Call(t.Context(), 0, nil); err != nil {
 						t.Fatal(err)
@@ -122,7 +122,7 @@ func TestGuestFuel(t *testing.T) {
 					if f.budget != want {
 						t.Errorf("call %d: got a budget of %d, want %d", k, f.budget, want)
 					}
-					session.Charge(in.Last())
+					account.Charge(in.Last())
 				}
 			})
 		})

@@ -19,7 +19,7 @@ type HostModule struct {
 // parameters in stack, as their bits, and leaves the results there, from stack[0]
 // on; len(stack) is at least the larger of the two counts. An error or a panic of Call
 // traps the guest. Call must end when ctx does, and must not call into the guest.
-// [SessionOf] tells whom it is called for.
+// [AccountOf] tells what its call is billed to.
 type HostFunc struct {
 	Name            string
 	Params, Results string

@@ -100,7 +100,7 @@ func NewPool(m Module, cfg PoolConfig) *Pool {
 
 // Call runs guest function fn on request in an instance of the pool, and gives
 // the answer to use. The reply's Payload is valid until use returns; the instance
-// is held until then. The session of ctx is charged, whether the call succeeds or
+// is held until then. The account of ctx is charged, whether the call succeeds or
 // not.
 //
 // Call returns the error of use, or that of [Instance].Call. One that is
@@ -128,7 +128,7 @@ func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Ans
 	entered := time.Now()
 	reply, err := in.Call(ctx, fn, request)
 	a := Answer{Reply: reply, Queue: entered.Sub(begin), Run: time.Since(entered), Bill: in.Last()}
-	SessionOf(ctx).Charge(a.Bill)
+	AccountOf(ctx).Charge(a.Bill)
 	if err != nil {
 		sound = errors.Is(err, ErrNotStarted)
 		return err

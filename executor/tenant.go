@@ -46,7 +46,7 @@ func (t *Tenant) Name() string { return t.name }
 // Quota returns the quota given to NewTenant.
 func (t *Tenant) Quota() capability.Quota { return t.quota }
 
-// Bill returns what all calls of the tenant's sessions cost so far.
+// Bill returns what all calls of the tenant's accounts cost so far.
 func (t *Tenant) Bill() Bill {
 	t.mu.Lock()
 	defer t.mu.Unlock()

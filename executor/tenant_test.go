@@ -77,7 +77,7 @@ func TestTenantFuel(t *testing.T) {
 		tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: 1000})
 		f := &fake{}
 		in := newGuest(t, f, executor.InstanceConfig{Tenant: tenant}, executor.Need{Metered: true})
-		session := &executor.Session{Tenant: tenant}
+		account := &executor.Account{Tenant: tenant}
 		steps := []struct {
 			why  string
 			wait time.Duration
@@ -102,7 +102,7 @@ func TestTenantFuel(t *testing.T) {
 			if refused := errors.Is(err, executor.ErrQuota) && errors.Is(err, executor.ErrNotStarted); refused != (s.want == 0) {
 				t.Errorf("%s: got %v", s.why, err)
 			}
-			session.Charge(executor.Bill{Fuel: s.use})
+			account.Charge(executor.Bill{Fuel: s.use})
 		}
 	})
 }

@@ -149,7 +149,7 @@ func (s suite) fuelRate(t *testing.T, m executor.Module, cfg executor.InstanceCo
 	cfg.Tenant = tenant
 	p := executor.NewPool(m, executor.PoolConfig{Instance: cfg, Size: 1})
 	defer p.Close()
-	ctx := executor.WithCall(t.Context(), &executor.Call{Session: &executor.Session{Tenant: tenant}})
+	ctx := executor.WithCall(t.Context(), &executor.Call{Account: &executor.Account{Tenant: tenant}})
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var last error

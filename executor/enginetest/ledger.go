@@ -44,7 +44,7 @@ func (e *entered) Call(ctx context.Context, fn uint32, request []byte) (executor
 	return r, err
 }
 
-// ledger checks that the bills of all calls add up to those of the sessions, and these
+// ledger checks that the bills of all calls add up to those of the accounts, and these
 // to those of the tenants, whatever happens at once (paper 003, 2.7 of its
 // specification).
 func (s suite) ledger(t *testing.T) {
@@ -53,7 +53,7 @@ func (s suite) ledger(t *testing.T) {
 	t.Logf("seed %d", seed)
 	l := &ledger{Module: s.metered(t, Guest(t, "basic"))}
 	tenants := make([]*executor.Tenant, 3)
-	sessions := make([]*executor.Session, callers)
+	accounts := make([]*executor.Account, callers)
 	for k := range tenants {
 		tenants[k] = executor.NewTenant(fmt.Sprint("tenant", k), capability.Quota{Weight: k + 1})
 	}
@@ -61,24 +61,24 @@ func (s suite) ledger(t *testing.T) {
 	defer p.Close()
 	var wg sync.WaitGroup
 	var begun atomic.Uint64
-	for k := range sessions {
-		sessions[k] = &executor.Session{Tenant: tenants[k%len(tenants)]}
+	for k := range accounts {
+		accounts[k] = &executor.Account{Tenant: tenants[k%len(tenants)]}
 		rnd := rand.New(rand.NewPCG(seed, uint64(k)))
 		wg.Go(func() {
 			for range calls {
-				if mixed(t, p, sessions[k], rnd) {
+				if mixed(t, p, accounts[k], rnd) {
 					begun.Add(1)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	bySession, byTenant := make([]executor.Bill, len(tenants)), executor.Bill{}
-	for k, one := range sessions {
-		bySession[k%len(tenants)].Add(one.Bill())
+	byAccount, byTenant := make([]executor.Bill, len(tenants)), executor.Bill{}
+	for k, one := range accounts {
+		byAccount[k%len(tenants)].Add(one.Bill())
 	}
 	for k, one := range tenants {
-		same(t, one.Name(), one.Bill(), bySession[k])
+		same(t, one.Name(), one.Bill(), byAccount[k])
 		byTenant.Add(one.Bill())
 	}
 	same(t, "all", byTenant, l.sum)
@@ -87,8 +87,8 @@ func (s suite) ledger(t *testing.T) {
 	}
 }
 
-// mixed makes a call of some kind for session one, and says whether it was entered.
-func mixed(t *testing.T, p *executor.Pool, one *executor.Session, rnd *rand.Rand) bool {
+// mixed makes a call of some kind billed to account one, and says whether it was entered.
+func mixed(t *testing.T, p *executor.Pool, one *executor.Account, rnd *rand.Rand) bool {
 	kinds := []struct {
 		fn   uint32
 		want error
@@ -101,7 +101,7 @@ func mixed(t *testing.T, p *executor.Pool, one *executor.Session, rnd *rand.Rand
 	if kind.fn == fnSpin {
 		limit = 5 * time.Millisecond // some of which it may wait for an instance
 	}
-	ctx, cancel := context.WithTimeout(executor.WithCall(t.Context(), &executor.Call{Session: one}), limit)
+	ctx, cancel := context.WithTimeout(executor.WithCall(t.Context(), &executor.Call{Account: one}), limit)
 	defer cancel()
 	err := p.Call(ctx, kind.fn, make([]byte, rnd.IntN(100)), ignore)
 	switch {

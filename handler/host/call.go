@@ -73,7 +73,7 @@ func (h *Handler) tryRun(ctx context.Context, g *group, c wire.Call, request, ds
 	ctx, cancel := context.WithTimeout(ctx, m.deadline)
 	defer cancel()
 	waited := time.Since(begin)
-	call := &executor.Call{Session: g.account}
+	call := &executor.Call{Account: g.account}
 	err = m.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}

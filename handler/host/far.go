@@ -83,7 +83,7 @@ func (g *group) instantiate(ctx context.Context, m *module) (executor.Instance, 
 		return nil, noTurn
 	}
 	defer turn.Done()
-	return m.mod.Instantiate(executor.WithCall(ctx, &executor.Call{Session: g.account, Turn: turn}), m.instance)
+	return m.mod.Instantiate(executor.WithCall(ctx, &executor.Call{Account: g.account, Turn: turn}), m.instance)
 }
 
 // Handle implements elastic.Far.
@@ -146,7 +146,7 @@ func (f *far) run(ctx context.Context, fn uint32, request []byte) (executor.Repl
 	}
 	defer turn.Done()
 	defer func() { f.g.account.Charge(f.in.Last()) }()
-	return f.in.Call(executor.WithCall(ctx, &executor.Call{Session: f.g.account, Turn: turn}), fn, request)
+	return f.in.Call(executor.WithCall(ctx, &executor.Call{Account: f.g.account, Turn: turn}), fn, request)
 }
 
 // answered is the failure to save or to restore a state, as the guest told it.

@@ -19,7 +19,7 @@ type group struct {
 	h       *Handler
 	key     groupKey
 	tenant  *tenant
-	account *executor.Session
+	account *executor.Account
 	srv     *elastic.Server
 	conns   int // guarded by the handler's mu
 }
@@ -60,7 +60,7 @@ func (h *Handler) newGroup(key groupKey) *group {
 	t := h.enterLocked(key.ue)
 	g := &group{
 		h: h, key: key, tenant: t,
-		account: &executor.Session{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.session)},
+		account: &executor.Account{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.session)},
 	}
 	g.srv = elastic.NewServer(elastic.ServerConfig{Open: g.openFar, Endpoints: cap(t.fars)})
 	return g

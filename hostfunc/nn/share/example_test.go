@@ -15,7 +15,7 @@ import (
 func Example() {
 	b := share.New(nntest.Mean(), share.Config{Nets: 1})
 	lab := executor.NewTenant("lab", capability.Quota{Weight: 2})
-	ctx := executor.WithCall(context.Background(), &executor.Call{Session: &executor.Session{Tenant: lab}})
+	ctx := executor.WithCall(context.Background(), &executor.Call{Account: &executor.Account{Tenant: lab}})
 
 	g, err := b.Graph(nntest.Name)
 	if err != nil {

@@ -120,7 +120,7 @@ func (s *fakeSession) Close() error        { return nil }
 // tenant returns a context of a call of a tenant.
 func tenant(ctx context.Context, name string, weight int) context.Context {
 	t := executor.NewTenant(name, capability.Quota{Weight: weight})
-	return executor.WithCall(ctx, &executor.Call{Session: &executor.Session{Tenant: t}})
+	return executor.WithCall(ctx, &executor.Call{Account: &executor.Account{Tenant: t}})
 }
 
 // double has the network double v, in a session of its own.

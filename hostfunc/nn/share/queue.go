@@ -43,7 +43,7 @@ func (b *Backend) join(ctx context.Context, s *session) *job {
 	j.deadline, _ = ctx.Deadline()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	j.account = b.accountLocked(executor.SessionOf(ctx))
+	j.account = b.accountLocked(executor.AccountOf(ctx))
 	j.account.jobs++
 	j.until = b.untilLocked(j)
 	b.waiting = append(b.waiting, j)
@@ -51,9 +51,9 @@ func (b *Backend) join(ctx context.Context, s *session) *job {
 	return j
 }
 
-// accountLocked returns the account of a session's tenant. Time at which it had
+// accountLocked returns the account of the tenant of s. Time at which it had
 // nothing to compute does not count for it.
-func (b *Backend) accountLocked(s *executor.Session) *account {
+func (b *Backend) accountLocked(s *executor.Account) *account {
 	var tenant *executor.Tenant
 	if s != nil {
 		tenant = s.Tenant

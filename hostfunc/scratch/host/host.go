@@ -7,9 +7,10 @@
 //		return scratch.Module()
 //	}}
 //
-// The values belong to the session of the call, [executor.SessionOf], and go with it.
-// Those of calls without one belong to the instance. What a session keeps is bounded by
-// the constants of package scratch; it lies outside the instances' memory limits.
+// The values belong to what the call is billed to ([executor.AccountOf]), which at an
+// edge host is a session of a UE, and go with it. Those of a call that is billed to
+// nobody belong to the instance. What an account keeps is bounded by the constants of
+// package scratch; it lies outside the instances' memory limits.
 package host
 
 import (
@@ -23,7 +24,7 @@ import (
 // Name is the name of the module that guests import, in manifests and policies too.
 const Name = "bungee_scratch"
 
-// storeKey is where a session has its store.
+// storeKey is where an account has its store.
 type storeKey struct{}
 
 // Module returns the host module through which guests keep values. It serves many
@@ -44,11 +45,11 @@ type state struct{ own scratch.Store }
 
 // of returns the store of ctx's call.
 func (s *state) of(ctx context.Context) *scratch.Store {
-	session := executor.SessionOf(ctx)
-	if session == nil {
+	account := executor.AccountOf(ctx)
+	if account == nil {
 		return &s.own
 	}
-	return session.Value(storeKey{}, func() any { return new(scratch.Store) }).(*scratch.Store)
+	return account.Value(storeKey{}, func() any { return new(scratch.Store) }).(*scratch.Store)
 }
 
 type keyIn struct{ Key string }

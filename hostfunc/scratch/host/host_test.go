@@ -58,14 +58,14 @@ func testFlow(t *testing.T, m executor.Module) {
 // other.
 func testSessions(t *testing.T, m executor.Module) {
 	acme, other := executor.NewTenant("acme", capability.Quota{}), executor.NewTenant("other", capability.Quota{})
-	ann := &executor.Session{Tenant: acme, Name: "ann"}
-	bob := &executor.Session{Tenant: acme, Name: "bob"}
-	eve := &executor.Session{Tenant: other, Name: "eve"}
+	ann := &executor.Account{Tenant: acme, Name: "ann"}
+	bob := &executor.Account{Tenant: acme, Name: "bob"}
+	eve := &executor.Account{Tenant: other, Name: "eve"}
 	x, y := instance(t, m), instance(t, m)
 	tests := []struct {
 		why     string
 		in      executor.Instance
-		session *executor.Session
+		session *executor.Account
 		set     string
 		want    string
 	}{
@@ -80,7 +80,7 @@ func testSessions(t *testing.T, m executor.Module) {
 		{"bob has his", y, bob, "", "bob's"},
 	}
 	for _, tt := range tests {
-		ctx := executor.WithCall(t.Context(), &executor.Call{Session: tt.session})
+		ctx := executor.WithCall(t.Context(), &executor.Call{Account: tt.session})
 		reply, err := tt.in.Call(ctx, fnSwap, []byte(tt.set))
 		if err != nil {
 			t.Fatal(err)

@@ -99,12 +99,12 @@ type house struct {
 
 // A home is a tenant's.
 type home struct {
-	session *executor.Session
+	account *executor.Account
 	module  executor.Module
 	pool    *executor.Pool
 }
 
-// house makes n tenants, each with a module, a pool and a session of its own.
+// house makes n tenants, each with a module, a pool and an account of its own.
 func (b *bout) house(ctx context.Context, n int) (*house, error) {
 	e, err := b.open("tenants")
 	if err != nil {
@@ -136,7 +136,7 @@ func (b *bout) home(ctx context.Context, e executor.Engine, turns *executor.Turn
 	conf.Tenant = executor.NewTenant(name, capability.Quota{})
 	conf.Limits.Memory = antagonistBytes
 	pool := executor.NewPool(m, executor.PoolConfig{Size: 2, Instance: conf, Turns: turns})
-	h := &home{&executor.Session{Tenant: conf.Tenant, Name: name}, m, pool}
+	h := &home{&executor.Account{Tenant: conf.Tenant, Name: name}, m, pool}
 	if err := pool.Warm(ctx, 1); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -160,7 +160,7 @@ func (h *house) close() error {
 func (h *home) call(ctx context.Context, limit time.Duration, fn uint32, request []byte) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	ctx = executor.WithCall(ctx, &executor.Call{Session: h.session})
+	ctx = executor.WithCall(ctx, &executor.Call{Account: h.account})
 	begin := time.Now()
 	err := h.pool.Call(ctx, fn, request, ignore)
 	return time.Since(begin), err

@@ -9,16 +9,16 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-func TestSessionCharges(t *testing.T) {
+func TestAccountCharges(t *testing.T) {
 	tenant := executor.NewTenant("acme", capability.Quota{})
-	sessions := []*executor.Session{{Tenant: tenant, Name: "one"}, {Tenant: tenant, Name: "two"}, {}, nil}
+	accounts := []*executor.Account{{Tenant: tenant, Name: "one"}, {Tenant: tenant, Name: "two"}, {}, nil}
 	bill := executor.Bill{
 		Calls: 1, Failed: 2, BytesIn: 3, BytesOut: 4, HostCalls: 5, MemoryPeak: 6,
 		Fuel: 7, CPU: 8, HostTime: 9, MemorySeconds: 0.5,
 	}
 	const rounds = 100
 	var wg sync.WaitGroup
-	for _, s := range sessions {
+	for _, s := range accounts {
 		wg.Go(func() {
 			for range rounds {
 				s.Charge(bill)
@@ -32,18 +32,18 @@ func TestSessionCharges(t *testing.T) {
 			Fuel: 7 * n, CPU: time.Duration(8 * n), HostTime: time.Duration(9 * n), MemorySeconds: 0.5 * float64(n),
 		}
 	}
-	for _, s := range sessions[:3] {
+	for _, s := range accounts[:3] {
 		if got := s.Bill(); got != times(rounds) {
-			t.Errorf("session %q: got %+v, want %+v", s.Name, got, times(rounds))
+			t.Errorf("account %q: got %+v, want %+v", s.Name, got, times(rounds))
 		}
 	}
 	if got := tenant.Bill(); got != times(2*rounds) {
-		t.Errorf("tenant: got %+v, want that of its two sessions, %+v", got, times(2*rounds))
+		t.Errorf("tenant: got %+v, want that of its two accounts, %+v", got, times(2*rounds))
 	}
 }
 
-func TestSessionValue(t *testing.T) {
-	var s executor.Session
+func TestAccountValue(t *testing.T) {
+	var s executor.Account
 	type key string
 	made := 0
 	var wg sync.WaitGroup
