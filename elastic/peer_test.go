@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -45,7 +46,7 @@ func TestRudeHosts(t *testing.T) {
 	for _, tt := range tests {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
-			h.rude = func(typ wire.Type, st stream) {
+			h.rude = func(typ wire.Type, st *link.Stream) {
 				if typ != wire.TypeAttach {
 					st.Reset()
 					return
@@ -81,7 +82,7 @@ func TestHostsThatRefuse(t *testing.T) {
 	} {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
-			h.rude = func(_ wire.Type, st stream) {
+			h.rude = func(_ wire.Type, st *link.Stream) {
 				wire.ReadAttach(st)
 				st.Write(answer)
 				st.Close()
@@ -114,7 +115,7 @@ func TestCredit(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			got := make(chan int, 1)
-			h.rude = func(typ wire.Type, st stream) {
+			h.rude = func(typ wire.Type, st *link.Stream) {
 				if typ != wire.TypeAttach {
 					st.Reset()
 					return

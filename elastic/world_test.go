@@ -56,7 +56,7 @@ type host struct {
 	ln   *link.Listener
 	wg   sync.WaitGroup
 	open func() (elastic.Far, error)
-	rude func(t wire.Type, st stream) // not nil: answers all streams in place of a Server
+	rude func(t wire.Type, st *link.Stream) // not nil: answers all streams in place of a Server
 
 	mu   sync.Mutex
 	conn *link.Conn // of the UE
@@ -103,15 +103,15 @@ func (h *host) serve(c *link.Conn, s *elastic.Server) {
 			t, _ := wire.ReadType(st)
 			switch {
 			case h.rude != nil:
-				h.rude(t, stream{st})
+				h.rude(t, st)
 			case t == wire.TypeAttach:
-				s.Attach(st.Context(), stream{st})
+				s.Attach(st.Context(), st)
 			case t == wire.TypeSingle:
-				s.Single(st.Context(), stream{st})
+				s.Single(st.Context(), st)
 			case t == wire.TypePart:
-				s.Part(st.Context(), stream{st})
+				s.Part(st.Context(), st)
 			case t == wire.TypeSnapshot:
-				s.Snapshot(st.Context(), stream{st})
+				s.Snapshot(st.Context(), st)
 			}
 		})
 	}
@@ -163,17 +163,10 @@ func (s spot) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, err
 		return nil, err
 	}
 	st.SetPriority(link.Urgency(int8(p)), true)
-	return stream{st}, nil
+	return st, nil
 }
 
 func (spot) Release() {}
-
-type stream struct{ *link.Stream }
-
-func (s stream) Reset() {
-	s.CancelRead(0)
-	s.CancelWrite(0)
-}
 
 // A sum is a marked type as offloadgen writes one: it adds up what it is told.
 type sum struct {

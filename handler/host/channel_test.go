@@ -159,8 +159,7 @@ func TestChannelsAreBounded(t *testing.T) {
 		if _, fail := attach(t, conns[1], 1); fail == nil || fail.Code != wire.CodeOverloaded {
 			t.Errorf("third far endpoint of two: %v, want %v", fail, wire.CodeOverloaded)
 		}
-		first.CancelRead(0)
-		first.CancelWrite(0)
+		first.Reset()
 		time.Sleep(time.Second)
 		if _, fail := attach(t, conns[1], 1); fail != nil {
 			t.Errorf("a far endpoint in place of one that has ended: %v", fail)

@@ -101,16 +101,16 @@ func (s *session) channel(t wire.Type, st *link.Stream) error {
 	switch t {
 	case wire.TypeAttach:
 		st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
-		srv.Attach(st.Context(), stream{st})
+		srv.Attach(st.Context(), st)
 	case wire.TypeSingle:
 		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Single(st.Context(), stream{st})
+		srv.Single(st.Context(), st)
 	case wire.TypePart:
 		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Part(st.Context(), stream{st})
+		srv.Part(st.Context(), st)
 	case wire.TypeSnapshot:
 		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Snapshot(st.Context(), stream{st})
+		srv.Snapshot(st.Context(), st)
 	}
 	finish(st)
 	return nil
@@ -122,11 +122,5 @@ func finish(st *link.Stream) {
 	st.Close()
 	st.SetReadDeadline(time.Now().Add(frameTimeout))
 	io.Copy(io.Discard, st)
-	st.CancelRead(0)
+	st.CloseRead()
 }
-
-// A stream is a link.Stream as package elastic has it.
-type stream struct{ *link.Stream }
-
-// Reset implements elastic.Stream.
-func (s stream) Reset() { abandon(s.Stream) }

@@ -73,7 +73,7 @@ func (s *session) serve(st *link.Stream) {
 	st.SetReadDeadline(time.Now().Add(frameTimeout))
 	t, err := wire.ReadType(st)
 	if err != nil || !mayRepeat(t) && !s.confirmed() {
-		abandon(st)
+		st.Reset()
 		return
 	}
 	switch t {
@@ -113,19 +113,13 @@ func (s *session) refuse(st *link.Stream, err error) {
 // answer sends the last bytes of a stream. When it cannot, the UE is gone or has
 // given the request up, and there is nobody to tell.
 func answer(st *link.Stream, b []byte) {
-	st.CancelRead(0)
+	st.CloseRead()
 	st.SetWriteDeadline(time.Now().Add(frameTimeout))
 	if _, err := st.Write(b); err != nil {
-		abandon(st)
+		st.Reset()
 		return
 	}
 	st.Close()
-}
-
-// abandon ends both directions of a stream without an answer.
-func abandon(st *link.Stream) {
-	st.CancelRead(0)
-	st.CancelWrite(0)
 }
 
 func (s *session) hello(st *link.Stream) error {
@@ -139,7 +133,7 @@ func (s *session) hello(st *link.Stream) error {
 	s.id.Store(hello.Session)
 	w := wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls, Lifeline: s.h.lifelinePort()}
 	if _, err := st.Write(wire.AppendControl(nil, wire.TypeWelcome, w)); err != nil {
-		abandon(st)
+		st.Reset()
 		return nil
 	}
 	s.greeted <- st // for goAway

@@ -57,7 +57,7 @@ func (s *session) has(ctx context.Context, st *link.Stream, m *offload.Module) (
 
 // request sends a frame about a module, and its bytes, on a stream of their own.
 func (s *session) request(ctx context.Context, st *link.Stream, frame, body []byte) (ready bool, err error) {
-	stop := context.AfterFunc(ctx, func() { st.CancelRead(0); st.CancelWrite(0) })
+	stop := context.AfterFunc(ctx, st.Reset)
 	defer stop()
 	_, err = st.Write(frame)
 	if err == nil {
@@ -82,7 +82,7 @@ func (s *session) ping(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	stop := context.AfterFunc(ctx, func() { st.CancelRead(0); st.CancelWrite(0) })
+	stop := context.AfterFunc(ctx, st.Reset)
 	defer stop()
 	begin := time.Now()
 	token := uint64(begin.UnixNano())

@@ -56,10 +56,7 @@ func exchange(ctx context.Context, s *session, d *offload.Desc, request []byte) 
 		return nil, fail(offload.NotStarted, link.Explain(err))
 	}
 	st.SetPriority(link.Urgency(0), false)
-	stop := context.AfterFunc(ctx, func() {
-		st.CancelRead(0)
-		st.CancelWrite(0)
-	})
+	stop := context.AfterFunc(ctx, st.Reset)
 	defer stop()
 	up, err := send(ctx, st, d, request)
 	if err != nil {
@@ -67,7 +64,7 @@ func exchange(ctx context.Context, s *session, d *offload.Desc, request []byte) 
 	}
 	reply, err := receive(st)
 	if err != nil {
-		st.CancelRead(0)
+		st.CloseRead()
 		return nil, fail(fateOf(err), link.Explain(err))
 	}
 	reply.Host, reply.BytesUp = s.host, up

@@ -62,7 +62,7 @@ func (f *far) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, err
 		return nil, link.Explain(err)
 	}
 	st.SetPriority(link.Urgency(int8(p)), true)
-	return stream{st}, nil
+	return st, nil
 }
 
 // Release does nothing: the instances of functions belong to the host's pool.
@@ -106,13 +106,4 @@ func (p place) Prepare(_ context.Context, f *offload.Desc) (elastic.Place, error
 		return nil, err
 	}
 	return &p.far, nil
-}
-
-// A stream is a link.Stream as package elastic has it.
-type stream struct{ *link.Stream }
-
-// Reset implements elastic.Stream.
-func (s stream) Reset() {
-	s.CancelRead(0)
-	s.CancelWrite(0)
 }

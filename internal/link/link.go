@@ -107,8 +107,20 @@ type Conn struct {
 	state  *quic.ConnectionState // once the handshake is done
 }
 
-// A Stream is a stream of a Conn: a request one way and its answer the other.
-type Stream = quic.Stream
+// A Stream is a stream of a Conn: a request one way and its answer the other. Read and
+// Write may be called at the same time, the other methods at any time.
+type Stream struct{ *quic.Stream }
+
+// Reset gives both directions up at once: Read and Write fail from then on, also those
+// under way, here and at the peer.
+func (s *Stream) Reset() {
+	s.CancelRead(0)
+	s.CancelWrite(0)
+}
+
+// CloseRead gives up what the peer still sends: its Write fails. What is sent to it
+// still arrives.
+func (s *Stream) CloseRead() { s.CancelRead(0) }
 
 // Dial connects to the edge host at addr over pc, which belongs to the
 // connection from then on, also when Dial fails. It returns when streams can be
@@ -160,18 +172,25 @@ const alertNoProtocol = 120
 func (c *Conn) Open(ctx context.Context) (*Stream, error) {
 	st, err := c.qc.OpenStreamSync(ctx)
 	if err != nil && c.refused(ctx, err) {
-		return c.qc.OpenStreamSync(ctx)
+		st, err = c.qc.OpenStreamSync(ctx)
 	}
-	return st, err
+	return streamOf(st, err)
 }
 
 // Accept returns the next stream which the peer opened.
 func (c *Conn) Accept(ctx context.Context) (*Stream, error) {
 	st, err := c.qc.AcceptStream(ctx)
 	if err != nil && c.refused(ctx, err) {
-		return c.qc.AcceptStream(ctx)
+		st, err = c.qc.AcceptStream(ctx)
 	}
-	return st, err
+	return streamOf(st, err)
+}
+
+func streamOf(st *quic.Stream, err error) (*Stream, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Stream{st}, nil
 }
 
 // Done is closed when the connection has ended. Err then says why.

@@ -154,3 +154,56 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// Reset ends what is under way in both directions, at both ends. CloseRead ends the
+// peer's sending, and its reading goes on.
+func TestGivingStreamsUp(t *testing.T) {
+	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+		pair := func() (here, there *link.Stream) {
+			here, err := ue.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			here.Write([]byte{1})
+			if there, err = host.Accept(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			io.ReadFull(there, make([]byte, 1))
+			return here, there
+		}
+		read := func(st *link.Stream) <-chan error {
+			ended := make(chan error, 1)
+			go func() {
+				_, err := st.Read(make([]byte, 1))
+				ended <- err
+			}()
+			return ended
+		}
+		here, there := pair()
+		atUE, atHost := read(here), read(there)
+		synctest.Wait()
+		here.Reset()
+		if err := <-atUE; err == nil || err == io.EOF {
+			t.Errorf("read of a stream that was reset: %v, want an error", err)
+		}
+		if err := <-atHost; err == nil || err == io.EOF {
+			t.Errorf("read of a stream that the peer reset: %v, want an error", err)
+		}
+		<-there.Context().Done()
+		if _, err := there.Write([]byte{2}); err == nil {
+			t.Error("write to a stream that the peer reset did not fail")
+		}
+
+		here, there = pair()
+		there.CloseRead()
+		there.Write([]byte{2})
+		there.Close()
+		time.Sleep(time.Second)
+		if _, err := here.Write([]byte{1}); err == nil {
+			t.Error("write to a peer that reads no more did not fail")
+		}
+		if b, err := io.ReadAll(here); err != nil || len(b) != 1 {
+			t.Errorf("read %x, %v; want what the peer sent after CloseRead", b, err)
+		}
+	})
+}

@@ -104,8 +104,7 @@ func (e *edge) drain() {
 	}
 }
 
-func serveStream(ctx context.Context, srv *elastic.Server, qs *link.Stream) {
-	st := stream{qs}
+func serveStream(ctx context.Context, srv *elastic.Server, st *link.Stream) {
 	t, err := wire.ReadType(st)
 	switch {
 	case err != nil:
@@ -121,15 +120,6 @@ func serveStream(ctx context.Context, srv *elastic.Server, qs *link.Stream) {
 	default:
 		st.Reset()
 	}
-}
-
-// A stream is a link.Stream as package elastic has it.
-type stream struct{ *link.Stream }
-
-// Reset implements elastic.Stream.
-func (s stream) Reset() {
-	s.CancelRead(0)
-	s.CancelWrite(0)
 }
 
 // A guest is a native far endpoint that breaks as a guest would at a message that

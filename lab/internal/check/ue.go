@@ -88,7 +88,7 @@ func (p place) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, er
 	if err != nil {
 		return nil, err
 	}
-	return stream{st}, nil
+	return st, nil
 }
 
 // Release implements elastic.Place. The connection stays.
