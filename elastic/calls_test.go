@@ -29,15 +29,15 @@ func (p *place) Prepare(context.Context, *offload.Desc) (elastic.Place, error) {
 		return nil, p.fails
 	}
 	p.prepared.Add(1)
-	return &far{p: p}, nil
+	return &scripted{p: p}, nil
 }
 
-type far struct {
+type scripted struct {
 	p    *place
 	gone atomic.Bool
 }
 
-func (f *far) Call(_ context.Context, _ *offload.Desc, request []byte) (*offload.Reply, error) {
+func (f *scripted) Call(_ context.Context, _ *offload.Desc, request []byte) (*offload.Reply, error) {
 	if f.p.hold != nil {
 		<-f.p.hold
 	}
@@ -47,11 +47,11 @@ func (f *far) Call(_ context.Context, _ *offload.Desc, request []byte) (*offload
 	return &offload.Reply{Payload: request, Host: f.p.name}, nil
 }
 
-func (f *far) Open(context.Context, elastic.Priority) (elastic.Stream, error) {
+func (f *scripted) Open(context.Context, elastic.Priority) (elastic.Stream, error) {
 	return nil, errors.New("calls need no stream")
 }
 
-func (f *far) Release() {
+func (f *scripted) Release() {
 	if f.gone.Swap(true) {
 		panic("released twice")
 	}

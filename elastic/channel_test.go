@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
@@ -68,7 +69,7 @@ func TestMovesKeepStateAndOrder(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		inWorld(t, func(t *testing.T, w *world) {
 			ep := sums(idempotent)
-			native := func() (elastic.Far, error) { return elastic.Native(ep), nil }
+			native := func() (far.Endpoint, error) { return far.Native(ep), nil }
 			a, b := w.host("a", native), w.host("b", native)
 			c := open(t, ep, elastic.Config{})
 			var want int64
@@ -98,7 +99,7 @@ func TestMovesKeepStateAndOrder(t *testing.T) {
 func TestLostHostIsReplacedByStandby(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		native := func() (elastic.Far, error) { return elastic.Native(ep), nil }
+		native := func() (far.Endpoint, error) { return far.Native(ep), nil }
 		a, b := w.host("a", native), w.host("b", native)
 		c := open(t, ep, elastic.Config{Standby: []elastic.Target{a, b}, CheckpointMessages: 10, Deadline: 50 * time.Millisecond})
 		ready := await(t, c, elastic.StandbyReady)
@@ -126,7 +127,7 @@ func TestLostHostIsReplacedByStandby(t *testing.T) {
 func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
 		c := open(t, ep, elastic.Config{Deadline: 50 * time.Millisecond})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -148,7 +149,7 @@ func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
 func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(false)
-		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
 		c := open(t, ep, elastic.Config{})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -169,7 +170,7 @@ func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
 func TestLatestPassesOverOldMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
 		c := open(t, ep, elastic.Config{Mode: elastic.Latest, Deadline: 50 * time.Millisecond})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -212,7 +213,7 @@ func TestLargeMessagesGoInParts(t *testing.T) {
 			}
 		}
 		ep.ReadIn, ep.ReadOut = (*pack.Reader).Bytes, (*pack.Reader).Bytes
-		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
 		c, err := elastic.Open(ep, elastic.Config{Mode: elastic.Latest, Deadline: time.Second})
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +245,7 @@ func TestLargeMessagesGoInParts(t *testing.T) {
 func TestPriority(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := echo(10)
-		a := w.host("a", func() (elastic.Far, error) { return elastic.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
 		w.air.Set(net.IPv4(10, 0, 0, 1), nil, radio.Faults{Rate: 20e6, Queue: 1 << 20})
 		video := attachEcho(t, ep, a, elastic.Low)
 		go func() {

@@ -36,40 +36,6 @@ func (t *tape) Write(p []byte) (int, error) {
 func (t *tape) Close() error { return nil }
 func (t *tape) Reset()       { t.once.Do(func() { close(t.end) }) }
 
-// What a UE may send never makes a host panic, hang or keep anything.
-func FuzzServer(f *testing.F) {
-	attach := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4})
-	latest := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4, Latest: true})
-	restore := wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: 7, Size: 4})
-	message := append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 1}), 5)
-	f.Add(attach, wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
-	f.Add(append(attach, message...), message)
-	f.Add(append(append(attach, restore...), 5, 6, 0xc4, 0), message)
-	f.Add(latest, append(wire.AppendSingle(nil, wire.Message{ID: 1, Seq: 1, Size: 1}), 5))
-	f.Add(latest, append(wire.AppendPart(nil, wire.Part{ID: 1, Seq: 1, Parts: 2, Size: 1}), 5))
-	f.Fuzz(func(t *testing.T, first, second []byte) {
-		s := elastic.NewServer(elastic.ServerConfig{
-			Open: func(context.Context, offload.Digest, uint32) (elastic.Far, error) { return nativeSum() },
-		})
-		for _, said := range [][]byte{first, second} {
-			st := newTape(said)
-			switch typ, _ := wire.ReadType(st); typ {
-			case wire.TypeAttach:
-				s.Attach(t.Context(), st)
-			case wire.TypeSingle:
-				s.Single(t.Context(), st)
-			case wire.TypePart:
-				ctx, cancel := context.WithCancel(t.Context())
-				cancel() // the other parts will not come
-				s.Part(ctx, st)
-			case wire.TypeSnapshot:
-				s.Snapshot(t.Context(), st)
-			}
-		}
-		s.Close()
-	})
-}
-
 // A mimic is an edge host that says what it is told to.
 type mimic struct{ attached, other []byte }
 

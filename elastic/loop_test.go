@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/offload"
@@ -38,7 +39,7 @@ type loopback struct {
 	wg   sync.WaitGroup
 }
 
-func newLoopback(b *testing.B, far func() elastic.Far) *loopback {
+func newLoopback(b *testing.B, open func() far.Endpoint) *loopback {
 	ca, err := identity.NewAuthority()
 	if err != nil {
 		b.Fatal(err)
@@ -60,7 +61,7 @@ func newLoopback(b *testing.B, far func() elastic.Far) *loopback {
 	if l.ln, err = link.Listen(pc, hostTLS); err != nil {
 		b.Fatal(err)
 	}
-	h := &host{open: func() (elastic.Far, error) { return far(), nil }, ln: l.ln}
+	h := &host{open: func() (far.Endpoint, error) { return open(), nil }, ln: l.ln}
 	l.wg.Go(h.accept)
 	up, err := net.ListenUDP("udp", local)
 	if err != nil {
@@ -94,7 +95,7 @@ func BenchmarkOrdered(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.Move(b.Context(), newLoopback(b, func() elastic.Far { return elastic.Native(ep) })); err != nil {
+			if err := c.Move(b.Context(), newLoopback(b, func() far.Endpoint { return far.Native(ep) })); err != nil {
 				b.Fatal(err)
 			}
 			message := make([]byte, size.in)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -218,7 +219,7 @@ func TestRudeUEs(t *testing.T) {
 	}
 }
 
-func nativeSum() (elastic.Far, error) { return elastic.Native(sums(true)), nil }
+func nativeSum() (far.Endpoint, error) { return far.Native(sums(true)), nil }
 
 // lastHalt reads what a host sends, to the Halt.
 func lastHalt(st io.Reader) wire.Halt {
@@ -249,7 +250,7 @@ func lastHalt(st io.Reader) wire.Halt {
 // if it had not been there.
 func TestMessageThatBreaksItsGuest(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		h := w.host("a", func() (elastic.Far, error) { return &brittle{elastic.Native(sums(true))}, nil })
+		h := w.host("a", func() (far.Endpoint, error) { return &brittle{far.Native(sums(true))}, nil })
 		c := open(t, sums(true), elastic.Config{CheckpointMessages: 3})
 		if err := c.Move(t.Context(), h); err != nil {
 			t.Fatal(err)
@@ -279,11 +280,11 @@ func TestMessageThatBreaksItsGuest(t *testing.T) {
 }
 
 // brittle breaks at multiples of 13.
-type brittle struct{ elastic.Far }
+type brittle struct{ far.Endpoint }
 
 func (b *brittle) Handle(ctx context.Context, request []byte) (status offload.Status, payload []byte, err error) {
 	if request[0] < 128 && request[0]%13 == 0 {
 		return 0, nil, &wire.Fail{Code: wire.CodeTrap, Started: true}
 	}
-	return b.Far.Handle(ctx, request)
+	return b.Endpoint.Handle(ctx, request)
 }

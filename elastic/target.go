@@ -64,19 +64,3 @@ const (
 	Normal Priority = 0
 	High   Priority = 1
 )
-
-// A Far is a far endpoint at work on an edge host: an instance of its module, or
-// a native one. One goroutine at a time uses it. What its methods return is valid
-// until the next call.
-type Far interface {
-	// Handle handles a message and returns the reply, as the guest ABI has it.
-	// An error means that the far endpoint is of no more use: the host should
-	// give it as a failure of the protocol (trap, deadline, overload).
-	Handle(ctx context.Context, request []byte) (status offload.Status, payload []byte, err error)
-	// Save returns the state.
-	Save(ctx context.Context) ([]byte, error)
-	// Restore replaces the state. An empty one is the zero value's.
-	Restore(ctx context.Context, state []byte) error
-	// Close frees the far endpoint.
-	Close()
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/radio"
@@ -55,16 +56,16 @@ type host struct {
 	addr *net.UDPAddr
 	ln   *link.Listener
 	wg   sync.WaitGroup
-	open func() (elastic.Far, error)
+	open func() (far.Endpoint, error)
 	rude func(t wire.Type, st *link.Stream) // not nil: answers all streams in place of a Server
 
 	mu   sync.Mutex
 	conn *link.Conn // of the UE
-	all  []*elastic.Server
+	all  []*far.Server
 }
 
 // host starts an edge host whose far endpoints are made by open.
-func (w *world) host(name string, open func() (elastic.Far, error)) *host {
+func (w *world) host(name string, open func() (far.Endpoint, error)) *host {
 	w.hosts++
 	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open}
 	var err error
@@ -82,8 +83,8 @@ func (h *host) accept() {
 		if err != nil {
 			return
 		}
-		s := elastic.NewServer(elastic.ServerConfig{
-			Open: func(context.Context, offload.Digest, uint32) (elastic.Far, error) { return h.open() },
+		s := far.NewServer(far.Config{
+			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return h.open() },
 		})
 		h.mu.Lock()
 		h.all = append(h.all, s)
@@ -92,7 +93,7 @@ func (h *host) accept() {
 	}
 }
 
-func (h *host) serve(c *link.Conn, s *elastic.Server) {
+func (h *host) serve(c *link.Conn, s *far.Server) {
 	defer s.Close()
 	for {
 		st, err := c.Accept(context.Background())
@@ -101,18 +102,11 @@ func (h *host) serve(c *link.Conn, s *elastic.Server) {
 		}
 		h.wg.Go(func() {
 			t, _ := wire.ReadType(st)
-			switch {
-			case h.rude != nil:
+			if h.rude != nil {
 				h.rude(t, st)
-			case t == wire.TypeAttach:
-				s.Attach(st.Context(), st)
-			case t == wire.TypeSingle:
-				s.Single(st.Context(), st)
-			case t == wire.TypePart:
-				s.Part(st.Context(), st)
-			case t == wire.TypeSnapshot:
-				s.Snapshot(st.Context(), st)
+				return
 			}
+			s.Serve(st.Context(), t, st)
 		})
 	}
 }

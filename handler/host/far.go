@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A far is the far endpoint of one channel: an instance of its module that it
+// A farEnd is the far endpoint of one channel: an instance of its module that it
 // has for itself, because the instance holds the endpoint's state.
-type far struct {
+type farEnd struct {
 	h  *Handler
 	g  *group
 	m  *module
@@ -23,7 +23,7 @@ type far struct {
 }
 
 // openFar makes a far endpoint with the zero value's state.
-func (g *group) openFar(ctx context.Context, module offload.Digest, fn uint32) (elastic.Far, error) {
+func (g *group) openFar(ctx context.Context, module offload.Digest, fn uint32) (far.Endpoint, error) {
 	h := g.h
 	if err := h.draining(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (g *group) releaseFar() {
 	<-g.tenant.fars
 }
 
-func (g *group) makeFar(ctx context.Context, digest offload.Digest, fn uint32) (*far, error) {
+func (g *group) makeFar(ctx context.Context, digest offload.Digest, fn uint32) (*farEnd, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.h.cfg.CallLimit)
 	defer cancel()
 	m, err := g.h.mods.get(ctx, g.tenant, digest)
@@ -73,7 +73,7 @@ func (g *group) makeFar(ctx context.Context, digest offload.Digest, fn uint32) (
 		g.h.mods.done(m)
 		return nil, err
 	}
-	return &far{g.h, g, m, in, fn}, nil
+	return &farEnd{g.h, g, m, in, fn}, nil
 }
 
 // instantiate makes an instance of m, in a turn of the session's tenant.
@@ -86,13 +86,13 @@ func (g *group) instantiate(ctx context.Context, m *module) (executor.Instance, 
 	return m.mod.Instantiate(executor.WithCall(ctx, &executor.Call{Account: g.account, Turn: turn}), m.instance)
 }
 
-// Handle implements elastic.Far.
-func (f *far) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+// Handle implements far.Endpoint.
+func (f *farEnd) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
 	return f.call(ctx, f.fn, request)
 }
 
-// Save implements elastic.Far.
-func (f *far) Save(ctx context.Context) ([]byte, error) {
+// Save implements far.Endpoint.
+func (f *farEnd) Save(ctx context.Context) ([]byte, error) {
 	status, state, err := f.call(ctx, f.fn+1, nil)
 	if err == nil && status != abi.OK {
 		err = answered(status, state)
@@ -100,8 +100,8 @@ func (f *far) Save(ctx context.Context) ([]byte, error) {
 	return state, err
 }
 
-// Restore implements elastic.Far.
-func (f *far) Restore(ctx context.Context, state []byte) error {
+// Restore implements far.Endpoint.
+func (f *farEnd) Restore(ctx context.Context, state []byte) error {
 	status, why, err := f.call(ctx, f.fn+2, state)
 	if err == nil && status != abi.OK {
 		err = answered(status, why)
@@ -109,8 +109,11 @@ func (f *far) Restore(ctx context.Context, state []byte) error {
 	return err
 }
 
-// Close implements elastic.Far.
-func (f *far) Close() {
+// Limit implements far.Endpoint.
+func (f *farEnd) Limit() time.Duration { return f.m.deadline }
+
+// Close implements far.Endpoint.
+func (f *farEnd) Close() {
 	f.in.Close()
 	f.h.mods.done(f.m)
 	f.g.releaseFar()
@@ -118,7 +121,7 @@ func (f *far) Close() {
 
 // call runs one of the endpoint's guest functions in its turn. Its error is a
 // *wire.Fail.
-func (f *far) call(ctx context.Context, fn uint32, request []byte) (offload.Status, []byte, error) {
+func (f *farEnd) call(ctx context.Context, fn uint32, request []byte) (offload.Status, []byte, error) {
 	reply, err := f.run(ctx, fn, request)
 	if err == nil && len(reply.Payload) > wire.MaxPayload {
 		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
@@ -134,12 +137,7 @@ func (f *far) call(ctx context.Context, fn uint32, request []byte) (offload.Stat
 // noTurn says that no core came free in time.
 var noTurn = &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
 
-func (f *far) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
-	if d, ok := ctx.Deadline(); !ok || time.Until(d) > f.m.deadline {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.m.deadline)
-		defer cancel()
-	}
+func (f *farEnd) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
 	turn, err := f.h.turns.Take(ctx, f.g.tenant.Tenant)
 	if err != nil {
 		return executor.Reply{}, noTurn

@@ -2,11 +2,9 @@ package host
 
 import (
 	"fmt"
-	"io"
-	"time"
 
-	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
@@ -20,7 +18,7 @@ type group struct {
 	key     groupKey
 	tenant  *tenant
 	account *executor.Account
-	srv     *elastic.Server
+	srv     *far.Server
 	conns   int // guarded by the handler's mu
 }
 
@@ -62,7 +60,7 @@ func (h *Handler) newGroup(key groupKey) *group {
 		h: h, key: key, tenant: t,
 		account: &executor.Account{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.session)},
 	}
-	g.srv = elastic.NewServer(elastic.ServerConfig{Open: g.openFar, Endpoints: cap(t.fars)})
+	g.srv = far.NewServer(far.Config{Open: g.openFar, Endpoints: cap(t.fars)})
 	return g
 }
 
@@ -97,30 +95,6 @@ func (s *session) channel(t wire.Type, st *link.Stream) error {
 	if !s.helloed.Load() {
 		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
 	}
-	srv := s.joined().srv
-	switch t {
-	case wire.TypeAttach:
-		st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
-		srv.Attach(st.Context(), st)
-	case wire.TypeSingle:
-		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Single(st.Context(), st)
-	case wire.TypePart:
-		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Part(st.Context(), st)
-	case wire.TypeSnapshot:
-		st.SetWriteDeadline(time.Now().Add(moduleTimeout))
-		srv.Snapshot(st.Context(), st)
-	}
-	finish(st)
+	s.joined().srv.Serve(st.Context(), t, st)
 	return nil
-}
-
-// finish ends a stream of which all is said. It reads what the UE still sends: a
-// UE whose write fails would not read why.
-func finish(st *link.Stream) {
-	st.Close()
-	st.SetReadDeadline(time.Now().Add(frameTimeout))
-	io.Copy(io.Discard, st)
-	st.CloseRead()
 }

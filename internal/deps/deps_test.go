@@ -39,6 +39,7 @@ var levels = map[string]int{
 	"executor/wasi":                     2,
 	"executor/native":                   2,
 	"internal/link":                     2,
+	"internal/far":                      2,
 	"elastic":                           3,
 	"executor/wasmtime":                 3,
 	"executor/wazero":                   3,

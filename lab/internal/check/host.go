@@ -8,14 +8,14 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
 // open makes a far endpoint, as an edge host does when a channel is attached.
-type open func(ctx context.Context, module offload.Digest, fn uint32) (elastic.Far, error)
+type open func(ctx context.Context, module offload.Digest, fn uint32) (far.Endpoint, error)
 
 // An edge is one life of an edge host: it serves far endpoints, native ones, to
 // each UE that connects.
@@ -26,7 +26,7 @@ type edge struct {
 
 	mu       sync.Mutex
 	draining bool
-	servers  map[*elastic.Server]struct{}
+	servers  map[*far.Server]struct{}
 }
 
 // serveEdge begins to serve at pc.
@@ -35,7 +35,7 @@ func serveEdge(pc net.PacketConn, conf *tls.Config, o open) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &edge{open: o, ln: ln, servers: map[*elastic.Server]struct{}{}}
+	e := &edge{open: o, ln: ln, servers: map[*far.Server]struct{}{}}
 	e.wg.Go(e.accept)
 	return e, nil
 }
@@ -60,16 +60,14 @@ func (e *edge) accept() {
 // session serves a UE's connection.
 func (e *edge) session(conn *link.Conn) {
 	srv := e.server()
-	ctx, cancel := context.WithCancel(context.Background())
 	var streams sync.WaitGroup
 	for {
 		st, err := conn.Accept(context.Background())
 		if err != nil {
 			break
 		}
-		streams.Go(func() { serveStream(ctx, srv, st) })
+		streams.Go(func() { serveStream(srv, st) })
 	}
-	cancel()
 	conn.Close("")
 	streams.Wait()
 	srv.Close()
@@ -79,10 +77,10 @@ func (e *edge) session(conn *link.Conn) {
 }
 
 // server makes the far end of a session.
-func (e *edge) server() *elastic.Server {
+func (e *edge) server() *far.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	srv := elastic.NewServer(elastic.ServerConfig{Open: e.open})
+	srv := far.NewServer(far.Config{Open: e.open})
 	e.servers[srv] = struct{}{}
 	if e.draining {
 		srv.Drain(leave)
@@ -104,33 +102,24 @@ func (e *edge) drain() {
 	}
 }
 
-func serveStream(ctx context.Context, srv *elastic.Server, st *link.Stream) {
+func serveStream(srv *far.Server, st *link.Stream) {
 	t, err := wire.ReadType(st)
-	switch {
-	case err != nil:
+	if err != nil {
 		st.Reset()
-	case t == wire.TypeAttach:
-		srv.Attach(ctx, st)
-	case t == wire.TypeSingle:
-		srv.Single(ctx, st)
-	case t == wire.TypePart:
-		srv.Part(ctx, st)
-	case t == wire.TypeSnapshot:
-		srv.Snapshot(ctx, st)
-	default:
-		st.Reset()
+		return
 	}
+	srv.Serve(st.Context(), t, st)
 }
 
 // A guest is a native far endpoint that breaks as a guest would at a message that
 // traps: after the state has changed.
-type guest struct{ elastic.Far }
+type guest struct{ far.Endpoint }
 
-func newGuest(g *ground) guest { return guest{elastic.Native(g.endpoint())} }
+func newGuest(g *ground) guest { return guest{far.Native(g.endpoint())} }
 
-// Handle implements elastic.Far.
+// Handle implements far.Endpoint.
 func (g guest) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
-	status, payload, err := g.Far.Handle(ctx, request)
+	status, payload, err := g.Endpoint.Handle(ctx, request)
 	switch {
 	case err != nil:
 		return 0, nil, err

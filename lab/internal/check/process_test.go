@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -50,7 +51,7 @@ func hostProcess(name Host, addr, certs string) error {
 		return err
 	}
 	complain := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
-	e, err := serveEdge(pc, conf, func(_ context.Context, _ offload.Digest, fn uint32) (elastic.Far, error) {
+	e, err := serveEdge(pc, conf, func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
 		j := newJournal(false, complain)
 		j.states = nil // they come from other processes
 		j.instances.Store(rand.Uint64())

@@ -1,17 +1,20 @@
 package check
 
-import "github.com/bungee-xr/bungee/elastic"
+import (
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
+)
 
 // A sabotage is a fault that the tests of the checker itself build in: it must be
 // found. Nil, and the zero value, are none.
 type sabotage struct {
 	// wrap stands before each far endpoint on an edge host.
-	wrap func(elastic.Far) elastic.Far
+	wrap func(far.Endpoint) far.Endpoint
 	// result stands between Recv and the oracle, got.
 	result func(r elastic.Result[out], got func(elastic.Result[out]))
 }
 
-func (s *sabotage) far(f elastic.Far) elastic.Far {
+func (s *sabotage) guest(f far.Endpoint) far.Endpoint {
 	if s == nil || s.wrap == nil {
 		return f
 	}

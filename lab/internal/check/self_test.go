@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
@@ -15,21 +16,21 @@ import (
 
 // broken is a far endpoint with a fault.
 type broken struct {
-	elastic.Far
-	handle  func(ctx context.Context, f elastic.Far, request []byte) (offload.Status, []byte, error)
+	far.Endpoint
+	handle  func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error)
 	save    func(state []byte) []byte
 	restore func(state []byte) []byte
 }
 
 func (b broken) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
 	if b.handle == nil {
-		return b.Far.Handle(ctx, request)
+		return b.Endpoint.Handle(ctx, request)
 	}
-	return b.handle(ctx, b.Far, request)
+	return b.handle(ctx, b.Endpoint, request)
 }
 
 func (b broken) Save(ctx context.Context) ([]byte, error) {
-	state, err := b.Far.Save(ctx)
+	state, err := b.Endpoint.Save(ctx)
 	if b.save != nil {
 		state = b.save(state)
 	}
@@ -40,7 +41,7 @@ func (b broken) Restore(ctx context.Context, state []byte) error {
 	if b.restore != nil {
 		state = b.restore(state)
 	}
-	return b.Far.Restore(ctx, state)
+	return b.Endpoint.Restore(ctx, state)
 }
 
 // A checker that finds nothing proves nothing: each of these faults must be
@@ -61,28 +62,28 @@ func TestFaultsAreFound(t *testing.T) {
 			}
 		})},
 		{"results change places", "got message", results(exchange())},
-		{"a message is handled twice", "was given message", far(broken{handle: func(ctx context.Context, f elastic.Far, request []byte) (offload.Status, []byte, error) {
+		{"a message is handled twice", "was given message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
 			if third(request) {
 				f.Handle(ctx, request)
 			}
 			return f.Handle(ctx, request)
 		}})},
-		{"an outcome lacks its values", "got message", far(broken{handle: func(ctx context.Context, f elastic.Far, request []byte) (offload.Status, []byte, error) {
+		{"an outcome lacks its values", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
 			status, payload, err := f.Handle(ctx, request)
 			if err == nil && third(request) {
 				payload = make([]byte, 4)
 			}
 			return status, payload, err
 		}})},
-		{"a trap leaves no error", "got message", far(broken{handle: func(ctx context.Context, f elastic.Far, request []byte) (offload.Status, []byte, error) {
+		{"a trap leaves no error", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
 			status, payload, err := f.Handle(ctx, request)
 			if fail, ok := err.(*wire.Fail); ok && fail.Code == wire.CodeTrap {
 				return 0, make([]byte, 4), nil
 			}
 			return status, payload, err
 		}})},
-		{"a move forgets the state", "got message", far(broken{restore: func([]byte) []byte { return nil }})},
-		{"a checkpoint is another state", "no far endpoint left", far(broken{save: func([]byte) []byte {
+		{"a move forgets the state", "got message", faulty(broken{restore: func([]byte) []byte { return nil }})},
+		{"a checkpoint is another state", "no far endpoint left", faulty(broken{save: func([]byte) []byte {
 			return []byte{1, 0}
 		}})},
 	}
@@ -108,10 +109,10 @@ func results(f func(elastic.Result[out], func(elastic.Result[out]))) sabotage {
 	return sabotage{result: f}
 }
 
-func far(b broken) sabotage {
-	return sabotage{wrap: func(f elastic.Far) elastic.Far {
+func faulty(b broken) sabotage {
+	return sabotage{wrap: func(f far.Endpoint) far.Endpoint {
 		b := b
-		b.Far = f
+		b.Endpoint = f
 		return b
 	}}
 }

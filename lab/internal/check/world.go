@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
@@ -155,14 +156,14 @@ func (w *world) start(h Host) {
 	if w.edges[h] != nil {
 		return
 	}
-	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.host, func(_ context.Context, _ offload.Digest, fn uint32) (elastic.Far, error) {
+	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.host, func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
 		w.mu.Lock()
 		f, ok := w.far[fn]
 		w.mu.Unlock()
 		if !ok {
 			return nil, fmt.Errorf("there is no endpoint %d", fn)
 		}
-		return w.sabotage.far(newGuest(w.ground(h, fn, f))), nil
+		return w.sabotage.guest(newGuest(w.ground(h, fn, f))), nil
 	})
 	if err != nil {
 		w.fail("start %s: %v", h, err)

@@ -1,8 +1,9 @@
-package elastic
+package far
 
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/offload"
@@ -10,7 +11,7 @@ import (
 
 // Native returns a far endpoint that runs ep's native version: for a host that is
 // a program of one's own, and for tests.
-func Native[In, Out any](ep *offload.Endpoint[In, Out]) Far {
+func Native[In, Out any](ep *offload.Endpoint[In, Out]) Endpoint {
 	return &native{serving: ep.Serve()}
 }
 
@@ -48,5 +49,7 @@ func (n *native) ok() ([]byte, error) {
 	}
 	return nil, errors.New(text)
 }
+
+func (*native) Limit() time.Duration { return 0 }
 
 func (*native) Close() {}

@@ -1,0 +1,271 @@
+package far
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// An attachment is a far endpoint that serves a channel.
+type attachment struct {
+	wire.Attach
+	st Stream
+
+	writing lock // one frame at a time goes out
+
+	using    lock // the far endpoint is used; guards what follows
+	far      Endpoint
+	limit    time.Duration // of a message; 0: none
+	broken   error         // of no more use
+	epoch    uint32
+	seq      uint64            // the state is as of this message
+	shown    bool              // a State has been sent since the last Restore
+	shownSeq uint64            // its message
+	shownSum [sha256.Size]byte // of the state
+	shows    int               // States that are being sent
+
+	come arrivals // mode Latest
+}
+
+// attach serves a far endpoint on st until the stream ends.
+func (s *Server) attach(ctx context.Context, st Stream) {
+	a, err := s.open(ctx, st)
+	if err != nil {
+		refuse(st, err)
+		return
+	}
+	defer s.drop(a)
+	st.SetReadDeadline(time.Time{})
+	in := newIntake(a, s.cfg.MessageBytes)
+	if a.send(wire.AppendCredit(nil, wire.TypeAttached, in.granted)) != nil {
+		return
+	}
+	if err := in.run(ctx); err != nil {
+		a.halt(in.at, err)
+	}
+}
+
+func (s *Server) open(ctx context.Context, st Stream) (*attachment, error) {
+	q, err := wire.ReadAttach(st)
+	if err != nil {
+		return nil, err
+	}
+	a := &attachment{Attach: q, st: st, broken: errGone, writing: newLock(), using: newLock()}
+	a.come.window = int(q.Window)
+	if err := s.add(a); err != nil {
+		return nil, err
+	}
+	far, err := s.cfg.Open(ctx, q.Module, q.Fn)
+	if err != nil {
+		s.drop(a)
+		return nil, err
+	}
+	a.using.acquire()
+	a.far, a.limit, a.broken = far, shorter(q.Deadline, far.Limit()), nil
+	a.using.release()
+	return a, nil
+}
+
+// shorter returns the shorter limit of two. Zero is no limit.
+func shorter(a, b time.Duration) time.Duration {
+	if a <= 0 || b <= 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// within bounds ctx by limit, if there is one.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// free closes the far endpoint.
+func (a *attachment) free() {
+	a.using.acquire()
+	defer a.using.release()
+	if a.far != nil {
+		a.far.Close()
+	}
+	a.far, a.broken = nil, errGone
+}
+
+// send sends whole frames on the attachment's stream.
+func (a *attachment) send(frames []byte) error {
+	a.writing.acquire()
+	defer a.writing.release()
+	_, err := a.st.Write(frames)
+	return err
+}
+
+// halt tells the UE why the attachment ends, or is to end. It is about message seq, 0
+// for none.
+func (a *attachment) halt(seq uint64, why error) {
+	a.send(wire.AppendHalt(nil, wire.Halt{Seq: seq, Fail: *wire.FailOf(why)}))
+}
+
+// An intake handles what comes on an attachment's stream.
+type intake struct {
+	*attachment
+	r            *bufio.Reader
+	bytes        int // that the UE may send ahead
+	granted      wire.Credit
+	taken        wire.Credit
+	at           uint64 // the message that is being handled; 0: none
+	payload, out []byte // reused
+}
+
+func newIntake(a *attachment, bytes int) *intake {
+	in := &intake{attachment: a, r: bufio.NewReaderSize(a.st, 2<<10), bytes: bytes}
+	in.granted = in.grant()
+	return in
+}
+
+// keepBuffer is the most that an idle attachment keeps of its last message's buffers.
+const keepBuffer = 256 << 10
+
+// run returns nil when the UE ends the stream, else why it cannot go on.
+func (in *intake) run(ctx context.Context) error {
+	for {
+		in.at = 0
+		t, err := wire.ReadType(in.r)
+		if err != nil {
+			return nil // the UE is done with it, or gone
+		}
+		in.out = in.out[:0]
+		switch {
+		case t == wire.TypeRestore:
+			err = in.restore(ctx)
+		case t == wire.TypeMessage && !in.Latest:
+			err = in.message(ctx)
+		default:
+			err = protocol("frame 0x%02x on a channel's stream", t)
+		}
+		if err == nil && len(in.out) > 0 {
+			err = in.send(in.out)
+		}
+		if err != nil {
+			return err
+		}
+		if cap(in.payload)+cap(in.out) > keepBuffer {
+			in.payload, in.out = nil, nil
+		}
+	}
+}
+
+// restore reads a state and gives it to the far endpoint.
+func (in *intake) restore(ctx context.Context) error {
+	h, err := wire.ReadState(in.r)
+	if err == nil && h.Same {
+		err = protocol("a Restore says that its state is the same")
+	}
+	if err != nil {
+		return err
+	}
+	if in.payload, err = wire.ReadPayload(in.r, in.payload, h.Size); err != nil {
+		return err
+	}
+	in.out = wire.AppendCredit(in.out, wire.TypeCredit, in.granted)
+	return in.put(ctx, h.Seq, in.payload)
+}
+
+// put replaces the far endpoint's state by that as of message seq.
+func (a *attachment) put(ctx context.Context, seq uint64, state []byte) error {
+	a.using.acquire()
+	defer a.using.release()
+	if a.broken != nil {
+		return a.broken
+	}
+	ctx, cancel := within(ctx, a.far.Limit())
+	defer cancel()
+	if err := a.far.Restore(ctx, state); err != nil {
+		a.broken = err
+		return err
+	}
+	a.seq, a.shown = seq, false
+	return nil
+}
+
+// message reads a message and handles it.
+func (in *intake) message(ctx context.Context) error {
+	m, err := wire.ReadMessage(in.r)
+	if err != nil {
+		return err
+	}
+	in.at = m.Seq
+	if in.payload, err = wire.ReadPayload(in.r, in.payload, m.Size); err != nil {
+		return err
+	}
+	if in.out, err = in.handleNext(ctx, m, in.payload, in.out); err != nil {
+		return err
+	}
+	in.taken.Messages++
+	in.taken.Bytes += uint64(m.Size)
+	if more := in.grant(); m.Quiet && in.r.Buffered() == 0 || in.worth(more) {
+		in.granted = more
+		in.out = wire.AppendCredit(in.out, wire.TypeCredit, more)
+	}
+	return nil
+}
+
+// grant returns the credit after what was taken.
+func (in *intake) grant() wire.Credit {
+	return wire.Credit{
+		Messages: in.taken.Messages + uint64(in.Window),
+		Bytes:    in.taken.Bytes + uint64(in.bytes),
+		Done:     in.taken.Messages,
+	}
+}
+
+// worth says whether more is worth a frame: half of what was granted is used.
+func (in *intake) worth(more wire.Credit) bool {
+	return 2*(more.Messages-in.granted.Messages) >= uint64(in.Window) || 2*(more.Bytes-in.granted.Bytes) >= uint64(in.bytes)
+}
+
+// handleNext handles m, which must be the next message, and appends the frame that
+// answers it to dst.
+func (a *attachment) handleNext(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
+	a.using.acquire()
+	defer a.using.release()
+	if m.Epoch < a.epoch || m.Seq != a.seq+1 {
+		return dst, protocol("message %d of epoch %d after %d of epoch %d", m.Seq, m.Epoch, a.seq, a.epoch)
+	}
+	a.epoch = m.Epoch
+	if m.Skip {
+		a.seq = m.Seq
+		return dst, nil
+	}
+	return a.handleLocked(ctx, m, payload, dst)
+}
+
+func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
+	if a.broken != nil {
+		return dst, a.broken
+	}
+	ctx, cancel := within(ctx, a.limit)
+	defer cancel()
+	begin := time.Now()
+	status, reply, err := a.far.Handle(ctx, payload)
+	if err == nil && status == abi.Panic {
+		err = &wire.Fail{Code: wire.CodeTrap, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
+	}
+	if err == nil && len(reply) > wire.MaxPayload {
+		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "outcome of a message"}
+	}
+	if err != nil {
+		a.broken = err
+		return dst, err
+	}
+	a.seq = m.Seq
+	if m.Quiet {
+		return dst, nil
+	}
+	o := wire.Outcome{Epoch: m.Epoch, Seq: m.Seq, Status: byte(status), Run: time.Since(begin), Size: len(reply)}
+	return append(wire.AppendOutcome(dst, o), reply...), nil
+}

@@ -1,0 +1,56 @@
+// Package far is the host's half of elastic channels: it serves far endpoints to the
+// near ends of package elastic. It knows the streams of one UE and the frames on them.
+// What a far endpoint is, an instance of a module or native code, is the host's.
+package far
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// An Endpoint is a far endpoint at work: an instance of its module, or a native one.
+// One goroutine at a time uses it. What its methods return is valid until the next
+// call.
+type Endpoint interface {
+	// Handle handles a message and returns the reply, as the guest ABI has it.
+	// An error means that the far endpoint is of no more use; it is a *wire.Fail
+	// (trap, deadline, overload), or counts as an internal error.
+	Handle(ctx context.Context, request []byte) (status offload.Status, payload []byte, err error)
+	// Save returns the state.
+	Save(ctx context.Context) ([]byte, error)
+	// Restore replaces the state. An empty one is the zero value's.
+	Restore(ctx context.Context, state []byte) error
+	// Limit is the longest that each of the calls above may take: their ctx ends
+	// then. Zero means that there is no limit but the channel's deadline, which is
+	// for Handle.
+	Limit() time.Duration
+	// Close frees the far endpoint.
+	Close()
+}
+
+// A Stream carries bytes both ways, in order. It is a *link.Stream.
+type Stream interface {
+	io.Reader
+	io.Writer
+	// Close ends the sending side: the peer reads io.EOF after the last byte.
+	Close() error
+	// CloseRead gives up what the peer still sends: its Write fails.
+	CloseRead()
+	// Reset gives both directions up at once, and ends a Read or Write under way.
+	Reset()
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
+// A lock is a mutex that may be held during I/O: it does not hold up the virtual time
+// of tests, as a sync.Mutex does.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) acquire() { l <- struct{}{} }
+
+func (l lock) release() { <-l }

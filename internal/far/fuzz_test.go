@@ -1,0 +1,72 @@
+package far_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A tape is a stream whose peer has said all it will say.
+type tape struct {
+	io.Reader
+	once sync.Once
+	end  chan struct{} // closed by Reset
+}
+
+func newTape(said []byte) *tape {
+	return &tape{Reader: bytes.NewReader(said), end: make(chan struct{})}
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	select {
+	case <-t.end:
+		return 0, errors.New("reset")
+	default:
+		return len(p), nil
+	}
+}
+func (t *tape) Close() error                     { return nil }
+func (t *tape) CloseRead()                       {}
+func (t *tape) Reset()                           { t.once.Do(func() { close(t.end) }) }
+func (t *tape) SetReadDeadline(time.Time) error  { return nil }
+func (t *tape) SetWriteDeadline(time.Time) error { return nil }
+
+// What a UE may send never makes a host panic, hang or keep anything.
+func FuzzServer(f *testing.F) {
+	attach := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4})
+	latest := wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4, Latest: true})
+	restore := wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: 7, Size: 4})
+	message := append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 1}), 5)
+	f.Add(attach, wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+	f.Add(append(attach, message...), message)
+	f.Add(append(append(attach, restore...), 5, 6, 0xc4, 0), message)
+	f.Add(latest, append(wire.AppendSingle(nil, wire.Message{ID: 1, Seq: 1, Size: 1}), 5))
+	f.Add(latest, append(wire.AppendPart(nil, wire.Part{ID: 1, Seq: 1, Parts: 2, Size: 1}), 5))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		s := far.NewServer(far.Config{
+			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return far.Native(sums()), nil },
+		})
+		for _, said := range [][]byte{first, second} {
+			st := newTape(said)
+			typ, err := wire.ReadType(st)
+			if err != nil {
+				continue
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if typ == wire.TypePart {
+				cancel() // the other parts will not come
+			}
+			s.Serve(ctx, typ, st)
+			cancel()
+		}
+		s.Close()
+	})
+}

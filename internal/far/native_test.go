@@ -1,0 +1,61 @@
+package far_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
+)
+
+// sums returns the endpoint of a marked type, as offloadgen writes one: it adds up
+// what it is told.
+func sums() *offload.Endpoint[int64, int64] {
+	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
+	readInt := func(r *pack.Reader) int64 { return r.Int() }
+	return &offload.Endpoint[int64, int64]{
+		Desc: offload.Desc{Name: "sum", Module: offload.NewModule([]byte("sum"))},
+		New: func() *offload.Live[int64, int64] {
+			total := int64(0)
+			return &offload.Live[int64, int64]{
+				Handle: func(_ context.Context, n int64, emit func(int64) error) error {
+					total += n
+					return emit(total)
+				},
+				AppendState: func(b []byte) []byte { return pack.AppendInt(b, total) },
+				ReadState:   func(r *pack.Reader) { total = r.Int() },
+			}
+		},
+		AppendIn: appendInt, ReadIn: readInt, AppendOut: appendInt, ReadOut: readInt,
+	}
+}
+
+// The state of a native far endpoint goes from one to another.
+func TestNative(t *testing.T) {
+	a, b := far.Native(sums()), far.Native(sums())
+	defer a.Close()
+	defer b.Close()
+	handle := func(e far.Endpoint, n int64) []byte {
+		t.Helper()
+		status, payload, err := e.Handle(t.Context(), pack.AppendInt(nil, n))
+		if err != nil || status != 0 {
+			t.Fatalf("handle %d: status %d, %v", n, status, err)
+		}
+		return append([]byte{}, payload...)
+	}
+	handle(a, 3)
+	state, err := a.Save(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Restore(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := handle(b, 4), handle(a, 4); string(got) != string(want) {
+		t.Errorf("the restored one answers %x, the saved one %x", got, want)
+	}
+	if err := b.Restore(t.Context(), []byte{0xc1}); err == nil {
+		t.Error("a state that does not decode was restored")
+	}
+}

@@ -1,0 +1,164 @@
+package far
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// Config configures a [Server]. Open must be set.
+type Config struct {
+	// Open makes a far endpoint: the one whose first guest function is fn of the
+	// module. It returns when an instance is warm. ctx ends with the UE's patience.
+	Open func(ctx context.Context, module offload.Digest, fn uint32) (Endpoint, error)
+	// Endpoints is how many far endpoints a UE may have at once. Zero means 1024.
+	Endpoints int
+	// MessageBytes is how many bytes of messages a UE may send ahead of what has
+	// been handled, for each far endpoint. Zero means 4 MiB.
+	MessageBytes int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Endpoints <= 0 {
+		c.Endpoints = 1024
+	}
+	if c.MessageBytes <= 0 {
+		c.MessageBytes = 4 << 20
+	}
+	return c
+}
+
+// A Server serves the streams of one UE. It may be used by many goroutines at once.
+//
+// A peer that breaks the protocol loses the far endpoint concerned, and is told so.
+// Memory is bounded by one message and one reply a far endpoint, and by what the
+// streams themselves buffer: a peer that sends beyond its credit waits for those.
+type Server struct {
+	cfg Config
+
+	mu       sync.Mutex
+	closed   bool
+	draining string // why it takes no more; "": it does
+	attached map[uint64]*attachment
+	wg       sync.WaitGroup // attached
+}
+
+// NewServer returns a server without far endpoints.
+func NewServer(cfg Config) *Server {
+	return &Server{cfg: cfg.withDefaults(), attached: map[uint64]*attachment{}}
+}
+
+// Serve answers what the UE asks on st, whose first frame's type t has been read. It
+// returns when the stream has ended. What is done for the stream ends with ctx.
+func (s *Server) Serve(ctx context.Context, t wire.Type, st Stream) {
+	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
+	if t != wire.TypeAttach { // which may be silent for as long as it likes
+		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
+	}
+	switch t {
+	case wire.TypeAttach:
+		s.attach(ctx, st)
+	case wire.TypeSingle:
+		s.single(ctx, st)
+	case wire.TypePart:
+		s.part(ctx, st)
+	case wire.TypeSnapshot:
+		s.snapshot(ctx, st)
+	default:
+		refuse(st, protocol("no request begins with frame 0x%02x", t))
+	}
+	finish(st)
+}
+
+// finish ends a stream of which all is said. It reads what the UE still sends: a
+// UE whose write fails would not read why.
+func finish(st Stream) {
+	st.Close()
+	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
+	io.Copy(io.Discard, st)
+	st.CloseRead()
+}
+
+// refuse answers a request with err.
+func refuse(st Stream, err error) {
+	if _, err := st.Write(wire.AppendFail(nil, *wire.FailOf(err))); err != nil {
+		st.Reset()
+		return
+	}
+	st.Close()
+}
+
+func protocol(format string, args ...any) error {
+	return &wire.Fail{Code: wire.CodeProtocol, Text: fmt.Sprintf(format, args...)}
+}
+
+// Drain tells the UE that its far endpoints are to go elsewhere, and takes no new
+// ones. Those there are served until they have gone.
+func (s *Server) Drain(reason string) {
+	s.mu.Lock()
+	s.draining = reason
+	var all []*attachment
+	for _, a := range s.attached {
+		all = append(all, a)
+	}
+	s.mu.Unlock()
+	for _, a := range all {
+		a.halt(0, &wire.Fail{Code: wire.CodeDraining, Text: reason})
+	}
+}
+
+// Close takes no more, ends the streams of all far endpoints and returns when the
+// last one is freed.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for _, a := range s.attached {
+		a.st.Reset()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// add counts an attachment in.
+func (s *Server) add(a *attachment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed || s.draining != "":
+		return &wire.Fail{Code: wire.CodeDraining, Text: s.draining}
+	case len(s.attached) >= s.cfg.Endpoints:
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("a UE may have %d far endpoints", s.cfg.Endpoints)}
+	case s.attached[a.ID] != nil:
+		return protocol("attachment exists")
+	}
+	s.attached[a.ID] = a
+	s.wg.Add(1)
+	return nil
+}
+
+// drop takes an attachment out and frees its far endpoint.
+func (s *Server) drop(a *attachment) {
+	s.mu.Lock()
+	delete(s.attached, a.ID)
+	s.mu.Unlock()
+	a.free()
+	s.wg.Done()
+}
+
+// find returns the attachment with that ID.
+func (s *Server) find(id uint64) (*attachment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.attached[id]; a != nil {
+		return a, nil
+	}
+	return nil, errGone
+}
+
+// errGone answers what comes for an attachment that is not there.
+var errGone = &wire.Fail{Code: wire.CodeGone}

@@ -1,0 +1,77 @@
+package far
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// snapshot answers a Snapshot on st.
+func (s *Server) snapshot(ctx context.Context, st Stream) {
+	q, err := wire.ReadSnapshot(st)
+	if err != nil {
+		refuse(st, err)
+		return
+	}
+	a, err := s.find(q.ID)
+	if err == nil {
+		err = a.show(ctx, st, q.Have)
+	}
+	if err != nil {
+		refuse(st, err)
+	}
+}
+
+// maxShows bounds the copies of a far endpoint's state that are on their way.
+const maxShows = 4
+
+// show sends the state, unless it is the one as of message have that was sent
+// last. Its error says why nothing was sent.
+func (a *attachment) show(ctx context.Context, st Stream, have uint64) error {
+	h, state, err := a.save(ctx)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(state)
+	a.using.acquire()
+	if h.Same = a.shown && a.shownSeq == have && sum == a.shownSum; h.Same {
+		h.Size, state = 0, nil
+	}
+	a.shown, a.shownSum, a.shownSeq = true, sum, h.Seq
+	a.using.release()
+	st.Write(append(wire.AppendState(nil, wire.TypeState, h), state...))
+	st.Close()
+	a.using.acquire()
+	a.shows--
+	a.using.release()
+	return nil
+}
+
+// save copies the state between two messages.
+func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err error) {
+	a.using.acquire()
+	defer a.using.release()
+	if a.broken != nil {
+		return h, nil, a.broken
+	}
+	if a.shows >= maxShows {
+		return h, nil, &wire.Fail{Code: wire.CodeOverloaded, Text: "states are still being sent"}
+	}
+	ctx, cancel := within(ctx, a.far.Limit())
+	defer cancel()
+	begin := time.Now()
+	b, err := a.far.Save(ctx)
+	if err == nil && len(b) > wire.MaxState {
+		err = &wire.Fail{Code: wire.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
+	}
+	if err != nil {
+		a.broken = err
+		return h, nil, err
+	}
+	a.shows++
+	return wire.State{Seq: a.seq, Took: time.Since(begin), Size: len(b)}, bytes.Clone(b), nil
+}

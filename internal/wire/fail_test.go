@@ -1,0 +1,24 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestFailOf(t *testing.T) {
+	tests := []struct {
+		err  error
+		want Fail
+		why  string
+	}{
+		{fmt.Errorf("load: %w", &Fail{Code: CodeTrap, Started: true, Text: "t"}), Fail{CodeTrap, true, "t"}, "what is said already is said unchanged"},
+		{malformed("x"), Fail{CodeProtocol, false, "malformed frame: x"}, "the peer broke the protocol"},
+		{errors.New("disk full"), Fail{CodeInternal, false, "disk full"}, "anything else is our own fault"},
+	}
+	for _, tt := range tests {
+		if got := *FailOf(tt.err); got != tt.want {
+			t.Errorf("FailOf(%v) = %+v, want %+v: %s", tt.err, got, tt.want, tt.why)
+		}
+	}
+}
