@@ -9,7 +9,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build yardstick demo demo20 test check lint pure generated generate paper001 bench setup clean
+.PHONY: build yardstick demo demo20 test check lint pure generated generate paper001 bench pgo setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -44,6 +44,11 @@ bench: build yardstick
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . ./offload/... ./elastic ./handler/... ./executor/...
 	@failed=0; for bench in "executor --out $(OUT)" channel "handover --out $(OUT)"; do \
 		$(BIN)/bungee-lab bench $$bench || failed=1; done; exit $$failed
+
+# The profile that "go build" makes bungee with: of both ends of calls and messages.
+pgo: build
+	$(BIN)/bungee-lab bench profile --out $(OUT)/pgo
+	$(GO) tool pprof -proto -output cmd/bungee/default.pgo $(OUT)/pgo/*.pprof
 
 # The checker of the channels' contract, on this many seeds.
 SEEDS ?= 2000

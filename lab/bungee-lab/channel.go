@@ -72,9 +72,7 @@ func channelBench(s *bench.Setup, run func(context.Context) ([]bench.Figure, err
 			if err != nil {
 				return err
 			}
-			s.Edge = func(h bench.Host) *exec.Cmd {
-				return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name)
-			}
+			s.Edge = edge(self)
 			s.Yardstick = filepath.Join(filepath.Dir(self), "yardstick")
 			s.Progress = sceneBar()
 			figures, err := run(c.Context())
@@ -91,12 +89,13 @@ func channelBench(s *bench.Setup, run func(context.Context) ([]bench.Figure, err
 }
 
 // hostDaemon makes the command of the bungee that was built with this program.
-func hostDaemon(certs, cache string) (*exec.Cmd, error) {
+func hostDaemon(certs, cache, profile string) (*exec.Cmd, error) {
 	bungee, err := beside("bungee")
 	if err != nil {
 		return nil, err
 	}
-	return exec.Command(bungee, "host", "--certs", certs, "--cache", cache, "--listen", "127.0.0.1:0", "--name", "edge", "--until-eof"), nil
+	return exec.Command(bungee, "host", "--certs", certs, "--cache", cache, "--cpuprofile", profile,
+		"--listen", "127.0.0.1:0", "--name", "edge", "--until-eof"), nil
 }
 
 // sceneBar shows the case under way on stderr, nil where that is no terminal.
@@ -110,6 +109,13 @@ func sceneBar() func(name string, done, total int) {
 		bar.ChangeMax(total)
 		bar.Describe(name)
 		bar.Set(done) // a terminal that cannot be written to is nothing to tell anybody
+	}
+}
+
+// edge makes the commands of edge hosts, of this program at path self.
+func edge(self string) bench.Program {
+	return func(h bench.Host) *exec.Cmd {
+		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cpuprofile", h.Profile)
 	}
 }
 
@@ -128,5 +134,6 @@ func benchHostCommand() *cobra.Command {
 	c.Flags().StringVar(&h.Certs, "certs", "", "folder with certificates")
 	c.Flags().StringVar(&h.Listen, "listen", "", "UDP address to listen on")
 	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
+	c.Flags().StringVar(&h.Profile, "cpuprofile", "", "file for a CPU profile")
 	return c
 }

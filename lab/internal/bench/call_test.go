@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // buildBungee returns how to start a bungee that is built of this checkout.
@@ -13,8 +15,8 @@ func buildBungee(t *testing.T) Daemon {
 	if out, err := exec.Command("go", "build", "-o", path, "../../../cmd/bungee").CombinedOutput(); err != nil {
 		t.Fatalf("build bungee: %v: %s", err, out)
 	}
-	return func(certs, cache string) (*exec.Cmd, error) {
-		return exec.Command(path, "host", "--certs", certs, "--cache", cache, "--listen", "127.0.0.1:0", "--until-eof"), nil
+	return func(certs, cache, profile string) (*exec.Cmd, error) {
+		return exec.Command(path, "host", "--certs", certs, "--cache", cache, "--cpuprofile", profile, "--listen", "127.0.0.1:0", "--until-eof"), nil
 	}
 }
 
@@ -53,5 +55,21 @@ func TestOverGRPC(t *testing.T) {
 	f := k.overGRPC("p50", p50)
 	if f.Value != 0.8 || f.N != 3 || f.Beside["least"] != 0.5 || f.Beside["most"] != 3 {
 		t.Errorf("%+v; want 0.8 of 0.5, 3 and 0.8", f)
+	}
+}
+
+// Each load leaves a profile of the UE and one of its host.
+func TestProfile(t *testing.T) {
+	s := quick(t)
+	p := Profile{Setup: *s, Host: buildBungee(t), Out: t.TempDir(), For: time.Millisecond}
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, load := range []string{"call-1KB", "call-50KB", "message-1KB"} {
+		for _, side := range []string{"ue", "host"} {
+			if b, err := os.ReadFile(p.file(load, side)); err != nil || len(b) == 0 {
+				t.Errorf("profile of %s, %s: %d bytes, %v", load, side, len(b), err)
+			}
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/cli"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
@@ -19,10 +20,17 @@ type Host struct {
 	Certs  string // folder that identity.Write wrote
 	Listen string // UDP address; "": any port of the loopback
 	Name   string
+
+	Profile string // file for a CPU profile; "": none
 }
 
 // Run serves until ctx ends. It prints its address to out when it is ready.
-func (h Host) Run(ctx context.Context, out io.Writer) error {
+func (h Host) Run(ctx context.Context, out io.Writer) (err error) {
+	stop, err := cli.CPUProfile(h.Profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	conf, err := identity.Load(h.Certs, identity.Host)
 	if err != nil {
 		return err
