@@ -54,8 +54,11 @@ func (s suite) cancel(t *testing.T) {
 		open := 0
 		ctx, cancel := context.WithCancel(t.Context())
 		host := instance(t, s.module(t, Guest(t, "host")), executor.InstanceConfig{Host: []executor.HostModule{hostModule(&open)}})
-		time.AfterFunc(time.Millisecond, cancel)
-		_, err := host.Call(ctx, fnWait, nil)
+		waits := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { <-waits; cancel() })
+		_, err := host.Call(context.WithValue(ctx, waitsKey{}, waits), fnWait, nil)
+		wg.Wait()
 		mentions(t, err, executor.ErrCanceled, "wait")
 		mustDiscard(t, host)
 	})

@@ -39,6 +39,9 @@ func hostModule(open *int) executor.HostModule {
 			{Name: "fail", Call: func(context.Context, executor.Memory, []uint64) error { return errHost }},
 			{Name: "crash", Call: func(context.Context, executor.Memory, []uint64) error { panic("paper jam") }},
 			{Name: "wait", Call: func(ctx context.Context, _ executor.Memory, _ []uint64) error {
+				if waits, ok := ctx.Value(waitsKey{}).(chan struct{}); ok {
+					close(waits)
+				}
 				<-ctx.Done()
 				return ctx.Err()
 			}},
@@ -46,6 +49,10 @@ func hostModule(open *int) executor.HostModule {
 		return funcs, func() { *open-- }
 	}}
 }
+
+// waitsKey is the key of a channel in the context of a call that function "wait" closes
+// once it is called.
+type waitsKey struct{}
 
 // sum adds the bytes at stack[0], stack[2] and the calls so far.
 func sum(mem executor.Memory, stack []uint64, calls uint64) error {
