@@ -23,6 +23,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -50,6 +51,10 @@ var (
 	// ErrDiscarded is returned by calls on an instance that an earlier call broke.
 	ErrDiscarded = errors.New("instance was discarded after a failed call")
 )
+
+// CancelGrace is how long a guest whose call was cancelled may go on, to see it
+// and to end by itself. Then it is stopped.
+const CancelGrace = 2 * time.Millisecond
 
 // A Reply is what a guest function answered: a Status and the bytes after it.
 type Reply = abi.Reply

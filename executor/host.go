@@ -1,9 +1,6 @@
 package executor
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // A HostModule is a set of functions which a guest imports by Name.
 // New gives the functions for one instance, so that they may keep state; the
@@ -31,17 +28,4 @@ type Memory interface {
 	// Bytes returns the n bytes at ptr, by reference, or false when they are
 	// not all inside the memory. They are valid until the host function returns.
 	Bytes(ptr, n uint32) ([]byte, bool)
-}
-
-// run runs Call. A panic of Call becomes an error.
-func (f *HostFunc) run(ctx context.Context, mem Memory, stack []uint64) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil {
-			err = fmt.Errorf("host function %s: %w", f.Name, err)
-		}
-	}()
-	return f.Call(ctx, mem, stack)
 }

@@ -11,20 +11,21 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest/guesttest"
 )
 
 // Tests of pools of fakes, in virtual time.
 
 // A busyFake is a module whose calls take 10 ms each.
-func busyFake() *fakeModule {
-	m := &fakeModule{}
-	m.make = func() *fake {
-		return &fake{memory: []byte{0}, invoke: func(fn, _, _ uint32) (uint64, error) {
+func busyFake() *guesttest.Module {
+	m := &guesttest.Module{}
+	m.Make = func() *guesttest.Raw {
+		return &guesttest.Raw{Memory: []byte{0}, OnInvoke: func(fn, _, _ uint32) (uint64, error) {
 			time.Sleep(10 * time.Millisecond)
 			if fn == fnTrap {
 				return 0, executor.ErrTrap
 			}
-			return reply(0, 1), nil
+			return guesttest.Reply(0, 1), nil
 		}}
 	}
 	return m
@@ -66,8 +67,8 @@ func TestPoolShrinks(t *testing.T) {
 				want int
 			}{{29 * time.Second, tt.after}, {2 * time.Second, tt.left}, {time.Hour, tt.left}} {
 				time.Sleep(step.wait)
-				if got := p.Stats(); got.Instances != step.want || int(m.alive.Load()) != step.want {
-					t.Errorf("keep %d: got %+v, %d alive; want %d: %s", tt.keep, got, m.alive.Load(), step.want, tt.why)
+				if got := p.Stats(); got.Instances != step.want || int(m.Alive.Load()) != step.want {
+					t.Errorf("keep %d: got %+v, %d alive; want %d: %s", tt.keep, got, m.Alive.Load(), step.want, tt.why)
 				}
 			}
 			calls(t, p, 4)
@@ -156,7 +157,7 @@ func TestPoolQuotaMissesNothing(t *testing.T) {
 		if err := p.Warm(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		m.start = time.Second
+		m.Start = time.Second
 		calls(t, p, 2)
 	})
 }
@@ -164,12 +165,12 @@ func TestPoolQuotaMissesNothing(t *testing.T) {
 func TestPoolCloseWaitsForRetiring(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := busyFake()
-		m.stop = time.Second
+		m.Stop = time.Second
 		p := executor.NewPool(m, executor.PoolConfig{Size: 4, Idle: time.Second})
 		calls(t, p, 4)
 		time.Sleep(1500 * time.Millisecond) // three are being closed
 		p.Close()
-		if got := m.alive.Load(); got != 0 {
+		if got := m.Alive.Load(); got != 0 {
 			t.Errorf("after Close: %d instances not closed yet; their module may be closed next", got)
 		}
 	})
@@ -189,8 +190,8 @@ func TestPoolWalk(t *testing.T) {
 
 func poolWalk(t *testing.T, rnd *rand.Rand) {
 	m := busyFake()
-	m.start = time.Duration(rnd.IntN(20)) * time.Millisecond
-	m.stop = time.Duration(rnd.IntN(5)) * time.Millisecond
+	m.Start = time.Duration(rnd.IntN(20)) * time.Millisecond
+	m.Stop = time.Duration(rnd.IntN(5)) * time.Millisecond
 	quota := capability.Quota{Instances: rnd.IntN(4)}
 	tenants := []*executor.Tenant{executor.NewTenant("a", quota), executor.NewTenant("b", quota), nil}
 	turns := executor.NewTurns(2)
@@ -225,7 +226,7 @@ func poolWalk(t *testing.T, rnd *rand.Rand) {
 			t.Errorf("after Close: %+v", got)
 		}
 	}
-	if got := m.alive.Load(); got != 0 {
+	if got := m.Alive.Load(); got != 0 {
 		t.Errorf("%d instances left", got)
 	}
 	for _, tenant := range tenants[:2] {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
+	"github.com/bungee-xr/bungee/executor/internal/guest/guesttest"
 )
 
 func inBubble(t *testing.T, f func(*testing.T)) {
@@ -47,9 +49,9 @@ func TestTenantHolds(t *testing.T) {
 	for _, tt := range tests {
 		tenant := executor.NewTenant("acme", tt.quota)
 		cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Memory: 10}}
-		var held []*executor.Linkage
+		var held []*guest.Linkage
 		for range 5 {
-			link, err := executor.NewLinkage(cfg, executor.Need{})
+			link, err := guest.NewLinkage(cfg, guest.Need{})
 			if err == nil {
 				held = append(held, link)
 			} else if !errors.Is(err, executor.ErrQuota) {
@@ -75,8 +77,8 @@ func TestTenantHolds(t *testing.T) {
 func TestTenantFuel(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: 1000})
-		f := &fake{}
-		in := newGuest(t, f, executor.InstanceConfig{Tenant: tenant}, executor.Need{Metered: true})
+		f := &guesttest.Raw{}
+		in := guesttest.Start(t, f, executor.InstanceConfig{Tenant: tenant}, guest.Need{Metered: true})
 		account := &executor.Account{Tenant: tenant}
 		steps := []struct {
 			why  string
@@ -94,10 +96,10 @@ func TestTenantFuel(t *testing.T) {
 		}
 		for _, s := range steps {
 			time.Sleep(s.wait)
-			f.budget = 0
+			f.Budget = 0
 			_, err := in.Call(t.Context(), 0, nil)
-			if f.budget != s.want {
-				t.Errorf("%s: got a budget of %d, want %d", s.why, f.budget, s.want)
+			if f.Budget != s.want {
+				t.Errorf("%s: got a budget of %d, want %d", s.why, f.Budget, s.want)
 			}
 			if refused := errors.Is(err, executor.ErrQuota) && errors.Is(err, executor.ErrNotStarted); refused != (s.want == 0) {
 				t.Errorf("%s: got %v", s.why, err)

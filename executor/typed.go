@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -62,6 +63,8 @@ func Typed[In, Out any](name string, f func(ctx context.Context, in In) (Out, er
 		return err
 	}}
 }
+
+var errPointer = errors.New("pointer outside the guest's memory")
 
 // A typedField is a field of the struct that a Typed function takes.
 type typedField struct {

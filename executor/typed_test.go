@@ -13,13 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // memory is a guest's memory.
 type memory []byte
 
 func (m memory) Bytes(ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, uint64(len(m))) {
+	if !abi.Inside(ptr, n, uint64(len(m))) {
 		return nil, false
 	}
 	return m[ptr:][:n], true
@@ -243,7 +244,7 @@ func FuzzTyped(f *testing.F) {
 		Fixed *[4]byte
 	}
 	f.Fuzz(func(t *testing.T, text, textLen, data, dataLen, fixed uint32) {
-		inside := executor.Inside(text, textLen, 64) && executor.Inside(data, dataLen, 64) && executor.Inside(fixed, 4, 64)
+		inside := abi.Inside(text, textLen, 64) && abi.Inside(data, dataLen, 64) && abi.Inside(fixed, 4, 64)
 		called := false
 		fn := executor.Typed("f", func(_ context.Context, in in) (bool, error) {
 			called = true

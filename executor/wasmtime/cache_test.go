@@ -23,6 +23,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/internal/cachedir"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 
@@ -440,7 +441,7 @@ func TestMemoryAfterAnotherLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := in.(*executor.Guest).Memory(); !bytes.Equal(got, want) {
+		if got := in.(*guest.Instance).Memory(); !bytes.Equal(got, want) {
 			t.Errorf("load %d: the memory is not as it was initialised", k)
 		}
 		if err := errors.Join(in.Close(), m.Close()); err != nil {

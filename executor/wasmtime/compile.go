@@ -11,6 +11,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // produce compiles the module of src, once no other is being compiled, and leaves the
@@ -34,7 +35,7 @@ func (e *Engine) produce(ctx context.Context, src executor.Source) (*wt.Module, 
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	wasm, manifest, err := executor.Prepare(src)
+	wasm, manifest, err := guest.Prepare(src)
 	if err != nil {
 		return nil, nil, err
 	}

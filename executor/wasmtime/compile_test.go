@@ -16,9 +16,9 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// guest returns a guest whose function 0 answers nothing, with n more functions, which
+// watGuest returns a guest whose function 0 answers nothing, with n more functions, which
 // take a millisecond each to compile.
-func guest(t *testing.T, n int) executor.Source {
+func watGuest(t *testing.T, n int) executor.Source {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString(`(module (memory (export "memory") 1)
@@ -64,7 +64,7 @@ func use(ctx context.Context, e *Engine, src executor.Source) error {
 }
 
 func TestCompilationBlocksNoOther(t *testing.T) {
-	e, small, large := newCached(t), guest(t, 0), guest(t, 400)
+	e, small, large := newCached(t), watGuest(t, 0), watGuest(t, 400)
 	if err := use(t.Context(), e, small); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestCompilationBlocksNoOther(t *testing.T) {
 }
 
 func TestWaitForCompilation(t *testing.T) {
-	e, src := newCached(t), guest(t, 0)
+	e, src := newCached(t), watGuest(t, 0)
 	e.gate <- struct{}{} // another module is being compiled
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("nobody wants it any more")
@@ -113,7 +113,7 @@ func TestWaitForCompilation(t *testing.T) {
 }
 
 func TestVerifiesOnce(t *testing.T) {
-	e, src := newCached(t), guest(t, 0)
+	e, src := newCached(t), watGuest(t, 0)
 	if err := use(t.Context(), e, src); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestVerifiesOnce(t *testing.T) {
 
 // Loads of one module at once share what is known of it.
 func TestLoadsAtOnce(t *testing.T) {
-	e, src := newCached(t), guest(t, 0)
+	e, src := newCached(t), watGuest(t, 0)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

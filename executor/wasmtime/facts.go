@@ -12,6 +12,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // facts are what is known of a module beside its code. Those of a file in the cache
@@ -22,22 +23,22 @@ type facts struct {
 	manifest capability.Manifest
 
 	// Nil until they were found out.
-	need    atomic.Pointer[executor.Need]
+	need    atomic.Pointer[guest.Need]
 	touched atomic.Pointer[C.bungee_module] // its image and runs; nothing else of it is valid
 	looking atomic.Bool                     // a module's first instance is to show what it touches
 }
 
 // needOf returns what m, of src, asks of its instances. Its error is that of
-// [executor.CheckExports].
-func (f *facts) needOf(m *wt.Module, src executor.Source) (executor.Need, error) {
+// [guest.CheckExports].
+func (f *facts) needOf(m *wt.Module, src executor.Source) (guest.Need, error) {
 	if need := f.need.Load(); need != nil {
 		return *need, nil
 	}
 	exports, err := exportsOf(m)
 	if err != nil {
-		return executor.Need{}, err
+		return guest.Need{}, err
 	}
-	need := executor.Need{
+	need := guest.Need{
 		Imports: importsOf(m),
 		Memory:  exports.memory,
 		Table:   exports.table,

@@ -13,9 +13,11 @@ import (
 	"unsafe"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// An instance is what Go knows of a guest. It implements [executor.Raw].
+// An instance is what Go knows of a guest. It implements [guest.Raw].
 type instance struct {
 	// anchor is what C gets of an instance while guest code runs: cgo lets C have
 	// the address of what has no Go pointers in it. It is the first field.
@@ -23,7 +25,7 @@ type instance struct {
 
 	// Set once, then constant.
 	module *module
-	link   *executor.Linkage
+	link   *guest.Linkage
 	guest  *C.bungee_guest // nil before Start and after Close
 
 	// Of the call that runs, between Begin and End.
@@ -52,7 +54,7 @@ func (i *instance) self() *C.uint8_t { return &i.anchor }
 // instanceOf is the inverse of self.
 func instanceOf(self *C.uint8_t) *instance { return (*instance)(unsafe.Pointer(self)) }
 
-// Begin implements [executor.Raw].
+// Begin implements [guest.Raw].
 func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	i.stop = nil
 	i.run = run{ctx: ctx, fuel: budget(fuel)}
@@ -89,15 +91,15 @@ func (i *instance) meter() {
 	}
 }
 
-// End implements [executor.Raw].
-func (i *instance) End() executor.Usage {
+// End implements [guest.Raw].
+func (i *instance) End() guest.Usage {
 	if i.run.ticks {
 		i.module.clock.end()
 	}
-	var u executor.Usage
+	var u guest.Usage
 	if i.link.Metered && i.guest != nil {
 		i.look()
-		u = executor.Usage{
+		u = guest.Usage{
 			Fuel:          uint64(i.run.fuel - max(0, int64(i.guest.fuel))),
 			CPU:           time.Duration(i.guest.cpu),
 			MemorySeconds: i.run.memory,
@@ -118,7 +120,7 @@ func (i *instance) look() {
 	i.run.seen, i.run.size = now, size
 }
 
-// Start implements [executor.Raw].
+// Start implements [guest.Raw].
 func (i *instance) Start() error {
 	m := i.module
 	if m.linked == nil {
@@ -157,20 +159,20 @@ func (i *instance) start(tables uint64) (message string, err error) {
 	return "", i.result(r)
 }
 
-// ABI implements [executor.Raw].
+// ABI implements [guest.Raw].
 func (i *instance) ABI() (uint32, error) {
 	v, err := i.call(C.BUNGEE_ABI)
 	return uint32(v), err
 }
 
-// Buf implements [executor.Raw].
+// Buf implements [guest.Raw].
 func (i *instance) Buf(n uint32) (uint32, error) {
 	i.guest.words[0].word = C.uint64_t(n)
 	v, err := i.call(C.BUNGEE_BUF)
 	return uint32(v), err
 }
 
-// Invoke implements [executor.Raw].
+// Invoke implements [guest.Raw].
 func (i *instance) Invoke(fn, ptr, n uint32, deadline int64) (uint64, error) {
 	w := &i.guest.words
 	w[0].word, w[1].word, w[2].word, w[3].word = C.uint64_t(fn), C.uint64_t(ptr), C.uint64_t(n), C.uint64_t(deadline)
@@ -204,7 +206,7 @@ func (i *instance) why() error {
 // Bytes implements [executor.Memory].
 func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
 	g := i.guest
-	if g == nil || !executor.Inside(ptr, n, uint64(g.size)) {
+	if g == nil || !abi.Inside(ptr, n, uint64(g.size)) {
 		return nil, false
 	}
 	if n == 0 {
@@ -213,7 +215,7 @@ func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(g.base), ptr)), n), true
 }
 
-// Size implements [executor.Raw].
+// Size implements [guest.Raw].
 func (i *instance) Size() uint64 {
 	if i.guest == nil {
 		return 0
@@ -221,7 +223,7 @@ func (i *instance) Size() uint64 {
 	return uint64(i.guest.size)
 }
 
-// Close implements [executor.Raw].
+// Close implements [guest.Raw].
 func (i *instance) Close() error {
 	if i.guest != nil {
 		C.bungee_guest_delete(i.guest)

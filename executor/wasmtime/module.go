@@ -16,6 +16,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // module implements [executor.Module].
@@ -25,7 +26,7 @@ type module struct {
 	module *wt.Module
 	linked *C.bungee_module // nil when it imports what is no function
 	facts  *facts
-	need   executor.Need
+	need   guest.Need
 
 	// How many tables it has. An instance of more than one tells only when it is
 	// refused, so that the first of them is made twice.
@@ -85,9 +86,9 @@ func (m *module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (
 	if m.closed.Load() {
 		return nil, errClosed
 	}
-	link, err := executor.NewLinkage(cfg, m.need)
+	link, err := guest.NewLinkage(cfg, m.need)
 	if err != nil {
 		return nil, err
 	}
-	return executor.NewGuest(ctx, &instance{module: m, link: link}, link)
+	return guest.New(ctx, &instance{module: m, link: link}, link)
 }

@@ -5,7 +5,7 @@ package wasmtime
 import (
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
@@ -14,18 +14,18 @@ const pageSize = 64 << 10
 
 // exports is what a module exports, as far as it matters here.
 type exports struct {
-	funcs  []executor.FuncType
+	funcs  []guest.FuncType
 	memory uint64 // bytes at the start
 	table  uint64 // elements at the start, of all tables
 }
 
-// exportsOf returns what m exports. Its error is that of [executor.CheckExports].
+// exportsOf returns what m exports. Its error is that of [guest.CheckExports].
 func exportsOf(m *wt.Module) (x exports, err error) {
 	memory := false
 	for _, e := range m.Exports() {
 		t := e.Type()
 		if f := t.FuncType(); f != nil {
-			x.funcs = append(x.funcs, executor.FuncType{
+			x.funcs = append(x.funcs, guest.FuncType{
 				Name: e.Name(), Params: letters(f.Params()), Results: letters(f.Results()),
 			})
 		}
@@ -36,15 +36,15 @@ func exportsOf(m *wt.Module) (x exports, err error) {
 			memory, x.memory = true, mem.Minimum()*pageSize
 		}
 	}
-	return x, executor.CheckExports(x.funcs, memory)
+	return x, guest.CheckExports(x.funcs, memory)
 }
 
 // importsOf returns what m imports, in its order. What is no function gets a
 // type that no host function has.
-func importsOf(m *wt.Module) []executor.FuncType {
-	var all []executor.FuncType
+func importsOf(m *wt.Module) []guest.FuncType {
+	var all []guest.FuncType
 	for _, im := range m.Imports() {
-		f := executor.FuncType{Module: im.Module(), Params: "?"}
+		f := guest.FuncType{Module: im.Module(), Params: "?"}
 		if name := im.Name(); name != nil {
 			f.Name = *name
 		}
@@ -56,7 +56,7 @@ func importsOf(m *wt.Module) []executor.FuncType {
 	return all
 }
 
-// letters returns types as [executor.FuncType] has them.
+// letters returns types as [guest.FuncType] has them.
 func letters(types []*wt.ValType) string {
 	b := make([]byte, len(types))
 	for i, t := range types {

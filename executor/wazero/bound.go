@@ -5,13 +5,13 @@ import (
 	"errors"
 	"math"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // findings are what wazero does not tell of a module that it has compiled.
 type findings struct {
-	table   uint64              // elements of all tables at the start
-	imports []executor.FuncType // that are no functions, with a type that no host function has
+	table   uint64           // elements of all tables at the start
+	imports []guest.FuncType // that are no functions, with a type that no host function has
 }
 
 // bound returns wasm with a maximum for each table, so that all of them together grow
@@ -121,9 +121,9 @@ func (r *reader) tableType() byte {
 }
 
 // imports returns the imports that are no functions.
-func (r *reader) imports() (others []executor.FuncType) {
+func (r *reader) imports() (others []guest.FuncType) {
 	for n := r.u32(); n > 0 && !r.short; n-- {
-		im := executor.FuncType{Module: string(r.take(r.u32())), Name: string(r.take(r.u32())), Params: "?"}
+		im := guest.FuncType{Module: string(r.take(r.u32())), Name: string(r.take(r.u32())), Params: "?"}
 		switch kind := r.byte(); kind {
 		case kindFunc:
 			r.u32()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // wasm returns a module of sections, each an id and what is in it.
@@ -46,7 +47,7 @@ func TestBoundImports(t *testing.T) {
 	in := wasm("\x02\x04" +
 		"\x01e\x01f\x00\x00" + "\x01e\x01t\x01\x70\x00\x01" + "\x01e\x01m\x02\x01\x01\x02" + "\x01e\x01g\x03\x7f\x00")
 	_, found, err := bound(in, 100)
-	want := []executor.FuncType{
+	want := []guest.FuncType{
 		{Module: "e", Name: "t", Params: "?"}, {Module: "e", Name: "m", Params: "?"}, {Module: "e", Name: "g", Params: "?"},
 	}
 	if err != nil || !slices.Equal(found.imports, want) {

@@ -27,6 +27,7 @@ import (
 	"fmt"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
@@ -59,7 +60,7 @@ func (e *Engine) Load(ctx context.Context, src executor.Source) (executor.Module
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	wasm, manifest, err := executor.Prepare(src)
+	wasm, manifest, err := guest.Prepare(src)
 	if err != nil {
 		return nil, err
 	}

@@ -12,14 +12,15 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// An instance implements [executor.Raw].
+// An instance implements [guest.Raw].
 type instance struct {
 	of   *module
-	link *executor.Linkage
+	link *guest.Linkage
 
 	memory    memory
 	module    api.Module   // nil until Start
@@ -33,7 +34,7 @@ type instance struct {
 	cpu    time.Duration     // of the thread, at Begin
 }
 
-// Begin implements [executor.Raw].
+// Begin implements [guest.Raw].
 func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	i.run = newRun(ctx, i)
 	if !i.link.Metered {
@@ -49,8 +50,8 @@ func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	i.memory.begin()
 }
 
-// End implements [executor.Raw].
-func (i *instance) End() (u executor.Usage) {
+// End implements [guest.Raw].
+func (i *instance) End() (u guest.Usage) {
 	if i.link.Metered {
 		u.CPU = threadTime() - i.cpu
 		u.MemorySeconds = i.memory.end()
@@ -80,7 +81,7 @@ func (i *instance) left() int64 {
 
 func (i *instance) used() uint64 { return i.budget - uint64(max(0, i.left())) }
 
-// Start implements [executor.Raw].
+// Start implements [guest.Raw].
 func (i *instance) Start() error {
 	i.run.values = experimental.WithMemoryAllocator(i.run.values, &i.memory)
 	m, err := i.of.code.runtime.InstantiateModule(i.run, i.of.code.CompiledModule, wz.NewModuleConfig().WithName("").WithStartFunctions())
@@ -102,19 +103,19 @@ func (i *instance) Start() error {
 	return nil
 }
 
-// ABI implements [executor.Raw].
+// ABI implements [guest.Raw].
 func (i *instance) ABI() (uint32, error) {
 	v, err := i.do(i.module.ExportedFunction(abi.ExportABI))
 	return uint32(v), err
 }
 
-// Buf implements [executor.Raw].
+// Buf implements [guest.Raw].
 func (i *instance) Buf(n uint32) (uint32, error) {
 	v, err := i.do(i.buf, uint64(n))
 	return uint32(v), err
 }
 
-// Invoke implements [executor.Raw].
+// Invoke implements [guest.Raw].
 func (i *instance) Invoke(fn, ptr, n uint32, deadline int64) (uint64, error) {
 	return i.do(i.call, uint64(fn), uint64(ptr), uint64(n), uint64(deadline))
 }
@@ -145,16 +146,16 @@ func (i *instance) result(err error) error {
 
 // Bytes implements [executor.Memory], between calls and for host functions.
 func (i *instance) Bytes(ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, i.Size()) {
+	if !abi.Inside(ptr, n, i.Size()) {
 		return nil, false
 	}
 	return i.memory.bytes[ptr:][:n:n], true
 }
 
-// Size implements [executor.Raw].
+// Size implements [guest.Raw].
 func (i *instance) Size() uint64 { return uint64(len(i.memory.bytes)) }
 
-// Close implements [executor.Raw].
+// Close implements [guest.Raw].
 func (i *instance) Close() error {
 	if i.module == nil {
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // module implements [executor.Module]. Its host functions are made once, with the
@@ -17,7 +18,7 @@ import (
 type module struct {
 	code     *code
 	manifest capability.Manifest
-	need     executor.Need
+	need     guest.Need
 }
 
 // Manifest implements [executor.Module].
@@ -31,19 +32,19 @@ func (m *module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	link, err := executor.NewLinkage(cfg, m.need)
+	link, err := guest.NewLinkage(cfg, m.need)
 	if err != nil {
 		return nil, err
 	}
 	i := &instance{of: m, link: link}
 	i.memory.limit = uint64(link.Limits.Memory)
-	return executor.NewGuest(ctx, i, link)
+	return guest.New(ctx, i, link)
 }
 
 // link checks what the module exports and defines what it imports.
 func (m *module) link() error {
 	exports, memory := exportsOf(m.code.CompiledModule)
-	if err := executor.CheckExports(exports, memory); err != nil {
+	if err := guest.CheckExports(exports, memory); err != nil {
 		return err
 	}
 	hosts := map[string]wz.HostModuleBuilder{}

@@ -4,14 +4,14 @@ import (
 	wz "github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // exportsOf returns the functions that m exports, and whether it exports its memory.
-func exportsOf(m wz.CompiledModule) (funcs []executor.FuncType, memory bool) {
+func exportsOf(m wz.CompiledModule) (funcs []guest.FuncType, memory bool) {
 	for name, f := range m.ExportedFunctions() {
-		funcs = append(funcs, executor.FuncType{
+		funcs = append(funcs, guest.FuncType{
 			Name: name, Params: letters(f.ParamTypes()), Results: letters(f.ResultTypes()),
 		})
 	}
@@ -19,11 +19,11 @@ func exportsOf(m wz.CompiledModule) (funcs []executor.FuncType, memory bool) {
 }
 
 // needOf returns what m asks of its instances; found is what wazero does not tell.
-func needOf(m wz.CompiledModule, found findings, metered, deterministic bool) executor.Need {
-	need := executor.Need{Table: found.table, Metered: metered, Deterministic: deterministic}
+func needOf(m wz.CompiledModule, found findings, metered, deterministic bool) guest.Need {
+	need := guest.Need{Table: found.table, Metered: metered, Deterministic: deterministic}
 	for _, f := range m.ImportedFunctions() {
 		module, name, _ := f.Import()
-		need.Imports = append(need.Imports, executor.FuncType{
+		need.Imports = append(need.Imports, guest.FuncType{
 			Module: module, Name: name, Params: letters(f.ParamTypes()), Results: letters(f.ResultTypes()),
 		})
 	}
@@ -34,7 +34,7 @@ func needOf(m wz.CompiledModule, found findings, metered, deterministic bool) ex
 	return need
 }
 
-// letters returns types as [executor.FuncType] has them.
+// letters returns types as [guest.FuncType] has them.
 func letters(types []api.ValueType) string {
 	b := make([]byte, len(types))
 	for i, t := range types {

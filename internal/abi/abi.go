@@ -38,6 +38,9 @@ const (
 	MaxText    = 64 << 10 // text of an error or a panic
 )
 
+// Inside says whether the n bytes at ptr lie in a memory of size bytes.
+func Inside(ptr, n uint32, size uint64) bool { return uint64(ptr)+uint64(n) <= size }
+
 // A Status is the first byte of a reply.
 type Status byte
 

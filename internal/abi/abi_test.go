@@ -157,3 +157,20 @@ func FuzzParseError(f *testing.F) {
 		}
 	})
 }
+
+func TestInside(t *testing.T) {
+	tests := []struct {
+		ptr, n uint32
+		size   uint64
+		want   bool
+	}{
+		{0, 0, 0, true}, {0, 1, 0, false}, {65536, 0, 65536, true}, {65535, 1, 65536, true},
+		{65535, 2, 65536, false}, {65537, 0, 65536, false}, {1<<32 - 1, 1, 1 << 32, true},
+		{1<<32 - 1, 2, 1 << 32, false}, {1<<32 - 1, 1<<32 - 1, 1 << 32, false}, {1 << 31, 1 << 31, 0, false},
+	}
+	for _, tt := range tests {
+		if got := abi.Inside(tt.ptr, tt.n, tt.size); got != tt.want {
+			t.Errorf("%d bytes at %#x of %#x: got %t", tt.n, tt.ptr, tt.size, got)
+		}
+	}
+}

@@ -1,24 +1,27 @@
-package executor
+// Package guest drives guests for engines: it speaks the guest ABI, checks all that a
+// guest answers, links what it imports, and counts.
+//
+// An Engine implements [Raw] over an instance of its own; [New] makes an
+// [executor.Instance] of it. In Load an engine calls [Prepare] and [CheckExports], and
+// in Instantiate [NewLinkage], then New.
+package guest
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// CancelGrace is how long a guest whose call was cancelled may go on, to see it
-// and to end by itself. Then it is stopped.
-const CancelGrace = 2 * time.Millisecond
-
-// A Raw is what an Engine can do with an instance of its own. [Guest] makes an
-// Instance of it. Its methods are called by one goroutine at a time, and guest code
+// A Raw is what an Engine can do with an instance of its own. [New] makes an
+// [executor.Instance] of it. Its methods are called by one goroutine at a time, and guest code
 // runs between Begin and End only. Their errors are those of [Linkage.Trap].
 type Raw interface {
 	// Begin prepares for guest code to run until the deadline of ctx, until
-	// [CancelGrace] after ctx is cancelled, or until it has used fuel, whichever
-	// is first. Zero fuel is no bound. Where the call of ctx has a [Turn], an engine
+	// [executor.CancelGrace] after ctx is cancelled, or until it has used fuel, whichever
+	// is first. Zero fuel is no bound. Where the call of ctx has a [executor.Turn], an engine
 	// that can suspend a guest lets it yield every millisecond or so.
 	Begin(ctx context.Context, fuel uint64)
 	// End ends that and returns what was used since Begin.
@@ -32,7 +35,7 @@ type Raw interface {
 	// Invoke calls bungee_call.
 	Invoke(fn, ptr, n uint32, deadline int64) (reply uint64, err error)
 	// Bytes reads the memory between calls.
-	Memory
+	executor.Memory
 	// Size returns the bytes of memory.
 	Size() uint64
 	// Close frees the instance.
@@ -47,20 +50,19 @@ type Usage struct {
 	MemorySeconds float64
 }
 
-// A Guest is an [Instance] over what an Engine gives: it speaks the guest ABI,
-// checks all that the guest answers, and counts.
-type Guest struct {
+// An Instance is an [executor.Instance] over a [Raw].
+type Instance struct {
 	raw    Raw
 	link   *Linkage
 	broken bool
-	last   Bill
+	last   executor.Bill
 }
 
-// NewGuest starts raw and returns an Instance over it, which owns raw and link. It
+// New starts raw and returns an Instance over it, which owns raw and link. It
 // fails, and closes both, when the guest does not start or is of another ABI
 // version.
-func NewGuest(ctx context.Context, raw Raw, link *Linkage) (Instance, error) {
-	g := &Guest{raw: raw, link: link}
+func New(ctx context.Context, raw Raw, link *Linkage) (executor.Instance, error) {
+	g := &Instance{raw: raw, link: link}
 	link.begin(ctx)
 	raw.Begin(ctx, 0)
 	err := raw.Start()
@@ -71,7 +73,7 @@ func NewGuest(ctx context.Context, raw Raw, link *Linkage) (Instance, error) {
 	raw.End()
 	link.end()
 	if err == nil && v != abi.Version {
-		err = fmt.Errorf("%w: the guest has ABI version %d, this host %d; build the module again", ErrABI, v, abi.Version)
+		err = fmt.Errorf("%w: the guest has ABI version %d, this host %d; build the module again", executor.ErrABI, v, abi.Version)
 	}
 	if err != nil {
 		g.Close()
@@ -80,36 +82,36 @@ func NewGuest(ctx context.Context, raw Raw, link *Linkage) (Instance, error) {
 	return g, nil
 }
 
-// Close implements [Instance].
-func (g *Guest) Close() error {
+// Close implements [executor.Instance].
+func (g *Instance) Close() error {
 	g.broken = true
 	err := g.raw.Close()
 	g.link.Close()
 	return err
 }
 
-// Last implements [Instance].
-func (g *Guest) Last() Bill { return g.last }
+// Last implements [executor.Instance].
+func (g *Instance) Last() executor.Bill { return g.last }
 
-// Size implements [Instance].
-func (g *Guest) Size() uint64 { return g.raw.Size() }
+// Size implements [executor.Instance].
+func (g *Instance) Size() uint64 { return g.raw.Size() }
 
 // Memory returns the linear memory, for tests and tools that compare states. It
 // is valid until the next Call.
-func (g *Guest) Memory() []byte {
+func (g *Instance) Memory() []byte {
 	b, _ := g.raw.Bytes(0, uint32(min(g.raw.Size(), 1<<32-1)))
 	return b
 }
 
-// Call implements [Instance].
-func (g *Guest) Call(ctx context.Context, fn uint32, request []byte) (Reply, error) {
-	g.last = Bill{}
+// Call implements [executor.Instance].
+func (g *Instance) Call(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
+	g.last = executor.Bill{}
 	if err := g.admit(ctx, request); err != nil {
-		return Reply{}, err
+		return executor.Reply{}, err
 	}
 	fuel, err := g.fuel(ctx)
 	if err != nil {
-		return Reply{}, err
+		return executor.Reply{}, err
 	}
 	// Until the guest is known to have come back sound, it is not.
 	g.broken = true
@@ -122,28 +124,28 @@ func (g *Guest) Call(ctx context.Context, fn uint32, request []byte) (Reply, err
 }
 
 // admit says why a call cannot begin.
-func (g *Guest) admit(ctx context.Context, request []byte) error {
+func (g *Instance) admit(ctx context.Context, request []byte) error {
 	switch {
 	case g.broken:
-		return ErrDiscarded
+		return executor.ErrDiscarded
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
+		return fmt.Errorf("%w: %w", executor.ErrNotStarted, context.Cause(ctx))
 	case len(request) > abi.MaxRequest:
-		return fmt.Errorf("%w: the request has %d bytes; at most %d can cross", ErrNotStarted, len(request), abi.MaxRequest)
+		return fmt.Errorf("%w: the request has %d bytes; at most %d can cross", executor.ErrNotStarted, len(request), abi.MaxRequest)
 	}
 	return nil
 }
 
 // fuel returns what a call may use, 0 for no bound: the least of its limit and
 // what its tenant has left.
-func (g *Guest) fuel(ctx context.Context) (uint64, error) {
+func (g *Instance) fuel(ctx context.Context) (uint64, error) {
 	limit := g.link.Limits.Fuel
 	if !g.link.Metered {
 		return limit, nil
 	}
 	have, err := g.link.tenant.Fuel()
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrNotStarted, err)
+		return 0, fmt.Errorf("%w: %w", executor.ErrNotStarted, err)
 	}
 	if limit == 0 || have != 0 && have < limit {
 		limit = have
@@ -153,24 +155,24 @@ func (g *Guest) fuel(ctx context.Context) (uint64, error) {
 
 // enter gives the guest its request and runs function fn. entered is false when the
 // guest had no buffer, which does it no harm.
-func (g *Guest) enter(ctx context.Context, fn uint32, request []byte) (reply Reply, entered bool, err error) {
+func (g *Instance) enter(ctx context.Context, fn uint32, request []byte) (reply executor.Reply, entered bool, err error) {
 	n := uint32(len(request))
 	ptr, err := g.raw.Buf(n)
 	switch {
 	case err != nil:
-		return Reply{}, true, err
+		return executor.Reply{}, true, err
 	case ptr == 0 && n > 0:
 		g.broken = false
-		return Reply{}, false, fmt.Errorf("%w: the guest has no buffer for %d bytes", ErrNotStarted, n)
+		return executor.Reply{}, false, fmt.Errorf("%w: the guest has no buffer for %d bytes", executor.ErrNotStarted, n)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
-		return Reply{}, true, fmt.Errorf("%w: its buffer of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
+		return executor.Reply{}, true, fmt.Errorf("%w: its buffer of %d bytes at %#x is outside its memory", executor.ErrABI, n, ptr)
 	}
 	copy(b, request)
 	v, err := g.raw.Invoke(fn, ptr, n, g.link.deadline(ctx))
 	if err != nil {
-		return Reply{}, true, err
+		return executor.Reply{}, true, err
 	}
 	reply, err = g.reply(v)
 	g.broken = err != nil || reply.Status == abi.Panic
@@ -178,32 +180,32 @@ func (g *Guest) enter(ctx context.Context, fn uint32, request []byte) (reply Rep
 }
 
 // reply reads what bungee_call returned.
-func (g *Guest) reply(v uint64) (Reply, error) {
+func (g *Instance) reply(v uint64) (executor.Reply, error) {
 	ptr, n := abi.SplitReply(v)
 	if most := g.link.Limits.Output; uint64(n) > uint64(most)+1 {
-		return Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", ErrABI, n, most+1)
+		return executor.Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", executor.ErrABI, n, most+1)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
-		return Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", ErrABI, n, ptr)
+		return executor.Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", executor.ErrABI, n, ptr)
 	}
 	r, err := abi.ParseReply(b)
 	if err != nil {
-		return Reply{}, fmt.Errorf("%w: %w", ErrABI, err)
+		return executor.Reply{}, fmt.Errorf("%w: %w", executor.ErrABI, err)
 	}
 	return r, nil
 }
 
 // count makes the bill of a call.
-func (g *Guest) count(u Usage, in, out int, entered bool) {
-	g.last = Bill{
+func (g *Instance) count(u Usage, in, out int, entered bool) {
+	g.last = executor.Bill{
 		BytesIn: uint64(in), BytesOut: uint64(out),
 		HostCalls: g.link.calls, HostTime: g.link.hostTime,
 		MemoryPeak: g.raw.Size(),
 		Fuel:       u.Fuel, CPU: u.CPU, MemorySeconds: u.MemorySeconds,
 	}
 	if g.link.calls > 0 {
-		g.last.NetIn, g.last.NetOut = CallOf(g.link.ctx).TakeNetwork()
+		g.last.NetIn, g.last.NetOut = executor.CallOf(g.link.ctx).TakeNetwork()
 	}
 	if entered {
 		g.last.Calls = 1

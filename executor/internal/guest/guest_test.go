@@ -1,4 +1,4 @@
-package executor_test
+package guest_test
 
 import (
 	"bytes"
@@ -6,9 +6,12 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
+	"github.com/bungee-xr/bungee/executor/internal/guest/guesttest"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
@@ -22,22 +25,22 @@ func TestGuestAnswers(t *testing.T) {
 		payload string
 		sound   bool // the instance may be used further
 	}{
-		{"status and payload", reply(0, 5), nil, "good", true},
-		{"a result of no bytes", reply(0, 1), nil, "", true},
-		{"an error of the function breaks nothing", reply(5, 1), nil, "", true},
-		{"after a panic the instance is unsound", reply(6, 4), nil, "bad", false},
+		{"status and payload", guesttest.Reply(0, 5), nil, "good", true},
+		{"a result of no bytes", guesttest.Reply(0, 1), nil, "", true},
+		{"an error of the function breaks nothing", guesttest.Reply(5, 1), nil, "", true},
+		{"after a panic the instance is unsound", guesttest.Reply(6, 4), nil, "bad", false},
 		{"no status", 0, executor.ErrABI, "", false},
-		{"a status that is none", reply(10, 1), executor.ErrABI, "", false},
-		{"one more than the limit", reply(0, 6), executor.ErrABI, "", false},
-		{"past the end by one", reply(9, 3), executor.ErrABI, "", false},
-		{"at the end, of no bytes", reply(11, 0), executor.ErrABI, "", false},
-		{"length 2^32-1", reply(0, math.MaxUint32), executor.ErrABI, "", false},
+		{"a status that is none", guesttest.Reply(10, 1), executor.ErrABI, "", false},
+		{"one more than the limit", guesttest.Reply(0, 6), executor.ErrABI, "", false},
+		{"past the end by one", guesttest.Reply(9, 3), executor.ErrABI, "", false},
+		{"at the end, of no bytes", guesttest.Reply(11, 0), executor.ErrABI, "", false},
+		{"length 2^32-1", guesttest.Reply(0, math.MaxUint32), executor.ErrABI, "", false},
 		{"pointer and length overflow", math.MaxUint64, executor.ErrABI, "", false},
 	}
 	for _, tt := range tests {
-		f := &fake{memory: memory, buf: func(uint32) (uint32, error) { return 0, nil },
-			invoke: func(uint32, uint32, uint32) (uint64, error) { return tt.reply, nil }}
-		in := newGuest(t, f, executor.InstanceConfig{Limits: small}, executor.Need{})
+		f := &guesttest.Raw{Memory: memory, OnBuf: func(uint32) (uint32, error) { return 0, nil },
+			OnInvoke: func(uint32, uint32, uint32) (uint64, error) { return tt.reply, nil }}
+		in := guesttest.Start(t, f, executor.InstanceConfig{Limits: small}, guest.Need{})
 		r, err := in.Call(t.Context(), 0, nil)
 		if !errors.Is(err, tt.want) || string(r.Payload) != tt.payload {
 			t.Errorf("reply %#x: got %q, %v; want %q, %v: %s", tt.reply, r.Payload, err, tt.payload, tt.want, tt.why)
@@ -65,9 +68,9 @@ func TestGuestBuffers(t *testing.T) {
 		{"just inside", 96, nil, nil},
 	}
 	for _, tt := range tests {
-		f := &fake{memory: make([]byte, 100), buf: func(uint32) (uint32, error) { return tt.ptr, tt.err },
-			invoke: func(uint32, uint32, uint32) (uint64, error) { return reply(0, 1), nil }}
-		in := newGuest(t, f, executor.InstanceConfig{}, executor.Need{})
+		f := &guesttest.Raw{Memory: make([]byte, 100), OnBuf: func(uint32) (uint32, error) { return tt.ptr, tt.err },
+			OnInvoke: func(uint32, uint32, uint32) (uint64, error) { return guesttest.Reply(0, 1), nil }}
+		in := guesttest.Start(t, f, executor.InstanceConfig{}, guest.Need{})
 		if _, err := in.Call(t.Context(), 0, []byte("four")); !errors.Is(err, tt.want) {
 			t.Errorf("buffer at %d of 100: got %v, want %v: %s", tt.ptr, err, tt.want, tt.why)
 		}
@@ -80,16 +83,16 @@ func TestGuestOfAnotherVersion(t *testing.T) {
 	cfg := executor.InstanceConfig{Host: []executor.HostModule{{Name: "x", New: func() ([]executor.HostFunc, func()) {
 		return []executor.HostFunc{{Name: "f", Call: nothing}}, func() { closed++ }
 	}}}}
-	link, err := executor.NewLinkage(cfg, executor.Need{Imports: []executor.FuncType{{Module: "x", Name: "f"}}})
+	link, err := guest.NewLinkage(cfg, guest.Need{Imports: []guest.FuncType{{Module: "x", Name: "f"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{version: 1}
-	if _, err := executor.NewGuest(t.Context(), f, link); !errors.Is(err, executor.ErrABI) {
+	f := &guesttest.Raw{Version: 1}
+	if _, err := guest.New(t.Context(), f, link); !errors.Is(err, executor.ErrABI) {
 		t.Errorf("got %v, want %v", err, executor.ErrABI)
 	}
-	if f.closed != 1 || closed != 1 {
-		t.Errorf("instance closed %d times, its host module %d times; want once", f.closed, closed)
+	if f.Closed != 1 || closed != 1 {
+		t.Errorf("instance closed %d times, its host module %d times; want once", f.Closed, closed)
 	}
 }
 
@@ -109,18 +112,18 @@ func TestGuestFuel(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: tt.rate})
-				f := &fake{usage: executor.Usage{Fuel: 300}}
+				f := &guesttest.Raw{Usage: guest.Usage{Fuel: 300}}
 				cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Fuel: tt.limit}}
-				in := newGuest(t, f, cfg, executor.Need{Metered: tt.metered})
+				in := guesttest.Start(t, f, cfg, guest.Need{Metered: tt.metered})
 				account := &executor.Account{Tenant: tenant}
 				for k, want := range tt.want {
 					if _, err := in.Call(t.Context(), 0, nil); err != nil {
 						t.Fatal(err)
 					}
-					if f.budget != want {
-						t.Errorf("call %d: got a budget of %d, want %d", k, f.budget, want)
+					if f.Budget != want {
+						t.Errorf("call %d: got a budget of %d, want %d", k, f.Budget, want)
 					}
 					account.Charge(in.Last())
 				}
@@ -130,23 +133,23 @@ func TestGuestFuel(t *testing.T) {
 }
 
 func TestGuestTellsItsContext(t *testing.T) {
-	f := &fake{}
-	link, err := executor.NewLinkage(executor.InstanceConfig{}, executor.Need{})
+	f := &guesttest.Raw{}
+	link, err := guest.NewLinkage(executor.InstanceConfig{}, guest.Need{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := executor.NewGuest(t.Context(), f, link)
+	in, err := guest.New(t.Context(), f, link)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, "mine")
-	f.invoke = func(_, ptr, n uint32) (uint64, error) {
-		if link.Context() != ctx || f.ctx != ctx {
+	f.OnInvoke = func(_, ptr, n uint32) (uint64, error) {
+		if link.Context() != ctx || f.Ctx != ctx {
 			t.Error("the guest runs in another context than its call's")
 		}
-		return reply(0, 1), nil
+		return guesttest.Reply(0, 1), nil
 	}
 	if _, err := in.Call(ctx, 0, nil); err != nil {
 		t.Fatal(err)
@@ -158,14 +161,14 @@ func TestGuestTellsItsContext(t *testing.T) {
 
 // Whatever a guest answers, the host gets an error or bytes of the guest's memory.
 func FuzzGuest(f *testing.F) {
-	f.Add([]byte("\x00good"), uint32(1), reply(0, 5), []byte("in"), 10)
-	f.Add([]byte("\x02bad"), uint32(0), reply(0, 4), []byte{}, 0)
+	f.Add([]byte("\x00good"), uint32(1), guesttest.Reply(0, 5), []byte("in"), 10)
+	f.Add([]byte("\x02bad"), uint32(0), guesttest.Reply(0, 4), []byte{}, 0)
 	f.Add([]byte{}, uint32(math.MaxUint32), uint64(math.MaxUint64), []byte("request"), 1)
-	f.Add([]byte{9}, uint32(0), reply(0, 1), []byte{}, 1)
+	f.Add([]byte{9}, uint32(0), guesttest.Reply(0, 1), []byte{}, 1)
 	f.Fuzz(func(t *testing.T, memory []byte, ptr uint32, answer uint64, request []byte, output int) {
-		raw := &fake{memory: memory, buf: func(uint32) (uint32, error) { return ptr, nil },
-			invoke: func(uint32, uint32, uint32) (uint64, error) { return answer, nil }}
-		in := newGuest(t, raw, executor.InstanceConfig{Limits: executor.Limits{Output: output}}, executor.Need{})
+		raw := &guesttest.Raw{Memory: memory, OnBuf: func(uint32) (uint32, error) { return ptr, nil },
+			OnInvoke: func(uint32, uint32, uint32) (uint64, error) { return answer, nil }}
+		in := guesttest.Start(t, raw, executor.InstanceConfig{Limits: executor.Limits{Output: output}}, guest.Need{})
 		r, err := in.Call(t.Context(), 0, request)
 		if err != nil {
 			if !errors.Is(err, executor.ErrABI) && !errors.Is(err, executor.ErrNotStarted) {

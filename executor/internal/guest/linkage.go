@@ -1,4 +1,4 @@
-package executor
+package guest
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // A FuncType is a function that a module imports or exports. Params and Results
-// hold a letter a value, as in [HostFunc]; '?' is any other type. Module is empty for
+// hold a letter a value, as in [executor.HostFunc]; '?' is any other type. Module is empty for
 // an export.
 type FuncType struct {
 	Module, Name    string
@@ -26,7 +27,7 @@ var guestExports = []FuncType{
 	{Name: abi.ExportCall, Params: "iiil", Results: "l"},
 }
 
-// CheckExports returns an error that is [ErrABI] and names each export of the
+// CheckExports returns an error that is [executor.ErrABI] and names each export of the
 // guest ABI which a module lacks, or has with another type. Engines call it in
 // Load. memory says whether the module exports its memory.
 func CheckExports(exports []FuncType, memory bool) error {
@@ -48,7 +49,7 @@ func CheckExports(exports []FuncType, memory bool) error {
 		faults = append(faults, FuncType{Name: abi.ExportInitialize}.signature())
 	}
 	if len(faults) > 0 {
-		return fmt.Errorf("%w: it must export %s; docs/abi.md tells what a guest exports", ErrABI, strings.Join(faults, ", "))
+		return fmt.Errorf("%w: it must export %s; docs/abi.md tells what a guest exports", executor.ErrABI, strings.Join(faults, ", "))
 	}
 	return nil
 }
@@ -74,14 +75,14 @@ type Need struct {
 // before anything else, and closes it with the Instance, after all else.
 type Linkage struct {
 	// Limits are those of the instance, defaults set. Constant.
-	Limits Limits
+	Limits executor.Limits
 	// Metered says that the instance counts all that a Bill has. Constant.
 	Metered bool
 
-	timeless bool       // Need.Deterministic
-	funcs    []HostFunc // by the import's index
+	timeless bool                // Need.Deterministic
+	funcs    []executor.HostFunc // by the import's index
 	closes   []func()
-	tenant   *Tenant
+	tenant   *executor.Tenant
 
 	// Of the call that runs.
 	ctx      context.Context
@@ -93,7 +94,7 @@ type Linkage struct {
 // NewLinkage finds what need asks for in cfg. An error leaves nothing held. It is
 // ErrABI where the module asks for what it is not given, and ErrQuota where the
 // tenant has no more.
-func NewLinkage(cfg InstanceConfig, need Need) (*Linkage, error) {
+func NewLinkage(cfg executor.InstanceConfig, need Need) (*Linkage, error) {
 	l := &Linkage{Limits: cfg.Limits.WithDefaults(), Metered: need.Metered, timeless: need.Deterministic, tenant: cfg.Tenant}
 	if err := l.fits(need); err != nil {
 		return nil, err
@@ -113,9 +114,9 @@ func NewLinkage(cfg InstanceConfig, need Need) (*Linkage, error) {
 func (l *Linkage) fits(need Need) error {
 	switch {
 	case need.Memory > uint64(l.Limits.Memory):
-		return fmt.Errorf("%w: it begins with %d bytes of memory; the limit is %d", ErrABI, need.Memory, l.Limits.Memory)
+		return fmt.Errorf("%w: it begins with %d bytes of memory; the limit is %d", executor.ErrABI, need.Memory, l.Limits.Memory)
 	case need.Table > uint64(l.Limits.Table):
-		return fmt.Errorf("%w: it begins with %d table elements; the limit is %d", ErrABI, need.Table, l.Limits.Table)
+		return fmt.Errorf("%w: it begins with %d table elements; the limit is %d", executor.ErrABI, need.Table, l.Limits.Table)
 	case l.Limits.Fuel > 0 && !need.Metered:
 		return errors.New("a limit on fuel needs a module that was loaded with Source.Meter")
 	}
@@ -124,8 +125,8 @@ func (l *Linkage) fits(need Need) error {
 
 // open makes the host functions that are imported, and returns the imports that cfg
 // does not give. A host module that nothing is imported from is not made.
-func (l *Linkage) open(cfg InstanceConfig, imports []FuncType) (missing []FuncType) {
-	l.funcs = make([]HostFunc, len(imports))
+func (l *Linkage) open(cfg executor.InstanceConfig, imports []FuncType) (missing []FuncType) {
+	l.funcs = make([]executor.HostFunc, len(imports))
 	for _, m := range cfg.Host {
 		if slices.ContainsFunc(imports, func(im FuncType) bool { return im.Module == m.Name }) {
 			funcs, done := m.New()
@@ -145,7 +146,7 @@ func (l *Linkage) open(cfg InstanceConfig, imports []FuncType) (missing []FuncTy
 }
 
 // fill takes the functions that are imported from module.
-func (l *Linkage) fill(imports []FuncType, module string, funcs []HostFunc) {
+func (l *Linkage) fill(imports []FuncType, module string, funcs []executor.HostFunc) {
 	for k, im := range imports {
 		if im.Module != module {
 			continue
@@ -159,7 +160,7 @@ func (l *Linkage) fill(imports []FuncType, module string, funcs []HostFunc) {
 }
 
 // withheld returns why host modules that imports name are not given.
-func withheld(cfg InstanceConfig, imports []FuncType) []error {
+func withheld(cfg executor.InstanceConfig, imports []FuncType) []error {
 	if cfg.Withheld == nil {
 		return nil
 	}
@@ -190,10 +191,10 @@ func missingError(missing []FuncType, why []error) error {
 		more = fmt.Sprintf(" and %d more", n)
 	}
 	if len(why) > 0 {
-		return fmt.Errorf("%w: it imports %q%s: %w", ErrABI, names, more, errors.Join(why...))
+		return fmt.Errorf("%w: it imports %q%s: %w", executor.ErrABI, names, more, errors.Join(why...))
 	}
 	return fmt.Errorf("%w: it imports %q%s, which this host does not give; build the module without them or give them in InstanceConfig.Host",
-		ErrABI, names, more)
+		executor.ErrABI, names, more)
 }
 
 // Close runs the close functions of the host modules and returns what the instance
@@ -209,13 +210,13 @@ func (l *Linkage) Close() {
 
 // Call runs the host function that import k is, in the context of the call that
 // runs. After an error the engine makes the guest trap.
-func (l *Linkage) Call(k int, mem Memory, stack []uint64) error {
+func (l *Linkage) Call(k int, mem executor.Memory, stack []uint64) error {
 	l.calls++
 	var begin time.Time
 	if l.Metered {
 		begin = time.Now()
 	}
-	err := l.funcs[k].run(l.ctx, mem, stack)
+	err := run(l.ctx, &l.funcs[k], mem, stack)
 	if l.Metered {
 		l.hostTime += time.Since(begin)
 	}
@@ -223,6 +224,19 @@ func (l *Linkage) Call(k int, mem Memory, stack []uint64) error {
 		l.err = err
 	}
 	return err
+}
+
+// run runs f's Call. A panic of it becomes an error.
+func run(ctx context.Context, f *executor.HostFunc, mem executor.Memory, stack []uint64) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = fmt.Errorf("host function %s: %w", f.Name, err)
+		}
+	}()
+	return f.Call(ctx, mem, stack)
 }
 
 // begin and end are around what a guest runs for ctx.
@@ -241,13 +255,13 @@ func (l *Linkage) Context() context.Context { return l.ctx }
 func (l *Linkage) Trap(message string, stop error) error {
 	kind := stop
 	if kind == nil {
-		kind = ErrTrap
+		kind = executor.ErrTrap
 	}
 	switch {
 	case l.err != nil && errors.Is(l.err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", ErrDeadline, l.err)
+		return fmt.Errorf("%w: %w", executor.ErrDeadline, l.err)
 	case l.err != nil && errors.Is(l.err, context.Canceled):
-		return fmt.Errorf("%w: %w", ErrCanceled, l.err)
+		return fmt.Errorf("%w: %w", executor.ErrCanceled, l.err)
 	case l.err != nil:
 		return fmt.Errorf("%w: %w", kind, l.err)
 	}
@@ -260,22 +274,19 @@ const maxMessage = 2 << 10
 // clip shortens s to at most n bytes. Its users quote what it returns.
 func clip(s string, n int) string { return s[:min(len(s), n)] }
 
-// Inside says whether the n bytes at ptr lie in a memory of size bytes.
-func Inside(ptr, n uint32, size uint64) bool { return uint64(ptr)+uint64(n) <= size }
-
 var errPointer = errors.New("pointer outside the guest's memory")
 
 // baseFuncs are the functions of module "bungee".
-func (l *Linkage) baseFuncs(log func(string)) []HostFunc {
-	return []HostFunc{
-		{Name: abi.ImportLog, Params: "iii", Call: func(_ context.Context, mem Memory, stack []uint64) error {
+func (l *Linkage) baseFuncs(log func(string)) []executor.HostFunc {
+	return []executor.HostFunc{
+		{Name: abi.ImportLog, Params: "iii", Call: func(_ context.Context, mem executor.Memory, stack []uint64) error {
 			return logLine(log, mem, uint32(stack[1]), uint32(stack[2]))
 		}},
-		{Name: abi.ImportNow, Results: "l", Call: func(_ context.Context, _ Memory, stack []uint64) error {
+		{Name: abi.ImportNow, Results: "l", Call: func(_ context.Context, _ executor.Memory, stack []uint64) error {
 			stack[0] = uint64(l.now())
 			return nil
 		}},
-		{Name: abi.ImportCanceled, Results: "i", Call: func(ctx context.Context, _ Memory, stack []uint64) error {
+		{Name: abi.ImportCanceled, Results: "i", Call: func(ctx context.Context, _ executor.Memory, stack []uint64) error {
 			stack[0] = 0
 			if ctx.Err() != nil && !l.timeless {
 				stack[0] = 1
@@ -286,7 +297,7 @@ func (l *Linkage) baseFuncs(log func(string)) []HostFunc {
 }
 
 // logLine gives the guest's text at ptr to log, cut to abi.MaxLog.
-func logLine(log func(string), mem Memory, ptr, n uint32) error {
+func logLine(log func(string), mem executor.Memory, ptr, n uint32) error {
 	text, ok := mem.Bytes(ptr, min(n, abi.MaxLog))
 	if !ok {
 		return errPointer

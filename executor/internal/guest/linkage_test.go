@@ -1,4 +1,4 @@
-package executor_test
+package guest_test
 
 import (
 	"context"
@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
+	"github.com/bungee-xr/bungee/executor/internal/guest/guesttest"
 )
 
 // export returns the exports of a sound guest, with one of them changed by edit.
-func exports(edit func(map[string]executor.FuncType)) (all []executor.FuncType) {
-	byName := map[string]executor.FuncType{}
-	for _, f := range []executor.FuncType{
+func exports(edit func(map[string]guest.FuncType)) (all []guest.FuncType) {
+	byName := map[string]guest.FuncType{}
+	for _, f := range []guest.FuncType{
 		{Name: "_initialize"}, {Name: "bungee_abi", Results: "i"},
 		{Name: "bungee_buf", Params: "i", Results: "i"}, {Name: "bungee_call", Params: "iiil", Results: "l"},
 	} {
@@ -29,7 +32,7 @@ func exports(edit func(map[string]executor.FuncType)) (all []executor.FuncType) 
 }
 
 func TestCheckExports(t *testing.T) {
-	type funcs = map[string]executor.FuncType
+	type funcs = map[string]guest.FuncType
 	tests := []struct {
 		why    string
 		edit   func(funcs)
@@ -37,16 +40,16 @@ func TestCheckExports(t *testing.T) {
 		want   string // in the error; empty: none
 	}{
 		{"all there", func(funcs) {}, true, ""},
-		{"more does no harm", func(f funcs) { f["more"] = executor.FuncType{Name: "more", Params: "????"} }, true, ""},
+		{"more does no harm", func(f funcs) { f["more"] = guest.FuncType{Name: "more", Params: "????"} }, true, ""},
 		{"nothing to initialise", func(f funcs) { delete(f, "_initialize") }, true, ""},
-		{"_initialize takes nothing", func(f funcs) { f["_initialize"] = executor.FuncType{Name: "_initialize", Params: "i"} }, true, "_initialize()"},
+		{"_initialize takes nothing", func(f funcs) { f["_initialize"] = guest.FuncType{Name: "_initialize", Params: "i"} }, true, "_initialize()"},
 		{"no memory", func(funcs) {}, false, "memory"},
 		{"a function is missing", func(f funcs) { delete(f, "bungee_buf") }, true, "bungee_buf(i) i"},
-		{"of another type", func(f funcs) { f["bungee_abi"] = executor.FuncType{Name: "bungee_abi", Results: "l"} }, true, "bungee_abi() i"},
+		{"of another type", func(f funcs) { f["bungee_abi"] = guest.FuncType{Name: "bungee_abi", Results: "l"} }, true, "bungee_abi() i"},
 		{"all that is missing is named", func(f funcs) { clear(f) }, false, "memory, bungee_abi() i, bungee_buf(i) i, bungee_call(iiil) l"},
 	}
 	for _, tt := range tests {
-		err := executor.CheckExports(exports(tt.edit), tt.memory)
+		err := guest.CheckExports(exports(tt.edit), tt.memory)
 		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, executor.ErrABI) || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("got %v, want one that mentions %q: %s", err, tt.want, tt.why)
 		}
@@ -62,32 +65,32 @@ func hostOf(name string, open *int, f executor.HostFunc) executor.HostModule {
 }
 
 func TestNewLinkageRefuses(t *testing.T) {
-	var many []executor.FuncType
+	var many []guest.FuncType
 	for k := range 100 {
-		many = append(many, executor.FuncType{Module: "env", Name: fmt.Sprintf("f%d %s", k, strings.Repeat("x", 1000))})
+		many = append(many, guest.FuncType{Module: "env", Name: fmt.Sprintf("f%d %s", k, strings.Repeat("x", 1000))})
 	}
 	tests := []struct {
 		why  string
-		need executor.Need
+		need guest.Need
 		cfg  executor.InstanceConfig
 		kind error
 		want string
 	}{
-		{"no such module", executor.Need{Imports: []executor.FuncType{{Module: "env", Name: "f"}}}, executor.InstanceConfig{}, executor.ErrABI, "env.f"},
-		{"no such function", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "fly"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.fly"},
-		{"of another type", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "now", Results: "i"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now() i"},
-		{"no function", executor.Need{Imports: []executor.FuncType{{Module: "bungee", Name: "now", Params: "?"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now(?)"},
-		{"a hostile module has many", executor.Need{Imports: many}, executor.InstanceConfig{}, executor.ErrABI, "and 84 more"},
-		{"memory", executor.Need{Memory: 1<<20 + 1}, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 20}}, executor.ErrABI, "1048577"},
-		{"table", executor.Need{Table: 11}, executor.InstanceConfig{Limits: executor.Limits{Table: 10}}, executor.ErrABI, "11 table elements"},
-		{"fuel that nobody counts", executor.Need{}, executor.InstanceConfig{Limits: executor.Limits{Fuel: 1}}, nil, "Source.Meter"},
+		{"no such module", guest.Need{Imports: []guest.FuncType{{Module: "env", Name: "f"}}}, executor.InstanceConfig{}, executor.ErrABI, "env.f"},
+		{"no such function", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "fly"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.fly"},
+		{"of another type", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "now", Results: "i"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now() i"},
+		{"no function", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "now", Params: "?"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now(?)"},
+		{"a hostile module has many", guest.Need{Imports: many}, executor.InstanceConfig{}, executor.ErrABI, "and 84 more"},
+		{"memory", guest.Need{Memory: 1<<20 + 1}, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 20}}, executor.ErrABI, "1048577"},
+		{"table", guest.Need{Table: 11}, executor.InstanceConfig{Limits: executor.Limits{Table: 10}}, executor.ErrABI, "11 table elements"},
+		{"fuel that nobody counts", guest.Need{}, executor.InstanceConfig{Limits: executor.Limits{Fuel: 1}}, nil, "Source.Meter"},
 	}
 	for _, tt := range tests {
 		open := 0
 		tenant := executor.NewTenant("acme", capability.Quota{})
 		tt.cfg.Tenant = tenant
 		tt.cfg.Host = []executor.HostModule{hostOf("x", &open, executor.HostFunc{Name: "f"})}
-		_, err := executor.NewLinkage(tt.cfg, tt.need)
+		_, err := guest.NewLinkage(tt.cfg, tt.need)
 		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("got %v, want %v that mentions %q: %s", err, tt.kind, tt.want, tt.why)
 		}
@@ -114,28 +117,28 @@ func TestLinkageCall(t *testing.T) {
 		{"a panic of the runtime", func(_ context.Context, _ executor.Memory, stack []uint64) error { stack[9] = 1; return nil }, nil, "index out of range"},
 	}
 	for _, tt := range tests {
-		inBubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			open := 0
 			f := executor.HostFunc{Name: "f", Call: func(ctx context.Context, mem executor.Memory, stack []uint64) error {
 				time.Sleep(time.Second)
 				return tt.call(ctx, mem, stack)
 			}}
-			link, err := executor.NewLinkage(executor.InstanceConfig{Host: []executor.HostModule{hostOf("x", &open, f)}},
-				executor.Need{Imports: []executor.FuncType{{Module: "x", Name: "f"}}, Metered: true})
+			link, err := guest.NewLinkage(executor.InstanceConfig{Host: []executor.HostModule{hostOf("x", &open, f)}},
+				guest.Need{Imports: []guest.FuncType{{Module: "x", Name: "f"}}, Metered: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			raw := &fake{memory: []byte{0}}
-			in, err := executor.NewGuest(t.Context(), raw, link)
+			raw := &guesttest.Raw{Memory: []byte{0}}
+			in, err := guest.New(t.Context(), raw, link)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer in.Close()
-			raw.invoke = func(uint32, uint32, uint32) (uint64, error) {
+			raw.OnInvoke = func(uint32, uint32, uint32) (uint64, error) {
 				if err := link.Call(0, raw, make([]uint64, 1)); err != nil {
 					return 0, link.Trap("stopped", nil)
 				}
-				return reply(0, 1), nil
+				return guesttest.Reply(0, 1), nil
 			}
 			_, err = in.Call(t.Context(), 0, nil)
 			failed := tt.want != nil || tt.text != ""
@@ -150,7 +153,7 @@ func TestLinkageCall(t *testing.T) {
 }
 
 func TestTrap(t *testing.T) {
-	link, err := executor.NewLinkage(executor.InstanceConfig{}, executor.Need{})
+	link, err := guest.NewLinkage(executor.InstanceConfig{}, guest.Need{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,23 +166,6 @@ func TestTrap(t *testing.T) {
 		err := link.Trap(strings.Repeat("\x00", 100_000), stop)
 		if !errors.Is(err, want) || len(err.Error()) > 16<<10 || strings.Contains(err.Error(), "\x00") {
 			t.Errorf("stopped for %v: got an error of %d bytes that is %v: %t; want it bounded and quoted", stop, len(err.Error()), want, errors.Is(err, want))
-		}
-	}
-}
-
-func TestInside(t *testing.T) {
-	tests := []struct {
-		ptr, n uint32
-		size   uint64
-		want   bool
-	}{
-		{0, 0, 0, true}, {0, 1, 0, false}, {65536, 0, 65536, true}, {65535, 1, 65536, true},
-		{65535, 2, 65536, false}, {65537, 0, 65536, false}, {1<<32 - 1, 1, 1 << 32, true},
-		{1<<32 - 1, 2, 1 << 32, false}, {1<<32 - 1, 1<<32 - 1, 1 << 32, false}, {1 << 31, 1 << 31, 0, false},
-	}
-	for _, tt := range tests {
-		if got := executor.Inside(tt.ptr, tt.n, tt.size); got != tt.want {
-			t.Errorf("%d bytes at %#x of %#x: got %t", tt.n, tt.ptr, tt.size, got)
 		}
 	}
 }

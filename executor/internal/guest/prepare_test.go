@@ -1,4 +1,4 @@
-package executor_test
+package guest_test
 
 import (
 	"bytes"
@@ -9,11 +9,12 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 func TestPrepare(t *testing.T) {
-	plain, err := os.ReadFile("enginetest/testdata/basic.wasm")
+	plain, err := os.ReadFile("../../enginetest/testdata/basic.wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestPrepare(t *testing.T) {
 	for _, tt := range tests {
 		src := executor.Bytes(tt.wasm)
 		src.Meter = tt.meter
-		got, m, err := executor.Prepare(src)
+		got, m, err := guest.Prepare(src)
 		want, rewriteErr := instrument.Rewrite(tt.wasm, tt.want)
 		if err := errors.Join(err, rewriteErr); err != nil {
 			t.Errorf("%s: %v", tt.why, err)
@@ -69,7 +70,7 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		tt.src.Meter = true
-		_, _, err := executor.Prepare(tt.src)
+		_, _, err := guest.Prepare(tt.src)
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || errors.Is(err, executor.ErrABI) != tt.abi {
 			t.Errorf("got %v, want %v, blaming the module: %t: %s", err, tt.is, tt.abi, tt.why)
 		}

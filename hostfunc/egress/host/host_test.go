@@ -22,6 +22,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/egress"
 	"github.com/bungee-xr/bungee/hostfunc/egress/host"
 	"github.com/bungee-xr/bungee/hostfunc/egress/internal/tcptest"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,7 +49,7 @@ func serve(t testing.TB, h http.HandlerFunc) (address string) {
 type memory []byte
 
 func (m memory) Bytes(ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, uint64(len(m))) {
+	if !abi.Inside(ptr, n, uint64(len(m))) {
 		return nil, false
 	}
 	return m[ptr:][:n], true

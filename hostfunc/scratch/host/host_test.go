@@ -13,6 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/wazero"
 	"github.com/bungee-xr/bungee/hostfunc/scratch/host"
 	"github.com/bungee-xr/bungee/hostfunc/scratch/host/testdata/flow"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // Functions of the guest.
@@ -95,7 +96,7 @@ func testSessions(t *testing.T, m executor.Module) {
 type memory []byte
 
 func (m memory) Bytes(ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, uint64(len(m))) {
+	if !abi.Inside(ptr, n, uint64(len(m))) {
 		return nil, false
 	}
 	return m[ptr:][:n], true
@@ -113,9 +114,9 @@ func FuzzCalls(f *testing.F) {
 		funcs, _ := host.Module().New()
 		fn := funcs[int(k)%len(funcs)]
 		stack := []uint64{uint64(key), uint64(keyLen), uint64(buf), uint64(n)}
-		inside := executor.Inside(key, keyLen, 1<<17) && keyLen <= executor.MaxString
+		inside := abi.Inside(key, keyLen, 1<<17) && keyLen <= executor.MaxString
 		if fn.Name != "delete" {
-			inside = inside && executor.Inside(buf, n, 1<<17)
+			inside = inside && abi.Inside(buf, n, 1<<17)
 		}
 		if err := fn.Call(context.Background(), mem, stack); (err == nil) != inside {
 			t.Errorf("%s: %v; all inside: %t", fn.Name, err, inside)

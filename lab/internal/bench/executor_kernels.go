@@ -150,14 +150,14 @@ func (b *bout) metering(ctx context.Context, scene string) ([]Figure, error) {
 	for _, r := range rows {
 		on = append(on, over(r.full.Seconds(), r.plain.Seconds()))
 	}
-	off, err := unmetered()
+	off, err := b.unmetered(ctx)
 	if err != nil {
 		return nil, err
 	}
 	typical := quantile(on, 0.5)
 	f := Figure{Case: scene, Metric: "off_share_of_a_call", Unit: "%", N: len(rows), Value: 100 * over(off.Seconds(), shortest(rows).Seconds()),
 		Beside: map[string]float64{"ns_a_call": float64(off.Nanoseconds())},
-		Note:   "what the host does around a call that is not metered, over the shortest kernel; the module itself is as it came"}
+		Note:   "a call of nothing that is not metered, over the shortest kernel; the module itself is as it came"}
 	g := Figure{Case: scene, Metric: "on_over_off_geomean", Unit: "x", N: len(rows), Value: geomean(on),
 		Beside: map[string]float64{"p50": typical, "worst": slices.Max(on), "best": slices.Min(on)}}
 	return []Figure{b.aim(f, "<=", 2), g}, nil

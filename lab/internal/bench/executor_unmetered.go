@@ -2,43 +2,26 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"time"
-
-	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// unmetered measures what [executor.Guest] does around a call that is not metered: it
-// looks at the context, copies the request, checks all that the guest answers, and
-// counts.
-func unmetered() (time.Duration, error) {
-	link, err := executor.NewLinkage(executor.InstanceConfig{}, executor.Need{})
+// unmetered measures a call of a function that does nothing, on an instance that is not
+// metered: what the host does around any call, and the way into the guest and back.
+func (b *bout) unmetered(ctx context.Context) (p50 time.Duration, err error) {
+	l, err := b.load(ctx, smallGuest, false)
 	if err != nil {
 		return 0, err
 	}
-	g, err := executor.NewGuest(context.Background(), &hollow{}, link)
+	defer func() { err = errors.Join(err, l.close()) }()
+	in, err := l.instance(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer g.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer in.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
 	var c caller
-	err = c.run(100_000, func() error { return emptyCall(ctx, g) })
+	err = c.run(100_000, func() error { return emptyCall(ctx, in) })
 	return time.Duration(quantile(c.micros, 0.5) * 1e3), err
 }
-
-// hollow is an [executor.Raw] in which no guest runs.
-type hollow struct{ memory [16]byte }
-
-func (*hollow) Begin(context.Context, uint64)      {}
-func (*hollow) End() executor.Usage                { return executor.Usage{} }
-func (*hollow) Start() error                       { return nil }
-func (*hollow) ABI() (uint32, error)               { return abi.Version, nil }
-func (*hollow) Buf(uint32) (uint32, error)         { return 8, nil }
-func (*hollow) Size() uint64                       { return 16 }
-func (*hollow) Close() error                       { return nil }
-func (n *hollow) Bytes(p, k uint32) ([]byte, bool) { return n.memory[p : p+k], true }
-
-// Invoke answers with an empty result.
-func (*hollow) Invoke(_, _, _ uint32, _ int64) (uint64, error) { return 1, nil }

@@ -1,4 +1,6 @@
-package executor_test
+// Package guesttest has guests written in Go, for tests of what drives guests and of
+// what pools them. They work in virtual time.
+package guesttest
 
 import (
 	"context"
@@ -8,63 +10,78 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// A fake is a Raw in Go: what a guest of the worst kind could answer. Its zero value
-// echoes.
-type fake struct {
-	memory  []byte
-	version uint32 // over abi.Version
-	buf     func(n uint32) (uint32, error)
-	invoke  func(fn, ptr, n uint32) (uint64, error)
-	usage   executor.Usage
-	ctx     context.Context // between Begin and End
-	budget  uint64
-	closed  int
+// A Raw is a [guest.Raw] in Go: what a guest of the worst kind could answer. Its zero
+// value echoes.
+type Raw struct {
+	Memory   []byte
+	Version  uint32 // over abi.Version
+	OnBuf    func(n uint32) (uint32, error)
+	OnInvoke func(fn, ptr, n uint32) (uint64, error)
+	Usage    guest.Usage
+	Ctx      context.Context // between Begin and End
+	Budget   uint64
+	Closed   int
 }
 
-func (f *fake) Begin(ctx context.Context, fuel uint64) { f.ctx, f.budget = ctx, fuel }
-func (f *fake) End() executor.Usage                    { f.ctx = nil; return f.usage }
-func (f *fake) Start() error                           { return f.ctx.Err() }
-func (f *fake) ABI() (uint32, error)                   { return abi.Version + f.version, nil }
-func (f *fake) Size() uint64                           { return uint64(len(f.memory)) }
-func (f *fake) Close() error                           { f.closed++; return nil }
+// Begin implements [guest.Raw].
+func (r *Raw) Begin(ctx context.Context, fuel uint64) { r.Ctx, r.Budget = ctx, fuel }
 
-func (f *fake) Buf(n uint32) (uint32, error) {
-	if f.buf != nil {
-		return f.buf(n)
+// End implements [guest.Raw].
+func (r *Raw) End() guest.Usage { r.Ctx = nil; return r.Usage }
+
+// Start implements [guest.Raw].
+func (r *Raw) Start() error { return r.Ctx.Err() }
+
+// ABI implements [guest.Raw].
+func (r *Raw) ABI() (uint32, error) { return abi.Version + r.Version, nil }
+
+// Size implements [guest.Raw].
+func (r *Raw) Size() uint64 { return uint64(len(r.Memory)) }
+
+// Close implements [guest.Raw].
+func (r *Raw) Close() error { r.Closed++; return nil }
+
+// Buf implements [guest.Raw].
+func (r *Raw) Buf(n uint32) (uint32, error) {
+	if r.OnBuf != nil {
+		return r.OnBuf(n)
 	}
-	f.memory = make([]byte, 16+uint64(n))
+	r.Memory = make([]byte, 16+uint64(n))
 	return 16, nil
 }
 
-func (f *fake) Invoke(fn, ptr, n uint32, _ int64) (uint64, error) {
-	if f.invoke != nil {
-		return f.invoke(fn, ptr, n)
+// Invoke implements [guest.Raw].
+func (r *Raw) Invoke(fn, ptr, n uint32, _ int64) (uint64, error) {
+	if r.OnInvoke != nil {
+		return r.OnInvoke(fn, ptr, n)
 	}
-	f.memory[ptr-1] = byte(abi.OK)
-	return reply(ptr-1, n+1), nil
+	r.Memory[ptr-1] = byte(abi.OK)
+	return Reply(ptr-1, n+1), nil
 }
 
-func (f *fake) Bytes(ptr, n uint32) ([]byte, bool) {
-	if !executor.Inside(ptr, n, f.Size()) {
+// Bytes implements [guest.Raw].
+func (r *Raw) Bytes(ptr, n uint32) ([]byte, bool) {
+	if !abi.Inside(ptr, n, r.Size()) {
 		return nil, false
 	}
-	return f.memory[ptr:][:n:n], true
+	return r.Memory[ptr:][:n:n], true
 }
 
-// reply is what bungee_call returns for a reply of n bytes at ptr.
-func reply(ptr, n uint32) uint64 { return uint64(ptr)<<32 | uint64(n) }
+// Reply is what bungee_call returns for a reply of n bytes at ptr.
+func Reply(ptr, n uint32) uint64 { return uint64(ptr)<<32 | uint64(n) }
 
-// newGuest makes an instance of f.
-func newGuest(t testing.TB, f *fake, cfg executor.InstanceConfig, need executor.Need) executor.Instance {
+// Start makes an instance of r, which is closed at the end of the test.
+func Start(t testing.TB, r *Raw, cfg executor.InstanceConfig, need guest.Need) executor.Instance {
 	t.Helper()
-	link, err := executor.NewLinkage(cfg, need)
+	link, err := guest.NewLinkage(cfg, need)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := executor.NewGuest(t.Context(), f, link)
+	in, err := guest.New(t.Context(), r, link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,43 +89,46 @@ func newGuest(t testing.TB, f *fake, cfg executor.InstanceConfig, need executor.
 	return in
 }
 
-// A fakeModule is a Module of fakes, which work in virtual time.
-type fakeModule struct {
-	need        executor.Need
-	make        func() *fake  // nil: fakes that echo
-	start, stop time.Duration // what Instantiate and Close take
-	alive       atomic.Int64
+// A Module is an [executor.Module] of guests in Go.
+type Module struct {
+	Make        func() *Raw   // nil: guests that echo
+	Start, Stop time.Duration // what Instantiate and Close take
+	Alive       atomic.Int64  // instances that are open
 }
 
-func (m *fakeModule) Manifest() capability.Manifest { return capability.Manifest{} }
-func (m *fakeModule) Close() error                  { return nil }
+// Manifest implements [executor.Module].
+func (m *Module) Manifest() capability.Manifest { return capability.Manifest{} }
 
-func (m *fakeModule) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
-	link, err := executor.NewLinkage(cfg, m.need)
-	time.Sleep(m.start)
+// Close implements [executor.Module].
+func (m *Module) Close() error { return nil }
+
+// Instantiate implements [executor.Module].
+func (m *Module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
+	link, err := guest.NewLinkage(cfg, guest.Need{})
+	time.Sleep(m.Start)
 	if err != nil {
 		return nil, err
 	}
-	f := &fake{}
-	if m.make != nil {
-		f = m.make()
+	r := &Raw{}
+	if m.Make != nil {
+		r = m.Make()
 	}
-	in, err := executor.NewGuest(ctx, f, link)
+	in, err := guest.New(ctx, r, link)
 	if err != nil {
 		return nil, err
 	}
-	m.alive.Add(1)
+	m.Alive.Add(1)
 	return &counted{in, m}, nil
 }
 
 // A counted is an instance that counts in its module as long as it is open.
 type counted struct {
 	executor.Instance
-	m *fakeModule
+	m *Module
 }
 
 func (c *counted) Close() error {
-	time.Sleep(c.m.stop)
-	c.m.alive.Add(-1)
+	time.Sleep(c.m.Stop)
+	c.m.Alive.Add(-1)
 	return c.Instance.Close()
 }
