@@ -49,7 +49,7 @@ func Example() {
 
 // A host module gives each instance functions of its own. This guest's function
 // 1 has a host function overwrite the request.
-func ExampleHostModule() {
+func ExampleHostFuncs() {
 	fill := executor.HostFunc{
 		Name:   "fill",
 		Params: "ii", // pointer, length
@@ -63,7 +63,7 @@ func ExampleHostModule() {
 		},
 	}
 	nothing := func(context.Context, executor.Memory, []uint64) error { return nil }
-	host := executor.HostModule{Name: "test", New: func() ([]executor.HostFunc, func()) {
+	host := executor.HostFuncs{Name: "test", New: func() ([]executor.HostFunc, func()) {
 		return []executor.HostFunc{
 			fill,
 			{Name: "sum", Params: "iil", Results: "l", Call: nothing},
@@ -95,9 +95,9 @@ func ExampleAccount() {
 }
 
 // callHost calls function 1 of the guest host.
-func callHost(host executor.HostModule) (answer string) {
+func callHost(host executor.HostFuncs) (answer string) {
 	withGuest("host", func(ctx context.Context, module executor.Module) error {
-		in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{host}})
+		in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostFuncs{host}})
 		if err != nil {
 			return err
 		}

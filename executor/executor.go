@@ -132,7 +132,7 @@ type InstanceConfig struct {
 	// Host are the host functions that the module may import beyond the
 	// "bungee" module's own, WASI included (package wasi). An import that is not
 	// among them gives an error.
-	Host []HostModule
+	Host []HostFuncs
 	// Withheld says, of a host module that is not in Host, why it is not: the
 	// error of an import of it says so. Nil knows of none.
 	Withheld func(module string) error

@@ -2,13 +2,14 @@ package executor
 
 import "context"
 
-// A HostModule is a set of functions which a guest imports by Name.
-// New gives the functions for one instance, so that they may keep state; the
-// instance calls close when it is closed. Both run on the goroutine that uses
-// the instance.
-type HostModule struct {
+// HostFuncs are host functions that modules import under one name.
+type HostFuncs struct {
+	// Name is the name of the import, such as "acme_lidar".
 	Name string
-	New  func() (funcs []HostFunc, close func())
+	// New returns the functions for one instance, so that they can keep state, and a
+	// function that the instance calls when it is closed, which may be nil. Both run on
+	// the goroutine that uses the instance.
+	New func() (funcs []HostFunc, close func())
 }
 
 // A HostFunc is a function which a guest may call. Params and Results hold a

@@ -13,10 +13,10 @@ import (
 // Text is copied; data that may be longer goes as a []byte.
 const MaxString = 64 << 10
 
-// Functions returns a host module of functions that keep no state for an instance.
+// Functions returns host functions that keep no state for an instance, under one name.
 // They may be called from many instances at once.
-func Functions(name string, funcs ...HostFunc) HostModule {
-	return HostModule{Name: name, New: func() ([]HostFunc, func()) { return funcs, nil }}
+func Functions(name string, funcs ...HostFunc) HostFuncs {
+	return HostFuncs{Name: name, New: func() ([]HostFunc, func()) { return funcs, nil }}
 }
 
 // Typed returns a host function of Go types. Each field of the struct In is a parameter,

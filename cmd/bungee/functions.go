@@ -14,11 +14,11 @@ import (
 // networks is nil.
 func functions(networks nn.Backend) []host.Provider {
 	all := []host.Provider{
-		{Name: scratch.Name, Module: func(capability.Grant) executor.HostModule { return scratch.Module() }},
-		{Name: egress.Name, Module: func(g capability.Grant) executor.HostModule { return egress.Module(g, egress.Config{}) }},
+		{Name: scratch.Name, Module: func(capability.Grant) executor.HostFuncs { return scratch.Module() }},
+		{Name: egress.Name, Module: func(g capability.Grant) executor.HostFuncs { return egress.Module(g, egress.Config{}) }},
 	}
 	if networks != nil {
-		all = append(all, host.Provider{Name: nnhost.Name, Module: func(g capability.Grant) executor.HostModule {
+		all = append(all, host.Provider{Name: nnhost.Name, Module: func(g capability.Grant) executor.HostFuncs {
 			return nnhost.Module(networks, g.Models)
 		}})
 	}

@@ -74,7 +74,7 @@ func run(ctx context.Context, wasm []byte, out io.Writer) error {
 	}
 	thermo := executor.Functions("acme_thermo", executor.Typed("read", read))
 	pool := executor.NewPool(module, executor.PoolConfig{
-		Instance: executor.InstanceConfig{Host: []executor.HostModule{system, thermo}},
+		Instance: executor.InstanceConfig{Host: []executor.HostFuncs{system, thermo}},
 	})
 	defer pool.Close()
 	for _, room := range []string{"hall", "server room", "attic"} {

@@ -89,7 +89,7 @@ func load(t *testing.T) executor.Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{w}})
+	i, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{w}})
 	if err != nil {
 		t.Fatal(err)
 	}

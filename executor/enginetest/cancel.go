@@ -53,7 +53,7 @@ func (s suite) cancel(t *testing.T) {
 	t.Run("InHostFunction", func(t *testing.T) {
 		open := 0
 		ctx, cancel := context.WithCancel(t.Context())
-		host := instance(t, s.module(t, Guest(t, "host")), executor.InstanceConfig{Host: []executor.HostModule{hostModule(&open)}})
+		host := instance(t, s.module(t, Guest(t, "host")), executor.InstanceConfig{Host: []executor.HostFuncs{hostModule(&open)}})
 		waits := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() { <-waits; cancel() })

@@ -114,7 +114,7 @@ func load(t testing.TB, e executor.Engine, src executor.Source) executor.Module 
 
 // Instance makes an instance that is given host, and WASI with nothing in it. It is closed
 // with the test.
-func Instance(t testing.TB, m executor.Module, host ...executor.HostModule) executor.Instance {
+func Instance(t testing.TB, m executor.Module, host ...executor.HostFuncs) executor.Instance {
 	t.Helper()
 	w, err := wasi.Module(wasi.Config{})
 	if err != nil {

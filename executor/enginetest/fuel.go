@@ -21,8 +21,8 @@ const (
 )
 
 // pause is what meter.wat imports.
-func pause(f func(pages uint32)) []executor.HostModule {
-	return []executor.HostModule{{Name: "test", New: func() ([]executor.HostFunc, func()) {
+func pause(f func(pages uint32)) []executor.HostFuncs {
+	return []executor.HostFuncs{{Name: "test", New: func() ([]executor.HostFunc, func()) {
 		return []executor.HostFunc{{Name: "pause", Params: "i", Call: func(_ context.Context, _ executor.Memory, stack []uint64) error {
 			f(uint32(stack[0]))
 			return nil

@@ -30,7 +30,7 @@ func (s suite) goGuest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := executor.InstanceConfig{Host: []executor.HostModule{host}}
+	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{host}}
 	in := instance(t, m, cfg)
 	t.Run("Echo", func(t *testing.T) {
 		for _, n := range []int{0, 1, 1 << 20} {

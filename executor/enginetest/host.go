@@ -23,8 +23,8 @@ const (
 var errHost = errors.New("out of paper")
 
 // hostModule is what host.wat imports. open counts the instances of it.
-func hostModule(open *int) executor.HostModule {
-	return executor.HostModule{Name: "test", New: func() ([]executor.HostFunc, func()) {
+func hostModule(open *int) executor.HostFuncs {
+	return executor.HostFuncs{Name: "test", New: func() ([]executor.HostFunc, func()) {
 		*open++
 		calls := uint64(0)
 		funcs := []executor.HostFunc{
@@ -90,7 +90,7 @@ func fill(mem executor.Memory, stack []uint64) error {
 func (s suite) host(t *testing.T) {
 	open := 0
 	m := s.module(t, Guest(t, "host"))
-	cfg := executor.InstanceConfig{Host: []executor.HostModule{hostModule(&open)}}
+	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{hostModule(&open)}}
 	t.Run("Values", func(t *testing.T) {
 		in, other := instance(t, m, cfg), instance(t, m, cfg)
 		for calls := uint64(1); calls <= 2; calls++ {

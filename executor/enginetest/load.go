@@ -190,7 +190,7 @@ func (s suite) withheld(t *testing.T) {
 	why := errors.New("policy.toml:12 grants it to nobody")
 	asked, open := map[string]int{}, 0
 	cfg := executor.InstanceConfig{
-		Host: []executor.HostModule{hostModule(&open)},
+		Host: []executor.HostFuncs{hostModule(&open)},
 		Withheld: func(module string) error {
 			asked[module]++
 			if module == "nn" {

@@ -12,7 +12,7 @@ import (
 )
 
 // typesModule is what types.wat imports. seen gets what mix was called with.
-func typesModule(seen *[][]uint64) executor.HostModule {
+func typesModule(seen *[][]uint64) executor.HostFuncs {
 	answer := func(words ...uint64) func(context.Context, executor.Memory, []uint64) error {
 		return func(_ context.Context, _ executor.Memory, stack []uint64) error {
 			if len(stack) < len(words) {
@@ -27,7 +27,7 @@ func typesModule(seen *[][]uint64) executor.HostModule {
 		stack[0] = math.Float64bits(float64(len(*seen)))
 		return nil
 	}
-	return executor.HostModule{Name: "types", New: func() ([]executor.HostFunc, func()) {
+	return executor.HostFuncs{Name: "types", New: func() ([]executor.HostFunc, func()) {
 		return []executor.HostFunc{
 			{Name: "none", Call: answer()},
 			{Name: "mix", Params: "ilfdilfd", Results: "d", Call: mix},
@@ -42,7 +42,7 @@ func typesModule(seen *[][]uint64) executor.HostModule {
 // types checks that values of all types cross both ways, their bits as they are.
 func (s suite) types(t *testing.T) {
 	var seen [][]uint64
-	in := instance(t, s.module(t, Guest(t, "types")), executor.InstanceConfig{Host: []executor.HostModule{typesModule(&seen)}})
+	in := instance(t, s.module(t, Guest(t, "types")), executor.InstanceConfig{Host: []executor.HostFuncs{typesModule(&seen)}})
 	p := []byte(call(t, in, 0, "", abi.OK))
 	want := []byte{}
 	for _, w := range []uint64{math.Float64bits(1), math.Float64bits(2), 0xfffffffe, 1 << 63} {

@@ -97,7 +97,7 @@ func instance(t *testing.T, m executor.Module, cfg wasi.Config) executor.Instanc
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{host}})
+	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{host}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@
 // they give is in a [Config]; the zero Config gives nothing of the host's.
 //
 //	w, err := wasi.Module(wasi.Config{Clock: true, Log: log})
-//	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{w}})
+//	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostFuncs{w}})
 //
 // # No ambient clock or randomness
 //
@@ -110,21 +110,21 @@ type world struct {
 
 // Module returns WASI. It fails when a folder cannot be opened, two have one
 // name, or a string could not be told to a guest.
-func Module(cfg Config) (executor.HostModule, error) {
+func Module(cfg Config) (executor.HostFuncs, error) {
 	w := &world{clock: cfg.Clock, random: cfg.Random, seed: cfg.Seed, log: cfg.Log}
 	var err error
 	if w.folders, err = checkFolders(cfg.Folders); err != nil {
-		return executor.HostModule{}, err
+		return executor.HostFuncs{}, err
 	}
 	env, err := environment(cfg.Env)
 	if err != nil {
-		return executor.HostModule{}, err
+		return executor.HostFuncs{}, err
 	}
 	if i := slices.IndexFunc(cfg.Args, unfit); i >= 0 {
-		return executor.HostModule{}, fmt.Errorf("argument %q of the guest: it holds a zero byte or no UTF-8", cfg.Args[i])
+		return executor.HostFuncs{}, fmt.Errorf("argument %q of the guest: it holds a zero byte or no UTF-8", cfg.Args[i])
 	}
 	w.args, w.env = newList(cfg.Args), newList(env)
-	return executor.HostModule{Name: Name, New: w.instantiate}, nil
+	return executor.HostFuncs{Name: Name, New: w.instantiate}, nil
 }
 
 // checkFolders returns folders with the names that guests see.

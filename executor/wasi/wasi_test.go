@@ -58,7 +58,7 @@ func newGuest(t testing.TB, cfg Config) *guest {
 }
 
 // start returns an instance of m.
-func start(t testing.TB, m executor.HostModule) *guest {
+func start(t testing.TB, m executor.HostFuncs) *guest {
 	g := &guest{memory: make(memory, 256<<10), t: t, ctx: t.Context(), funcs: map[string]executor.HostFunc{}, top: page}
 	funcs, stop := m.New()
 	t.Cleanup(stop)

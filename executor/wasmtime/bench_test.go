@@ -144,7 +144,7 @@ func BenchmarkInstantiate(b *testing.B) {
 	for _, guest := range []struct {
 		name string
 		wasm []byte
-		host []executor.HostModule
+		host []executor.HostFuncs
 	}{{"small", wat(b, empty), nil}, {"go", enginetest.GoGuest(b), goHost(b)}} {
 		for _, instances := range []int{0, -1} {
 			name := map[int]string{0: "slots", -1: "mapped"}[instances]
@@ -173,10 +173,10 @@ func instantiate(b *testing.B, m executor.Module, cfg executor.InstanceConfig) {
 }
 
 // goHost is what a Go guest imports.
-func goHost(b *testing.B) []executor.HostModule {
+func goHost(b *testing.B) []executor.HostFuncs {
 	host, err := wasi.Module(wasi.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return []executor.HostModule{host}
+	return []executor.HostFuncs{host}
 }

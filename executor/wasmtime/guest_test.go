@@ -64,8 +64,8 @@ func instance(t testing.TB, m executor.Module, cfg executor.InstanceConfig) exec
 }
 
 // hostModule is the module "test" with one function.
-func hostModule(f executor.HostFunc) []executor.HostModule {
-	return []executor.HostModule{{Name: "test", New: func() ([]executor.HostFunc, func()) { return []executor.HostFunc{f}, nil }}}
+func hostModule(f executor.HostFunc) []executor.HostFuncs {
+	return []executor.HostFuncs{{Name: "test", New: func() ([]executor.HostFunc, func()) { return []executor.HostFunc{f}, nil }}}
 }
 
 // A cancelled guest that spins has its grace, and not much more.

@@ -17,7 +17,7 @@ type Provider struct {
 	Name string
 	// Module makes it for a module with grant g. It is called once a module of a
 	// tenant; what it returns serves many instances.
-	Module func(g capability.Grant) executor.HostModule
+	Module func(g capability.Grant) executor.HostFuncs
 }
 
 // A linkage is what a module of a tenant is run with.
@@ -52,7 +52,7 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 
 // given returns the host modules of a module with grant g: WASI, and those that it is
 // granted.
-func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostModule, error) {
+func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFuncs, error) {
 	conf := wasi.Config{Env: g.Env, Clock: g.Clock, Random: g.Random, Log: log}
 	for _, f := range g.Folders {
 		conf.Folders = append(conf.Folders, wasi.Folder(f))
@@ -61,7 +61,7 @@ func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostMod
 	if err != nil {
 		return nil, err
 	}
-	modules := []executor.HostModule{w}
+	modules := []executor.HostFuncs{w}
 	for _, p := range c.Functions {
 		if slices.Contains(g.Host, p.Name) {
 			modules = append(modules, p.Module(g))

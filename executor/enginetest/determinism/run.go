@@ -77,7 +77,7 @@ func instantiate(ctx context.Context, m executor.Module) (Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := m.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostModule{host}})
+	in, err := m.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostFuncs{host}})
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func TestGuestBuffers(t *testing.T) {
 func TestGuestOfAnotherVersion(t *testing.T) {
 	closed := 0
 	nothing := func(context.Context, executor.Memory, []uint64) error { return nil }
-	cfg := executor.InstanceConfig{Host: []executor.HostModule{{Name: "x", New: func() ([]executor.HostFunc, func()) {
+	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{{Name: "x", New: func() ([]executor.HostFunc, func()) {
 		return []executor.HostFunc{{Name: "f", Call: nothing}}, func() { closed++ }
 	}}}}
 	link, err := guest.NewLinkage(cfg, guest.Need{Imports: []guest.FuncType{{Module: "x", Name: "f"}}})

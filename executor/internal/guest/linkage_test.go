@@ -57,8 +57,8 @@ func TestCheckExports(t *testing.T) {
 }
 
 // hostOf returns a host module of one function, and counts how often it is open.
-func hostOf(name string, open *int, f executor.HostFunc) executor.HostModule {
-	return executor.HostModule{Name: name, New: func() ([]executor.HostFunc, func()) {
+func hostOf(name string, open *int, f executor.HostFunc) executor.HostFuncs {
+	return executor.HostFuncs{Name: name, New: func() ([]executor.HostFunc, func()) {
 		*open++
 		return []executor.HostFunc{f}, func() { *open-- }
 	}}
@@ -89,7 +89,7 @@ func TestNewLinkageRefuses(t *testing.T) {
 		open := 0
 		tenant := executor.NewTenant("acme", capability.Quota{})
 		tt.cfg.Tenant = tenant
-		tt.cfg.Host = []executor.HostModule{hostOf("x", &open, executor.HostFunc{Name: "f"})}
+		tt.cfg.Host = []executor.HostFuncs{hostOf("x", &open, executor.HostFunc{Name: "f"})}
 		_, err := guest.NewLinkage(tt.cfg, tt.need)
 		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("got %v, want %v that mentions %q: %s", err, tt.kind, tt.want, tt.why)
@@ -123,7 +123,7 @@ func TestLinkageCall(t *testing.T) {
 				time.Sleep(time.Second)
 				return tt.call(ctx, mem, stack)
 			}}
-			link, err := guest.NewLinkage(executor.InstanceConfig{Host: []executor.HostModule{hostOf("x", &open, f)}},
+			link, err := guest.NewLinkage(executor.InstanceConfig{Host: []executor.HostFuncs{hostOf("x", &open, f)}},
 				guest.Need{Imports: []guest.FuncType{{Module: "x", Name: "f"}}, Metered: true})
 			if err != nil {
 				t.Fatal(err)

@@ -4,7 +4,7 @@
 // docs/hostfunctions.md describes all of them. They reach what a module's grant allows
 // and nothing else:
 //
-//	host.Provider{Name: egress.Name, Module: func(g capability.Grant) executor.HostModule {
+//	host.Provider{Name: egress.Name, Module: func(g capability.Grant) executor.HostFuncs {
 //		return egress.Module(g, egress.Config{})
 //	}}
 //
@@ -57,7 +57,7 @@ type Config struct {
 
 // Module returns the host module through which guests reach what rules allow. Nil
 // rules allow nothing.
-func Module(rules egress.Rules, cfg Config) executor.HostModule {
+func Module(rules egress.Rules, cfg Config) executor.HostFuncs {
 	if rules == nil {
 		rules = nothing{}
 	}
@@ -65,7 +65,7 @@ func Module(rules egress.Rules, cfg Config) executor.HostModule {
 	if conf.Conns <= 0 {
 		conf.Conns = egress.MaxConns
 	}
-	return executor.HostModule{Name: Name, New: func() ([]executor.HostFunc, func()) {
+	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
 		s := &state{client: egress.NewClient(conf), open: make([]*handle, conf.Conns)}
 		return s.funcs(), s.close
 	}}

@@ -12,7 +12,7 @@ import (
 // that it may use.
 func Example() {
 	networks := host.Module(nntest.Mean(), []string{"mean", "yolo*"})
-	cfg := executor.InstanceConfig{Host: []executor.HostModule{networks}}
+	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{networks}}
 	for _, m := range cfg.Host {
 		funcs, closeAll := m.New()
 		fmt.Println(m.Name, funcs[0].Name, len(funcs))

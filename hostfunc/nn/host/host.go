@@ -4,7 +4,7 @@
 // names and types of wasi-nn where its meaning fits, and the prefix bungee_
 // where it has nothing; docs/nn.md describes all of them.
 //
-//	cfg := executor.InstanceConfig{Host: []executor.HostModule{host.Module(backend, []string{"yolo*"})}}
+//	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{host.Module(backend, []string{"yolo*"})}}
 //
 // # What a guest may use
 //
@@ -56,9 +56,9 @@ const maxText = 1024
 
 // Module returns the host module through which guests use the networks of b whose
 // names match one of models: patterns as of [path.Match], and "*" for all.
-func Module(b nn.Backend, models []string) executor.HostModule {
+func Module(b nn.Backend, models []string) executor.HostFuncs {
 	models = slices.Clone(models)
-	return executor.HostModule{
+	return executor.HostFuncs{
 		Name: Name,
 		New: func() ([]executor.HostFunc, func()) {
 			s := &state{backend: b, models: models}

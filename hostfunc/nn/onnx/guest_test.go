@@ -36,7 +36,7 @@ func TestWasiNNGuest(t *testing.T) {
 	}
 	defer m.Close()
 	nnHost := host.Module(share.New(b, share.Config{}), []string{"served"})
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostModule{nnHost}})
+	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{nnHost}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@
 // A guest that uses package scratch imports the functions of module [Name];
 // docs/hostfunctions.md describes all of them.
 //
-//	host.Provider{Name: scratch.Name, Module: func(capability.Grant) executor.HostModule {
+//	host.Provider{Name: scratch.Name, Module: func(capability.Grant) executor.HostFuncs {
 //		return scratch.Module()
 //	}}
 //
@@ -29,8 +29,8 @@ type storeKey struct{}
 
 // Module returns the host module through which guests keep values. It serves many
 // instances.
-func Module() executor.HostModule {
-	return executor.HostModule{Name: Name, New: func() ([]executor.HostFunc, func()) {
+func Module() executor.HostFuncs {
+	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
 		var s state
 		return []executor.HostFunc{
 			executor.Typed("get", s.get),

@@ -89,7 +89,7 @@ func instanceConfig() (executor.InstanceConfig, error) {
 	if err != nil {
 		return executor.InstanceConfig{}, err
 	}
-	return executor.InstanceConfig{Host: []executor.HostModule{w}}, nil
+	return executor.InstanceConfig{Host: []executor.HostFuncs{w}}, nil
 }
 
 // A loaded is a module in an engine of its own.
