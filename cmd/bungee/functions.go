@@ -14,12 +14,12 @@ import (
 // networks is nil.
 func functions(networks nn.Backend) []host.Provider {
 	all := []host.Provider{
-		{Name: scratch.Name, Module: func(capability.Grant) executor.HostFuncs { return scratch.Module() }},
-		{Name: egress.Name, Module: func(g capability.Grant) executor.HostFuncs { return egress.Module(g, egress.Config{}) }},
+		{Name: scratch.Name, Functions: func(capability.Grant) executor.HostFuncs { return scratch.Functions() }},
+		{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs { return egress.Functions(g, egress.Config{}) }},
 	}
 	if networks != nil {
-		all = append(all, host.Provider{Name: nnhost.Name, Module: func(g capability.Grant) executor.HostFuncs {
-			return nnhost.Module(networks, g.Models)
+		all = append(all, host.Provider{Name: nnhost.Name, Functions: func(g capability.Grant) executor.HostFuncs {
+			return nnhost.Functions(networks, g.Models)
 		}})
 	}
 	return all

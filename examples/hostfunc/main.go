@@ -68,7 +68,7 @@ func run(ctx context.Context, wasm []byte, out io.Writer) error {
 		return err
 	}
 	defer module.Close()
-	system, err := wasi.Module(wasi.Config{})
+	system, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		return err
 	}

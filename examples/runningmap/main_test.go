@@ -85,7 +85,7 @@ func load(t *testing.T) executor.Instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	w, err := wasi.Module(wasi.Config{})
+	w, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

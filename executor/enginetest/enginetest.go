@@ -116,7 +116,7 @@ func load(t testing.TB, e executor.Engine, src executor.Source) executor.Module 
 // with the test.
 func Instance(t testing.TB, m executor.Module, host ...executor.HostFuncs) executor.Instance {
 	t.Helper()
-	w, err := wasi.Module(wasi.Config{})
+	w, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ const (
 // and WASI below them.
 func (s suite) goGuest(t *testing.T) {
 	m := s.module(t, GoGuest(t))
-	host, err := wasi.Module(wasi.Config{})
+	host, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestMadeUpClock(t *testing.T) {
 		g.must("clock_res_get", 0, at0)
 		return append(times, g.time(1), g.time(0), g.u64(at0))
 	}
-	m, err := Module(Config{})
+	m, err := Functions(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ func (m memory) Bytes(ptr, n uint32) ([]byte, bool) {
 }
 
 // Without grants the time is made up, and advances as it is read.
-func ExampleModule() {
-	host, err := wasi.Module(wasi.Config{})
+func ExampleFunctions() {
+	host, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -65,7 +65,7 @@ func TestBigFile(t *testing.T) {
 
 // Two instances that append to one file both find their lines in it.
 func TestAppend(t *testing.T) {
-	m, err := Module(Config{Folders: []Folder{tempFolder(t, true)}})
+	m, err := Functions(Config{Folders: []Folder{tempFolder(t, true)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestOpen(t *testing.T) {
 
 // A guest's open files are bounded, and are closed with it.
 func TestOpenFilesAreBounded(t *testing.T) {
-	m, err := Module(Config{Folders: []Folder{tempFolder(t, true)}})
+	m, err := Functions(Config{Folders: []Folder{tempFolder(t, true)}})
 	if err != nil {
 		t.Fatal(err)
 	}

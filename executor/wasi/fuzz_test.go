@@ -139,7 +139,7 @@ func inside(t *testing.T, g *guest, fd uint64) {
 
 // Two instances of one module share nothing but the folder: run with -race.
 func TestInstancesAtOnce(t *testing.T) {
-	m, err := Module(Config{Folders: []Folder{tempFolder(t, true)}})
+	m, err := Functions(Config{Folders: []Folder{tempFolder(t, true)}})
 	if err != nil {
 		t.Fatal(err)
 	}

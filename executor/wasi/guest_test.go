@@ -93,7 +93,7 @@ func cWasm(t *testing.T) []byte {
 // instance returns one of m that has WASI as in cfg.
 func instance(t *testing.T, m executor.Module, cfg wasi.Config) executor.Instance {
 	t.Helper()
-	host, err := wasi.Module(cfg)
+	host, err := wasi.Functions(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

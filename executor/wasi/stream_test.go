@@ -29,7 +29,7 @@ func TestOutput(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var lines []string
-			m, err := Module(Config{Log: func(line string) { lines = append(lines, line) }})
+			m, err := Functions(Config{Log: func(line string) { lines = append(lines, line) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +124,7 @@ func BenchmarkFunctions(b *testing.B) {
 	}
 	b.Run("instance", func(b *testing.B) {
 		b.ReportAllocs()
-		m, err := Module(Config{})
+		m, err := Functions(Config{})
 		if err != nil {
 			b.Fatal(err)
 		}

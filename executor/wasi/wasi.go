@@ -3,7 +3,7 @@
 // All functions of wasi_snapshot_preview1 are there, so that any module links. What
 // they give is in a [Config]; the zero Config gives nothing of the host's.
 //
-//	w, err := wasi.Module(wasi.Config{Clock: true, Log: log})
+//	w, err := wasi.Functions(wasi.Config{Clock: true, Log: log})
 //	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostFuncs{w}})
 //
 // # No ambient clock or randomness
@@ -108,9 +108,9 @@ type world struct {
 	log           func(string)
 }
 
-// Module returns WASI. It fails when a folder cannot be opened, two have one
+// Functions returns WASI. It fails when a folder cannot be opened, two have one
 // name, or a string could not be told to a guest.
-func Module(cfg Config) (executor.HostFuncs, error) {
+func Functions(cfg Config) (executor.HostFuncs, error) {
 	w := &world{clock: cfg.Clock, random: cfg.Random, seed: cfg.Seed, log: cfg.Log}
 	var err error
 	if w.folders, err = checkFolders(cfg.Folders); err != nil {

@@ -50,7 +50,7 @@ const bufSize = 64 << 10
 
 func newGuest(t testing.TB, cfg Config) *guest {
 	t.Helper()
-	m, err := Module(cfg)
+	m, err := Functions(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestFunctions(t *testing.T) {
 }
 
 // What Module refuses, and says.
-func TestModuleRefuses(t *testing.T) {
+func TestFunctionsRefuse(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -215,7 +215,7 @@ func TestModuleRefuses(t *testing.T) {
 		{Config{Args: []string{"a", "\xff"}}, "UTF-8", "the standard has UTF-8"},
 	}
 	for _, tt := range tests {
-		_, err := Module(tt.cfg)
+		_, err := Functions(tt.cfg)
 		if err == nil || !strings.Contains(err.Error(), tt.word) {
 			t.Errorf("%+v: got %v, want an error with %q: %s", tt.cfg, err, tt.word, tt.why)
 		}

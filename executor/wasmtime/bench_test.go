@@ -174,7 +174,7 @@ func instantiate(b *testing.B, m executor.Module, cfg executor.InstanceConfig) {
 
 // goHost is what a Go guest imports.
 func goHost(b *testing.B) []executor.HostFuncs {
-	host, err := wasi.Module(wasi.Config{})
+	host, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

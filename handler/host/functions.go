@@ -15,9 +15,9 @@ import (
 type Provider struct {
 	// Name is the host module's, as manifests and policies name it.
 	Name string
-	// Module makes it for a module with grant g. It is called once a module of a
+	// Functions makes them for a module with grant g. It is called once a module of a
 	// tenant; what it returns serves many instances.
-	Module func(g capability.Grant) executor.HostFuncs
+	Functions func(g capability.Grant) executor.HostFuncs
 }
 
 // A linkage is what a module of a tenant is run with.
@@ -57,14 +57,14 @@ func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFun
 	for _, f := range g.Folders {
 		conf.Folders = append(conf.Folders, wasi.Folder(f))
 	}
-	w, err := wasi.Module(conf)
+	w, err := wasi.Functions(conf)
 	if err != nil {
 		return nil, err
 	}
 	modules := []executor.HostFuncs{w}
 	for _, p := range c.Functions {
 		if slices.Contains(g.Host, p.Name) {
-			modules = append(modules, p.Module(g))
+			modules = append(modules, p.Functions(g))
 		}
 	}
 	return modules, nil

@@ -73,7 +73,7 @@ type machine struct {
 
 // instantiate makes an instance in a world without clock and random numbers.
 func instantiate(ctx context.Context, m executor.Module) (Machine, error) {
-	host, err := wasi.Module(wasi.Config{})
+	host, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		return nil, err
 	}

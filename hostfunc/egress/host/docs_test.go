@@ -20,7 +20,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	funcs, done := host.Module(nil, host.Config{}).New()
+	funcs, done := host.Functions(nil, host.Config{}).New()
 	defer done()
 	for _, f := range funcs {
 		if row := fmt.Sprintf("\n| `%s` | `(%s) %s` |", f.Name, f.Params, f.Results); !strings.Contains(string(text), row) {

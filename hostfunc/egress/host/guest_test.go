@@ -41,7 +41,7 @@ func guestModule(t *testing.T) executor.Module {
 // instance makes an instance that may reach what r allows.
 func instance(t *testing.T, m executor.Module, r egress.Rules, cfg host.Config) executor.Instance {
 	t.Helper()
-	return enginetest.Instance(t, m, host.Module(r, cfg))
+	return enginetest.Instance(t, m, host.Functions(r, cfg))
 }
 
 // TestGuest builds and compiles its guest once: that takes longer than the rest.

@@ -4,13 +4,13 @@
 // docs/hostfunctions.md describes all of them. They reach what a module's grant allows
 // and nothing else:
 //
-//	host.Provider{Name: egress.Name, Module: func(g capability.Grant) executor.HostFuncs {
-//		return egress.Module(g, egress.Config{})
+//	host.Provider{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs {
+//		return egress.Functions(g, egress.Config{})
 //	}}
 //
 // # Concurrency
 //
-// The result of [Module] serves many instances. Each has its own connections and handles.
+// What [Functions] returns serves many instances. Each has its own connections and handles.
 // While a function waits for the network, the call's core goes to others.
 //
 // # Limits
@@ -43,7 +43,7 @@ import (
 // Name is the name of the module that guests import, in manifests and policies too.
 const Name = "bungee_egress"
 
-// Config configures [Module]. The zero Config is ready to use.
+// Config configures [Functions]. The zero Config is ready to use.
 type Config struct {
 	// TLS is for https. Nil means the roots of the system.
 	TLS *tls.Config
@@ -55,9 +55,9 @@ type Config struct {
 	Conns int
 }
 
-// Module returns the host module through which guests reach what rules allow. Nil
+// Functions returns the host functions by which guests reach what rules allow. Nil
 // rules allow nothing.
-func Module(rules egress.Rules, cfg Config) executor.HostFuncs {
+func Functions(rules egress.Rules, cfg Config) executor.HostFuncs {
 	if rules == nil {
 		rules = nothing{}
 	}

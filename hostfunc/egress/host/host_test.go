@@ -65,7 +65,7 @@ type guest struct {
 
 func newGuest(tb testing.TB, r egress.Rules, cfg host.Config) *guest {
 	tb.Helper()
-	funcs, done := host.Module(r, cfg).New()
+	funcs, done := host.Functions(r, cfg).New()
 	tb.Cleanup(done)
 	g := &guest{tb: tb, mem: make(memory, 1<<20), top: 1 << 16, funcs: map[string]executor.HostFunc{}}
 	for _, f := range funcs {
@@ -327,9 +327,9 @@ func FuzzCalls(f *testing.F) {
 }
 
 // An edge host gives a module the addresses that it is granted.
-func ExampleModule() {
+func ExampleFunctions() {
 	grant := rules{"maps.example.com:443"} // a capability.Grant has such rules
-	m := host.Module(grant, host.Config{})
+	m := host.Functions(grant, host.Config{})
 	funcs, done := m.New()
 	defer done()
 	for _, f := range funcs {

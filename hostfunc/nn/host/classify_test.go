@@ -119,7 +119,7 @@ func instance(t *testing.T, open func() (executor.Engine, error), b nn.Backend) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{Module(b, []string{"mean", "nope"})}})
+	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{Functions(b, []string{"mean", "nope"})}})
 	if err != nil {
 		t.Fatal(err)
 	}

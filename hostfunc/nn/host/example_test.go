@@ -11,7 +11,7 @@ import (
 // An edge host gives its backend to each instance it makes, and names the networks
 // that it may use.
 func Example() {
-	networks := host.Module(nntest.Mean(), []string{"mean", "yolo*"})
+	networks := host.Functions(nntest.Mean(), []string{"mean", "yolo*"})
 	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{networks}}
 	for _, m := range cfg.Host {
 		funcs, closeAll := m.New()

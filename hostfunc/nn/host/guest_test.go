@@ -95,7 +95,7 @@ func TestGuest(t *testing.T) {
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	done := export(t, r, Module(backend, []string{nntest.Name, "nope"}))
+	done := export(t, r, Functions(backend, []string{nntest.Name, "nope"}))
 	m, err := r.InstantiateWithConfig(ctx, buildGuest(t), wazero.NewModuleConfig().WithStartFunctions("_initialize"))
 	if err != nil {
 		t.Fatal(err)

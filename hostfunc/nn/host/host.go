@@ -1,14 +1,14 @@
 // Package host gives guests neural networks: package nn as host functions.
 //
-// A guest that uses package nn imports the functions of [Module]. They have the
+// A guest that uses package nn imports [Functions]. They have the
 // names and types of wasi-nn where its meaning fits, and the prefix bungee_
 // where it has nothing; docs/nn.md describes all of them.
 //
-//	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{host.Module(backend, []string{"yolo*"})}}
+//	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{host.Functions(backend, []string{"yolo*"})}}
 //
 // # What a guest may use
 //
-// The networks whose names match the patterns given to [Module], and no others: of
+// The networks whose names match the patterns given to [Functions], and no others: of
 // those it is not told whether they are there. A guest brings no networks:
 // wasi-nn's load takes the bytes of one that the host has, and finds it by its digest.
 // So guests that bring their network run, and no stranger's bytes reach the backend's
@@ -16,7 +16,7 @@
 //
 // # Concurrency
 //
-// The result of [Module] serves many instances. Each has its own handles.
+// What [Functions] returns serves many instances. Each has its own handles.
 //
 // # Limits
 //
@@ -54,9 +54,9 @@ const maxNetwork = 64 << 20
 // maxText bounds the text of an error.
 const maxText = 1024
 
-// Module returns the host module through which guests use the networks of b whose
+// Functions returns the host functions by which guests use the networks of b whose
 // names match one of models: patterns as of [path.Match], and "*" for all.
-func Module(b nn.Backend, models []string) executor.HostFuncs {
+func Functions(b nn.Backend, models []string) executor.HostFuncs {
 	models = slices.Clone(models)
 	return executor.HostFuncs{
 		Name: Name,

@@ -43,7 +43,7 @@ type guest struct {
 }
 
 func newGuest(tb testing.TB, b nn.Backend, size int, models ...string) *guest {
-	funcs, done := Module(b, models).New()
+	funcs, done := Functions(b, models).New()
 	g := &guest{tb: tb, mem: make(memory, size), funcs: map[string]executor.HostFunc{}, close: done}
 	for _, f := range funcs {
 		g.funcs[f.Name] = f

@@ -35,7 +35,7 @@ func TestWasiNNGuest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	nnHost := host.Module(share.New(b, share.Config{}), []string{"served"})
+	nnHost := host.Functions(share.New(b, share.Config{}), []string{"served"})
 	in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Host: []executor.HostFuncs{nnHost}})
 	if err != nil {
 		t.Fatal(err)

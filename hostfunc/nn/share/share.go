@@ -4,7 +4,7 @@
 // in an order that is fair, and into batches:
 //
 //	b := share.New(onnxBackend, share.Config{Nets: 1})
-//	cfg.Functions = append(cfg.Functions, host.Module(b, grant.Models))
+//	cfg.Functions = append(cfg.Functions, host.Functions(b, grant.Models))
 //
 // # Fairness
 //

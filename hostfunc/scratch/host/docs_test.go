@@ -15,7 +15,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	funcs, _ := host.Module().New()
+	funcs, _ := host.Functions().New()
 	for _, f := range funcs {
 		kind := strings.TrimSuffix(fmt.Sprintf("(%s) %s", f.Params, f.Results), " ")
 		if row := fmt.Sprintf("\n| `%s` | `%s` |", f.Name, kind); !strings.Contains(string(text), row) {

@@ -3,8 +3,8 @@
 // A guest that uses package scratch imports the functions of module [Name];
 // docs/hostfunctions.md describes all of them.
 //
-//	host.Provider{Name: scratch.Name, Module: func(capability.Grant) executor.HostFuncs {
-//		return scratch.Module()
+//	host.Provider{Name: scratch.Name, Functions: func(capability.Grant) executor.HostFuncs {
+//		return scratch.Functions()
 //	}}
 //
 // The values belong to what the call is billed to ([executor.AccountOf]), which at an
@@ -27,9 +27,9 @@ const Name = "bungee_scratch"
 // storeKey is where an account has its store.
 type storeKey struct{}
 
-// Module returns the host module through which guests keep values. It serves many
+// Functions returns the host functions by which guests keep values. It serves many
 // instances.
-func Module() executor.HostFuncs {
+func Functions() executor.HostFuncs {
 	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
 		var s state
 		return []executor.HostFunc{

@@ -34,7 +34,7 @@ func guestModule(t *testing.T) executor.Module {
 
 func instance(t *testing.T, m executor.Module) executor.Instance {
 	t.Helper()
-	return enginetest.Instance(t, m, host.Module())
+	return enginetest.Instance(t, m, host.Functions())
 }
 
 // TestGuest builds and compiles its guest once: that takes longer than the rest.
@@ -111,7 +111,7 @@ func FuzzCalls(f *testing.F) {
 	}
 	mem := make(memory, 1<<17)
 	f.Fuzz(func(t *testing.T, k uint8, key, keyLen, buf, n uint32) {
-		funcs, _ := host.Module().New()
+		funcs, _ := host.Functions().New()
 		fn := funcs[int(k)%len(funcs)]
 		stack := []uint64{uint64(key), uint64(keyLen), uint64(buf), uint64(n)}
 		inside := abi.Inside(key, keyLen, 1<<17) && keyLen <= executor.MaxString
@@ -125,8 +125,8 @@ func FuzzCalls(f *testing.F) {
 }
 
 // An edge host gives each session a scratch of its own.
-func ExampleModule() {
-	m := host.Module()
+func ExampleFunctions() {
+	m := host.Functions()
 	funcs, _ := m.New()
 	for _, f := range funcs {
 		fmt.Printf("%s.%s(%s) %s\n", m.Name, f.Name, f.Params, f.Results)

@@ -85,7 +85,7 @@ func readModule(path string) ([]byte, error) {
 
 // instanceConfig gives a guest WASI and nothing of the host's.
 func instanceConfig() (executor.InstanceConfig, error) {
-	w, err := wasi.Module(wasi.Config{})
+	w, err := wasi.Functions(wasi.Config{})
 	if err != nil {
 		return executor.InstanceConfig{}, err
 	}
