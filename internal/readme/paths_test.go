@@ -20,7 +20,7 @@ var (
 	link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	// ourPath is ./a, a/b, a/b/ and a/b.Name, where all but the last part is in lower case.
 	ourPath = regexp.MustCompile(`^(?:\./|` + regexp.QuoteMeta(module) + `/)?([a-z][a-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)*/?)$`)
-	memory  = regexp.MustCompile(`\b(DESIGN|FACTS|STYLE)\b|(?i)\bissue \d|\bcase [A-Z]\d`)
+	memory  = regexp.MustCompile(`\bDESIGN\b|(?i)\bissue \d`)
 )
 
 // documents returns the documents of the repository, by their paths in it.
