@@ -3,59 +3,27 @@ package host
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
-	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// call answers a call, whose type has been read from st.
-func (s *session) call(st *link.Stream) {
-	buf := buffers.Get().(*callBuffers)
-	defer buffers.Put(buf)
-	c, err := wire.ReadCall(st)
+// call runs a call of the session and appends the frame that answers it to dst. Its
+// error is a *wire.Fail.
+func (g *group) call(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	dst, err := g.tryCall(ctx, c, request, dst)
 	if err == nil {
-		buf.request, err = wire.ReadPayload(st, buf.request, c.Size)
+		return dst, nil
 	}
-	if err == nil {
-		err = wire.ReadEnd(st)
-	}
-	if err != nil {
-		s.refuse(st, err)
-		return
-	}
-	buf.reply = s.h.run(st.Context(), s.joined(), c, buf.request, buf.reply[:0])
-	if st.Context().Err() == nil { // else the UE has given the call up
-		answer(st, buf.reply)
-	}
+	fail := explain(err)
+	g.h.cfg.Logger.Warn("call failed", "ue", g.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	return dst, fail
 }
 
-type callBuffers struct{ request, reply []byte }
-
-var buffers = sync.Pool{New: func() any { return new(callBuffers) }}
-
-// run runs a call of a UE's session and appends the frame that answers it to dst.
-func (h *Handler) run(ctx context.Context, g *group, c wire.Call, request, dst []byte) []byte {
-	limit := h.cfg.CallLimit
-	if c.Deadline > 0 {
-		limit = min(limit, c.Deadline)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	dst, err := h.tryRun(ctx, g, c, request, dst)
-	if err == nil {
-		return dst
-	}
-	fail := failOf(err)
-	h.cfg.Logger.Warn("call failed", "ue", g.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
-	return wire.AppendFail(dst[:0], fail)
-}
-
-// tryRun takes a place in the tenant's queue, then an instance, then a turn.
-func (h *Handler) tryRun(ctx context.Context, g *group, c wire.Call, request, dst []byte) ([]byte, error) {
-	if err := h.draining(); err != nil {
+// tryCall takes a place in the tenant's queue, then an instance, then a turn.
+func (g *group) tryCall(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	if err := g.h.draining(); err != nil {
 		return dst, err
 	}
 	select {
@@ -64,15 +32,19 @@ func (h *Handler) tryRun(ctx context.Context, g *group, c wire.Call, request, ds
 	default:
 		return dst, &wire.Fail{Code: wire.CodeOverloaded}
 	}
+	limit := g.h.cfg.CallLimit
+	if c.Deadline > 0 {
+		limit = min(limit, c.Deadline)
+	}
 	begin := time.Now()
-	m, err := h.mods.get(ctx, g.tenant, c.Module)
+	m, err := g.h.mods.get(ctx, g.tenant, c.Module, limit)
 	if err != nil {
 		return dst, err
 	}
-	defer h.mods.done(m)
-	ctx, cancel := context.WithTimeout(ctx, m.deadline)
-	defer cancel()
+	defer g.h.mods.done(m)
 	waited := time.Since(begin)
+	ctx, cancel := context.WithTimeout(ctx, min(limit-waited, m.deadline))
+	defer cancel()
 	call := &executor.Call{Account: g.account}
 	err = m.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
@@ -102,16 +74,17 @@ func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans 
 	return append(wire.AppendResult(dst, res), r.Payload...)
 }
 
-// failOf returns the Fail that says err to the UE.
-func failOf(err error) wire.Fail {
+// explain returns the Fail that tells an error of the executor, or of this package,
+// to the UE.
+func explain(err error) *wire.Fail {
 	var f *wire.Fail
 	if errors.As(err, &f) {
-		return *f
+		return f
 	}
 	if fail := denied(err); fail != nil {
-		return *fail
+		return fail
 	}
-	fail := wire.Fail{Code: wire.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
+	fail := &wire.Fail{Code: wire.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
 	switch {
 	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
 		fail.Code = wire.CodeDeadline

@@ -34,8 +34,7 @@ func (g *group) openFar(ctx context.Context, module offload.Digest, fn uint32) (
 	f, err := g.makeFar(ctx, module, fn)
 	if err != nil {
 		g.releaseFar()
-		fail := failOf(err)
-		return nil, &fail
+		return nil, explain(err)
 	}
 	return f, nil
 }
@@ -64,7 +63,7 @@ func (g *group) releaseFar() {
 func (g *group) makeFar(ctx context.Context, digest offload.Digest, fn uint32) (*farEnd, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.h.cfg.CallLimit)
 	defer cancel()
-	m, err := g.h.mods.get(ctx, g.tenant, digest)
+	m, err := g.h.mods.get(ctx, g.tenant, digest, g.h.cfg.CallLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +126,9 @@ func (f *farEnd) call(ctx context.Context, fn uint32, request []byte) (offload.S
 		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 	}
 	if err != nil {
-		fail := failOf(err)
+		fail := explain(err)
 		f.h.cfg.Logger.Warn("far endpoint failed", "ue", f.g.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
-		return 0, nil, &fail
+		return 0, nil, fail
 	}
 	return reply.Status, reply.Payload, nil
 }

@@ -60,7 +60,9 @@ func (h *Handler) newGroup(key groupKey) *group {
 		h: h, key: key, tenant: t,
 		account: &executor.Account{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.session)},
 	}
-	g.srv = far.NewServer(far.Config{Open: g.openFar, Endpoints: cap(t.fars)})
+	g.srv = far.NewServer(far.Config{
+		Call: g.call, Open: g.openFar, Endpoints: cap(t.fars), Logger: h.cfg.Logger.With("ue", key.ue),
+	})
 	return g
 }
 
@@ -90,9 +92,9 @@ func (g *group) logBill() {
 	g.h.cfg.Logger.Info("bill", "tenant", g.tenant.Name(), "session", g.account.Name, "bill", b)
 }
 
-// channel gives a stream, whose type has been read, to the UE's channels.
-func (s *session) channel(t wire.Type, st *link.Stream) error {
-	if !s.helloed.Load() {
+// data answers a stream of the data plane, whose first type has been read.
+func (s *session) data(t wire.Type, st *link.Stream) error {
+	if t != wire.TypeCall && !s.helloed.Load() {
 		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
 	}
 	s.joined().srv.Serve(st.Context(), t, st)

@@ -161,7 +161,6 @@ func TestBadRequests(t *testing.T) {
 		{"answer in place of a request", wire.AppendFail(nil, wire.Fail{}), wire.CodeProtocol},
 		{"call of an unknown module", wire.AppendCall(nil, wire.Call{Module: [32]byte{9}}), wire.CodeNoModule},
 		{"call with a huge request", wire.AppendCall(nil, wire.Call{Module: digest, Size: wire.MaxPayload + 1}), wire.CodeProtocol},
-		{"call with more than it said", append(wire.AppendCall(nil, wire.Call{Module: digest, Size: 1}), 1, 2), wire.CodeProtocol},
 		{"module with another digest", append(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: len(wasm)}), wasm...), wire.CodeBadModule},
 		{"module that is none", put([]byte("ELF")), wire.CodeBadModule},
 		{"huge module", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: wire.MaxModule + 1}), wire.CodeTooLarge},
@@ -200,6 +199,92 @@ func module(i int) []byte { return fmt.Appendf(nil, "\x00asm%d", i) }
 // call is a call of function 0 of a module, with request "hi".
 func call(wasm []byte) []byte {
 	return append(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: 2}), "hi"...)
+}
+
+// callOn makes a call of function 0 of a module on a stream that carries calls.
+func callOn(t *testing.T, st *link.Stream, wasm []byte) (reply string, fail *wire.Fail) {
+	t.Helper()
+	st.Write(call(wasm))
+	typ, err := wire.ReadType(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if typ == wire.TypeFail {
+		if fail, err = wire.ReadFail(st); err != nil {
+			t.Fatal(err)
+		}
+		return "", fail
+	}
+	res, err := wire.ReadResult(st)
+	if typ != wire.TypeResult || err != nil {
+		t.Fatalf("a call was answered with frame 0x%02x, %v", typ, err)
+	}
+	b, err := wire.ReadPayload(st, nil, res.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b), nil
+}
+
+// Calls that follow one another on a stream are calls as any others: one that fails
+// ends nothing but itself, and a host that drains starts none.
+func TestCallsOnOneStream(t *testing.T) {
+	serve(t, host.Config{}, []string{"ue"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
+		ask(t, conns[0], put(wasm), true)
+		st, err := conns[0].Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply, fail := callOn(t, st, wasm); reply != "hi" || fail != nil {
+			t.Errorf("first call: %q, %v; want hi", reply, fail)
+		}
+		if _, fail := callOn(t, st, module(1)); fail == nil || fail.Code != wire.CodeNoModule {
+			t.Errorf("call of an unknown module: %v, want %v", fail, wire.CodeNoModule)
+		}
+		time.Sleep(time.Hour)
+		if reply, fail := callOn(t, st, wasm); reply != "hi" || fail != nil {
+			t.Errorf("call after an hour: %q, %v; want hi", reply, fail)
+		}
+		ended := make(chan error)
+		go func() { ended <- h.Shutdown(context.Background()) }()
+		time.Sleep(time.Second)
+		if _, fail := callOn(t, st, wasm); fail == nil || fail.Code != wire.CodeDraining || fail.Started {
+			t.Errorf("call of a host that drains: %v, want %v, not started", fail, wire.CodeDraining)
+		}
+		conns[0].Close("")
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A UE that resets a stream gives up the call on it, and the guest's context ends.
+func TestResetCancelsTheGuest(t *testing.T) {
+	var began, cancelled chan struct{} // made in the bubble of the test
+	engine := native.Engine{Functions: func() []native.Func {
+		return []native.Func{func(ctx context.Context, _, dst []byte) ([]byte, error) {
+			close(began)
+			<-ctx.Done()
+			close(cancelled)
+			return dst, context.Cause(ctx)
+		}}
+	}}
+	serve(t, host.Config{Engine: engine, CallLimit: 24 * time.Hour}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
+		began, cancelled = make(chan struct{}), make(chan struct{})
+		ask(t, conns[0], put(wasm), true)
+		st, err := conns[0].Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		st.Write(call(wasm))
+		<-began
+		st.Reset()
+		<-cancelled
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the guest was cancelled %v after the call began, want at once", took)
+		}
+	})
 }
 
 func wantEcho(t *testing.T, what string, answer []byte) {

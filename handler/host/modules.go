@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -56,9 +57,9 @@ func isNoModule(err error) bool {
 	return errors.As(err, &f) && f.Code == wire.CodeNoModule
 }
 
-// get returns a module of t that is loaded, or being loaded. The caller calls done
-// when it needs it no more.
-func (ms *modules) get(ctx context.Context, t *tenant, d digest) (*module, error) {
+// get returns a module of t that is loaded, and waits for at most limit while it is
+// being loaded. The caller calls done when it needs the module no more.
+func (ms *modules) get(ctx context.Context, t *tenant, d digest, limit time.Duration) (*module, error) {
 	ms.mu.Lock()
 	m := ms.loaded[moduleKey{t.Name(), d}]
 	if m == nil {
@@ -67,6 +68,11 @@ func (ms *modules) get(ctx context.Context, t *tenant, d digest) (*module, error
 	}
 	ms.useLocked(m)
 	ms.mu.Unlock()
+	if !m.isReady() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	if err := m.wait(ctx); err != nil {
 		ms.done(m)
 		return nil, err
@@ -135,12 +141,21 @@ func (ms *modules) open(ctx context.Context, t *tenant, d digest, wasm func() ([
 	return began, m.wait(ctx)
 }
 
+func (m *module) isReady() bool {
+	select {
+	case <-m.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 func (m *module) wait(ctx context.Context) error {
 	select {
 	case <-m.ready:
 		return m.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return fmt.Errorf("%w: its module was being loaded: %w", executor.ErrNotStarted, context.Cause(ctx))
 	}
 }
 

@@ -11,13 +11,6 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// frameTimeout bounds how long a UE may take to send a control frame that it
-// has begun. Modules and states have moduleTimeout: 64 MB at 10 Mbit/s is 51 s.
-const (
-	frameTimeout  = 5 * time.Second
-	moduleTimeout = 60 * time.Second
-)
-
 // A session is one UE's connection. Each stream has a goroutine.
 type session struct {
 	h    *Handler
@@ -70,15 +63,13 @@ func (s *session) confirmed() bool {
 
 // serve answers the frame that st begins with.
 func (s *session) serve(st *link.Stream) {
-	st.SetReadDeadline(time.Now().Add(frameTimeout))
+	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
 	t, err := wire.ReadType(st)
 	if err != nil || !mayRepeat(t) && !s.confirmed() {
 		st.Reset()
 		return
 	}
 	switch t {
-	case wire.TypeCall:
-		s.call(st)
 	case wire.TypePing:
 		err = s.pong(st)
 	case wire.TypeHello:
@@ -87,8 +78,8 @@ func (s *session) serve(st *link.Stream) {
 		err = s.have(st)
 	case wire.TypePut:
 		err = s.put(st)
-	case wire.TypeAttach, wire.TypeSingle, wire.TypePart, wire.TypeSnapshot:
-		err = s.channel(t, st)
+	case wire.TypeCall, wire.TypeAttach, wire.TypeSingle, wire.TypePart, wire.TypeSnapshot:
+		err = s.data(t, st)
 	default:
 		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}
 	}
@@ -99,13 +90,7 @@ func (s *session) serve(st *link.Stream) {
 
 // refuse answers a control request with err and ends the stream.
 func (s *session) refuse(st *link.Stream, err error) {
-	fail := &wire.Fail{Code: wire.CodeInternal}
-	if !errors.As(err, &fail) {
-		fail.Text = err.Error()
-		if errors.Is(err, wire.ErrFrame) {
-			fail.Code = wire.CodeProtocol
-		}
-	}
+	fail := wire.FailOf(err)
 	s.h.cfg.Logger.Warn("request refused", "ue", s.ue, "code", fail.Code.String(), "why", fail.Text)
 	answer(st, wire.AppendFail(nil, *fail))
 }
@@ -114,7 +99,7 @@ func (s *session) refuse(st *link.Stream, err error) {
 // given the request up, and there is nobody to tell.
 func answer(st *link.Stream, b []byte) {
 	st.CloseRead()
-	st.SetWriteDeadline(time.Now().Add(frameTimeout))
+	st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
 	if _, err := st.Write(b); err != nil {
 		st.Reset()
 		return
@@ -185,7 +170,7 @@ func (s *session) put(st *link.Stream) error {
 	if put.Size < 1 || put.Size > wire.MaxModule {
 		return &wire.Fail{Code: wire.CodeTooLarge, Text: "module size out of bounds"}
 	}
-	st.SetReadDeadline(time.Now().Add(moduleTimeout))
+	st.SetReadDeadline(time.Now().Add(wire.BulkTimeout))
 	wasm, err := wire.ReadPayload(st, nil, put.Size)
 	if err != nil {
 		return err

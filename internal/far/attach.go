@@ -35,11 +35,11 @@ type attachment struct {
 func (s *Server) attach(ctx context.Context, st Stream) {
 	a, err := s.open(ctx, st)
 	if err != nil {
-		refuse(st, err)
+		s.refuse(st, err)
 		return
 	}
 	defer s.drop(a)
-	st.SetReadDeadline(time.Time{})
+	st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
 	in := newIntake(a, s.cfg.MessageBytes)
 	if a.send(wire.AppendCredit(nil, wire.TypeAttached, in.granted)) != nil {
 		return

@@ -1,6 +1,7 @@
-// Package far is the host's half of elastic channels: it serves far endpoints to the
-// near ends of package elastic. It knows the streams of one UE and the frames on them.
-// What a far endpoint is, an instance of a module or native code, is the host's.
+// Package far is the host's half of elastic channels and of calls. A [Server] has one
+// entry, Serve, for every stream that a UE begins with a frame of the data plane. It
+// knows frames, deadlines of streams, credit and order; what a call or a far endpoint
+// is, a module's instance or native code, the host tells it in [Config].
 package far
 
 import (

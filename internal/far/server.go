@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -13,6 +14,11 @@ import (
 
 // Config configures a [Server]. Open must be set.
 type Config struct {
+	// Call runs a call and appends the frame that answers it to dst: a Result and its
+	// reply. Its error says why there is no Result: it is a *wire.Fail, or counts as an
+	// internal error. ctx ends when the UE gives the call up. Call keeps neither
+	// request nor dst. Nil refuses all calls.
+	Call func(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error)
 	// Open makes a far endpoint: the one whose first guest function is fn of the
 	// module. It returns when an instance is warm. ctx ends with the UE's patience.
 	Open func(ctx context.Context, module offload.Digest, fn uint32) (Endpoint, error)
@@ -21,6 +27,9 @@ type Config struct {
 	// MessageBytes is how many bytes of messages a UE may send ahead of what has
 	// been handled, for each far endpoint. Zero means 4 MiB.
 	MessageBytes int
+	// Logger receives a record for each request that breaks the protocol, and for each
+	// Attach that is refused. Nil is silent.
+	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -30,14 +39,23 @@ func (c Config) withDefaults() Config {
 	if c.MessageBytes <= 0 {
 		c.MessageBytes = 4 << 20
 	}
+	if c.Call == nil {
+		c.Call = func(context.Context, wire.Call, []byte, []byte) ([]byte, error) {
+			return nil, protocol("no calls are served here")
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	return c
 }
 
 // A Server serves the streams of one UE. It may be used by many goroutines at once.
 //
-// A peer that breaks the protocol loses the far endpoint concerned, and is told so.
-// Memory is bounded by one message and one reply a far endpoint, and by what the
-// streams themselves buffer: a peer that sends beyond its credit waits for those.
+// A peer that breaks the protocol loses the stream concerned, and with an Attach's the
+// far endpoint, and is told so. Memory is bounded by one message and one reply a far
+// endpoint, by one request and one reply a call under way, and by what the streams
+// themselves buffer: a peer that sends beyond its credit waits for those.
 type Server struct {
 	cfg Config
 
@@ -57,20 +75,22 @@ func NewServer(cfg Config) *Server {
 // returns when the stream has ended. What is done for the stream ends with ctx.
 func (s *Server) Serve(ctx context.Context, t wire.Type, st Stream) {
 	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
-	if t != wire.TypeAttach { // which may be silent for as long as it likes
-		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
-	}
 	switch t {
+	case wire.TypeCall:
+		s.calls(ctx, st)
 	case wire.TypeAttach:
 		s.attach(ctx, st)
 	case wire.TypeSingle:
+		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
 		s.single(ctx, st)
 	case wire.TypePart:
+		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
 		s.part(ctx, st)
 	case wire.TypeSnapshot:
+		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
 		s.snapshot(ctx, st)
 	default:
-		refuse(st, protocol("no request begins with frame 0x%02x", t))
+		s.refuse(st, protocol("no request begins with frame 0x%02x", t))
 	}
 	finish(st)
 }
@@ -84,8 +104,16 @@ func finish(st Stream) {
 	st.CloseRead()
 }
 
+// refuse answers a request with err and logs it.
+func (s *Server) refuse(st Stream, err error) {
+	fail := wire.FailOf(err)
+	s.cfg.Logger.Warn("request refused", "code", fail.Code.String(), "why", fail.Text)
+	refuse(st, fail)
+}
+
 // refuse answers a request with err.
 func refuse(st Stream, err error) {
+	st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
 	if _, err := st.Write(wire.AppendFail(nil, *wire.FailOf(err))); err != nil {
 		st.Reset()
 		return
