@@ -18,7 +18,7 @@ type attachment struct {
 	id     uint64
 	target Target
 	name   string // of the target, at the time
-	place  Place
+	host   Host
 	st     Stream
 	to     hearer
 	alive  context.Context // ends with the attachment, and with it what is under way on other streams
@@ -55,20 +55,17 @@ type hearer interface {
 
 // attach makes a far endpoint at t, without state and without messages.
 func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hearer) (*attachment, error) {
-	place, err := t.Prepare(ctx, d)
+	host, err := t.Prepare(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", t.Name(), err)
 	}
-	st, err := place.Open(ctx, conf.Priority)
+	st, err := host.Open(ctx, conf.Priority)
 	if err != nil {
-		place.Release()
+		host.Release()
 		return nil, fmt.Errorf("attach to %s: %w", t.Name(), err)
 	}
-	a := &attachment{id: rand.Uint64(), target: t, name: t.Name(), place: place, st: st, to: to, writing: newLock(), giving: newLock()}
-	a.stop = func() {}
-	if w, ok := place.(Watcher); ok {
-		a.stop = w.Watch(func() { to.rerouted(a) })
-	}
+	a := &attachment{id: rand.Uint64(), target: t, name: t.Name(), host: host, st: st, to: to, writing: newLock(), giving: newLock()}
+	a.stop = host.Watch(func() { to.rerouted(a) })
 	a.alive, a.die = context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, st.Reset)
 	err = a.greet(d, conf)
@@ -181,7 +178,7 @@ func (a *attachment) restore(c checkpoint) error {
 // snapshot asks for the far endpoint's state. The result's same says that it is
 // the one of the snapshot before, which was as of message have.
 func (a *attachment) snapshot(ctx context.Context, have uint64) (c checkpoint, err error) {
-	st, err := a.place.Open(ctx, Low)
+	st, err := a.host.Open(ctx, Low)
 	if err != nil {
 		return c, err
 	}
@@ -231,10 +228,10 @@ func (a *attachment) cut() {
 	a.st.Reset() // a Send in the middle of a frame lets go
 }
 
-// end ends the attachment and gives its place back. It is called once. The host
+// end ends the attachment and gives its host back. It is called once. The host
 // frees the far endpoint then.
 func (a *attachment) end() {
 	a.cut()
 	a.stop()
-	a.place.Release()
+	a.host.Release()
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
 // A Channel is an elastic channel with order or state. Its near endpoint is the
@@ -18,7 +18,7 @@ import (
 // and a Shutdown let grow by those of the messages under way, and two checkpoints.
 type Channel[In, Out any] struct {
 	// Set by Open, then constant.
-	ep      *offload.Endpoint[In, Out]
+	ep      *codegen.Endpoint[In, Out]
 	cfg     Config
 	closing context.Context // ends when the channel does
 	stop    context.CancelFunc
@@ -31,7 +31,7 @@ type Channel[In, Out any] struct {
 	moving lock // a move, or a recovery
 
 	// For the holder of turn, which mu guards (in mode Latest: by working).
-	live *offload.Live[In, Out] // the far endpoint, where that is on the UE
+	live *codegen.Live[In, Out] // the far endpoint, where that is on the UE
 	here Result[Out]            // what goes with the values it emits
 	emit func(Out) error        // emitHere
 
@@ -69,7 +69,7 @@ type Channel[In, Out any] struct {
 }
 
 // Open opens a channel whose far endpoint is on the UE.
-func Open[In, Out any](ep *offload.Endpoint[In, Out], cfg Config) (*Channel[In, Out], error) {
+func Open[In, Out any](ep *codegen.Endpoint[In, Out], cfg Config) (*Channel[In, Out], error) {
 	if cfg.Mode != Ordered && cfg.Mode != Latest {
 		return nil, errors.New("elastic: Config.Mode is neither Ordered nor Latest")
 	}

@@ -10,8 +10,9 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/radio"
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -55,7 +56,7 @@ func await(t *testing.T, c *elastic.Channel[int64, int64], kind elastic.Kind) <-
 	return happened
 }
 
-func open(t *testing.T, ep *offload.Endpoint[int64, int64], cfg elastic.Config) *elastic.Channel[int64, int64] {
+func open(t *testing.T, ep *codegen.Endpoint[int64, int64], cfg elastic.Config) *elastic.Channel[int64, int64] {
 	t.Helper()
 	c, err := elastic.Open(ep, cfg)
 	if err != nil {
@@ -69,8 +70,8 @@ func TestMovesKeepStateAndOrder(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		inWorld(t, func(t *testing.T, w *world) {
 			ep := sums(idempotent)
-			native := func() (far.Endpoint, error) { return far.Native(ep), nil }
-			a, b := w.host("a", native), w.host("b", native)
+			serve := func() (far.Endpoint, error) { return native.New(ep), nil }
+			a, b := w.host("a", serve), w.host("b", serve)
 			c := open(t, ep, elastic.Config{})
 			var want int64
 			next := int64(1)
@@ -99,8 +100,8 @@ func TestMovesKeepStateAndOrder(t *testing.T) {
 func TestLostHostIsReplacedByStandby(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		native := func() (far.Endpoint, error) { return far.Native(ep), nil }
-		a, b := w.host("a", native), w.host("b", native)
+		serve := func() (far.Endpoint, error) { return native.New(ep), nil }
+		a, b := w.host("a", serve), w.host("b", serve)
 		c := open(t, ep, elastic.Config{Standby: []elastic.Target{a, b}, CheckpointMessages: 10, Deadline: 50 * time.Millisecond})
 		ready := await(t, c, elastic.StandbyReady)
 		if err := c.Move(t.Context(), a); err != nil {
@@ -127,7 +128,7 @@ func TestLostHostIsReplacedByStandby(t *testing.T) {
 func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{Deadline: 50 * time.Millisecond})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -149,7 +150,7 @@ func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
 func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(false)
-		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -170,7 +171,7 @@ func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
 func TestLatestPassesOverOldMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := sums(true)
-		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{Mode: elastic.Latest, Deadline: 50 * time.Millisecond})
 		if err := c.Move(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -205,15 +206,15 @@ func TestLatestPassesOverOldMessages(t *testing.T) {
 func TestLargeMessagesGoInParts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := echo(0)
-		ep.New = func() *offload.Live[[]byte, []byte] {
-			return &offload.Live[[]byte, []byte]{
+		ep.New = func() *codegen.Live[[]byte, []byte] {
+			return &codegen.Live[[]byte, []byte]{
 				Handle:      func(_ context.Context, in []byte, emit func([]byte) error) error { return emit(in) },
 				AppendState: func(b []byte) []byte { return b },
 				ReadState:   func(*pack.Reader) {},
 			}
 		}
 		ep.ReadIn, ep.ReadOut = (*pack.Reader).Bytes, (*pack.Reader).Bytes
-		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c, err := elastic.Open(ep, elastic.Config{Mode: elastic.Latest, Deadline: time.Second})
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +246,7 @@ func TestLargeMessagesGoInParts(t *testing.T) {
 func TestPriority(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ep := echo(10)
-		a := w.host("a", func() (far.Endpoint, error) { return far.Native(ep), nil })
+		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		w.air.Set(net.IPv4(10, 0, 0, 1), nil, radio.Faults{Rate: 20e6, Queue: 1 << 20})
 		video := attachEcho(t, ep, a, elastic.Low)
 		go func() {
@@ -281,7 +282,7 @@ func TestPriority(t *testing.T) {
 }
 
 // attachEcho opens a channel at h.
-func attachEcho(t *testing.T, ep *offload.Endpoint[[]byte, []byte], h *host, p elastic.Priority) *elastic.Channel[[]byte, []byte] {
+func attachEcho(t *testing.T, ep *codegen.Endpoint[[]byte, []byte], h *host, p elastic.Priority) *elastic.Channel[[]byte, []byte] {
 	t.Helper()
 	c, err := elastic.Open(ep, elastic.Config{Priority: p, Window: 16})
 	if err != nil {

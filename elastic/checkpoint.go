@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // recoverable says whether the far endpoint can be brought back after a crash. In
@@ -87,7 +88,7 @@ func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err 
 
 // snapshot returns the state of a's far endpoint, within recoveryTimeout.
 func (c *Channel[In, Out]) snapshot(ctx context.Context, a *attachment) (checkpoint, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryTimeout, ErrLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, recoveryTimeout, offload.ErrDeadline)
 	defer cancel()
 	if err := c.awaitRestored(ctx, a); err != nil {
 		return checkpoint{}, err // the snapshot goes another way than the state
@@ -172,7 +173,7 @@ func (c *Channel[In, Out]) standbyLocked() Target {
 }
 
 func (c *Channel[In, Out]) prepareStandby(t Target) {
-	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, ErrLate)
+	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, offload.ErrDeadline)
 	defer cancel()
 	a, err := attach(ctx, t, &c.ep.Desc, c.cfg, c)
 	c.mu.Lock()
@@ -257,5 +258,5 @@ func (c *Channel[In, Out]) checkLate() {
 		owner = c.old
 	}
 	c.mu.Unlock()
-	c.fail(owner, fmt.Errorf("%w of %v", ErrLate, c.cfg.Deadline))
+	c.fail(owner, fmt.Errorf("%w of %v", offload.ErrDeadline, c.cfg.Deadline))
 }

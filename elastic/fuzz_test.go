@@ -41,7 +41,7 @@ type mimic struct{ attached, other []byte }
 
 func (*mimic) Name() string { return "mimic" }
 
-func (m *mimic) Prepare(context.Context, *offload.Desc) (elastic.Place, error) {
+func (m *mimic) Prepare(context.Context, *offload.Desc) (elastic.Host, error) {
 	return &mimicked{m: m}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // latest is what a channel of mode Latest has under way.
@@ -136,7 +137,7 @@ func (c *Channel[In, Out]) dropOldestLocked(r *Result[Out]) {
 func (c *Channel[In, Out]) fly(a *attachment, m *queued[In]) {
 	ctx, cancel := a.alive, context.CancelFunc(func() {})
 	if c.cfg.Deadline > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, c.cfg.Deadline, ErrLate)
+		ctx, cancel = context.WithTimeoutCause(ctx, c.cfg.Deadline, offload.ErrDeadline)
 	}
 	defer cancel()
 	b := c.batches.Get().(*batch[Out])
@@ -167,15 +168,15 @@ func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[O
 		c.latest.lates = 0
 		c.landLocked(r, b)
 		return nil
-	case errors.Is(late, ErrLate):
+	case errors.Is(late, offload.ErrDeadline):
 		c.stats.Late++
 		c.stats.Skipped++
 		if c.latest.lates++; c.latest.lates >= latesBeforeLost {
 			c.latest.lates = 0
-			return fmt.Errorf("%w of %v, %d times in a row", ErrLate, c.cfg.Deadline, latesBeforeLost)
+			return fmt.Errorf("%w of %v, %d times in a row", offload.ErrDeadline, c.cfg.Deadline, latesBeforeLost)
 		}
 		return nil
-	case errors.As(err, &refusal) && refusal.Code == wire.CodeTrap:
+	case errors.As(err, &refusal) && brokeGuest(refusal.Code):
 		b.outs, b.err = nil, c.brokenBy(a, refusal)
 		c.landLocked(r, b)
 		return fmt.Errorf("%w: %w", errBroke, refusal)
@@ -202,7 +203,7 @@ func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[
 	if len(*message) > wire.MaxPayload {
 		return &wire.Fail{Code: wire.CodeSkipped}
 	}
-	n := partsOf(a.place, len(*message))
+	n := partsOf(a.host, len(*message))
 	if n == 1 {
 		header := wire.AppendSingle(nil, wire.Message{ID: a.id, Epoch: a.epoch, Seq: m.seq, Size: len(*message)})
 		return c.exchange(ctx, a, header, *message, func(st Stream) error { return c.readAnswer(st, a, m.seq, b) })
@@ -236,18 +237,12 @@ func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[
 // minPart is the least that a message's part is worth a stream for.
 const minPart = 8 << 10
 
-// partsOf returns over how many connections of place a message is spread.
-func partsOf(place Place, size int) int {
-	p, ok := place.(Striped)
-	if !ok {
-		return 1
-	}
-	return max(1, min(p.Stripes(), size/minPart, wire.MaxParts))
-}
+// partsOf returns over how many connections to h a message is spread.
+func partsOf(h Host, size int) int { return max(1, min(h.Stripes(), size/minPart, wire.MaxParts)) }
 
 // exchange sends header and body on a stream of their own and has read read the answer.
 func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, body []byte, read func(Stream) error) error {
-	st, err := a.place.Open(ctx, c.cfg.Priority)
+	st, err := a.host.Open(ctx, c.cfg.Priority)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}

@@ -9,19 +9,21 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // echo answers a message with as many bytes as it is asked for.
-func echo(out int) *offload.Endpoint[[]byte, []byte] {
+func echo(out int) *codegen.Endpoint[[]byte, []byte] {
 	reply := make([]byte, out)
-	return &offload.Endpoint[[]byte, []byte]{
-		Desc: offload.Desc{Name: "echo", Module: offload.NewModule([]byte("echo")), Idempotent: true},
-		New: func() *offload.Live[[]byte, []byte] {
-			return &offload.Live[[]byte, []byte]{
+	return &codegen.Endpoint[[]byte, []byte]{
+		Desc: offload.Desc{Name: "echo", Module: codegen.NewModule([]byte("echo")), Idempotent: true},
+		New: func() *codegen.Live[[]byte, []byte] {
+			return &codegen.Live[[]byte, []byte]{
 				Handle:      func(_ context.Context, _ []byte, emit func([]byte) error) error { return emit(reply) },
 				AppendState: func(b []byte) []byte { return pack.AppendArray(b, 0) },
 				ReadState:   func(r *pack.Reader) { r.Tuple(0) },
@@ -81,7 +83,7 @@ func newLoopback(b *testing.B, open func() far.Endpoint) *loopback {
 
 func (l *loopback) Name() string { return "loopback" }
 
-func (l *loopback) Prepare(context.Context, *offload.Desc) (elastic.Place, error) {
+func (l *loopback) Prepare(context.Context, *offload.Desc) (elastic.Host, error) {
 	return spot{l.conn}, nil
 }
 
@@ -95,7 +97,7 @@ func BenchmarkOrdered(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.Move(b.Context(), newLoopback(b, func() far.Endpoint { return far.Native(ep) })); err != nil {
+			if err := c.Move(b.Context(), newLoopback(b, func() far.Endpoint { return native.New(ep) })); err != nil {
 				b.Fatal(err)
 			}
 			message := make([]byte, size.in)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -416,7 +416,7 @@ func (c *Channel[In, Out]) switchTo(a *attachment) error {
 
 // bringHome moves the far endpoint to the UE.
 func (c *Channel[In, Out]) bringHome(m *move) error {
-	var live *offload.Live[In, Out]
+	var live *codegen.Live[In, Out]
 	var has uint64
 	if c.ep.Idempotent {
 		k, err := c.copyState(m.ctx)
@@ -451,7 +451,7 @@ func (c *Channel[In, Out]) bringHome(m *move) error {
 	return c.settleHome(m.ctx, live)
 }
 
-func (c *Channel[In, Out]) load(k checkpoint) (*offload.Live[In, Out], error) {
+func (c *Channel[In, Out]) load(k checkpoint) (*codegen.Live[In, Out], error) {
 	live, err := c.ep.Load(k.state)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
@@ -461,7 +461,7 @@ func (c *Channel[In, Out]) load(k checkpoint) (*offload.Live[In, Out], error) {
 
 // catchUp handles on the UE, quietly, what was sent since the state was copied,
 // while the owner goes on. It returns the last message handled.
-func (c *Channel[In, Out]) catchUp(m *move, live *offload.Live[In, Out], has uint64) (uint64, error) {
+func (c *Channel[In, Out]) catchUp(m *move, live *codegen.Live[In, Out], has uint64) (uint64, error) {
 	for left, before := uint64(0), ^uint64(0); ; before = left {
 		if err := c.takeTurn(m.ctx); err != nil {
 			return has, err
@@ -480,7 +480,7 @@ func (c *Channel[In, Out]) catchUp(m *move, live *offload.Live[In, Out], has uin
 
 // handleQuietly handles the messages of the log after from, up to upTo, on the UE
 // and suppresses what they emit.
-func (c *Channel[In, Out]) handleQuietly(m *move, live *offload.Live[In, Out], from, upTo uint64) error {
+func (c *Channel[In, Out]) handleQuietly(m *move, live *codegen.Live[In, Out], from, upTo uint64) error {
 	for seq := from + 1; seq <= upTo; seq++ {
 		c.mu.Lock()
 		e := c.log.at(seq)
@@ -503,7 +503,7 @@ func (c *Channel[In, Out]) handleQuietly(m *move, live *offload.Live[In, Out], f
 
 // handleFrame handles a message that was encoded before. Only the channel's end
 // cancels it: a replay must come to what the first handling came to.
-func (c *Channel[In, Out]) handleFrame(live *offload.Live[In, Out], frame []byte, emit func(Out) error) error {
+func (c *Channel[In, Out]) handleFrame(live *codegen.Live[In, Out], frame []byte, emit func(Out) error) error {
 	r := pack.NewReader(frame[wire.MessageHeader:])
 	in := c.ep.ReadIn(&r)
 	if err := r.Done(); err != nil {
@@ -525,7 +525,7 @@ func (c *Channel[In, Out]) drainLocked(ctx context.Context) {
 
 // settleHome makes the UE the owner once the last outcome is delivered. The turn
 // is held: nothing could be delivered before that anyway.
-func (c *Channel[In, Out]) settleHome(ctx context.Context, live *offload.Live[In, Out]) error {
+func (c *Channel[In, Out]) settleHome(ctx context.Context, live *codegen.Live[In, Out]) error {
 	c.mu.Lock()
 	c.drainLocked(ctx)
 	if err := c.movableLocked(); err != nil {
@@ -545,7 +545,7 @@ func (c *Channel[In, Out]) settleHome(ctx context.Context, live *offload.Live[In
 }
 
 // homeLocked makes the UE the owner, with live. It returns what is of no more use.
-func (c *Channel[In, Out]) homeLocked(live *offload.Live[In, Out]) (gone []*attachment) {
+func (c *Channel[In, Out]) homeLocked(live *codegen.Live[In, Out]) (gone []*attachment) {
 	gone = c.fenceAllLocked()
 	c.own, c.live = nil, live
 	c.saveAsLocked(checkpoint{})

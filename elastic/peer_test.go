@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 // attached is what a host answers an Attach with.
@@ -219,7 +220,7 @@ func TestRudeUEs(t *testing.T) {
 	}
 }
 
-func nativeSum() (far.Endpoint, error) { return far.Native(sums(true)), nil }
+func nativeSum() (far.Endpoint, error) { return native.New(sums(true)), nil }
 
 // lastHalt reads what a host sends, to the Halt.
 func lastHalt(st io.Reader) wire.Halt {
@@ -250,7 +251,7 @@ func lastHalt(st io.Reader) wire.Halt {
 // if it had not been there.
 func TestMessageThatBreaksItsGuest(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		h := w.host("a", func() (far.Endpoint, error) { return &brittle{far.Native(sums(true))}, nil })
+		h := w.host("a", func() (far.Endpoint, error) { return &brittle{native.New(sums(true))}, nil })
 		c := open(t, sums(true), elastic.Config{CheckpointMessages: 3})
 		if err := c.Move(t.Context(), h); err != nil {
 			t.Fatal(err)
@@ -282,7 +283,7 @@ func TestMessageThatBreaksItsGuest(t *testing.T) {
 // brittle breaks at multiples of 13.
 type brittle struct{ far.Endpoint }
 
-func (b *brittle) Handle(ctx context.Context, request []byte) (status offload.Status, payload []byte, err error) {
+func (b *brittle) Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error) {
 	if request[0] < 128 && request[0]%13 == 0 {
 		return 0, nil, &wire.Fail{Code: wire.CodeTrap, Started: true}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
 // fail takes note that a is of no more use. If it owns messages, a recovery begins.
@@ -52,14 +53,18 @@ func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 		}
 		c.mu.Unlock()
 		return nil
-	case wire.CodeTrap:
-		if h.Seq > 0 && c.cfg.Mode == Ordered {
-			return c.broke(a, h)
-		}
 	case wire.CodeProtocol:
 		return fmt.Errorf("%w: %w", ErrPeer, &h.Fail)
 	}
+	if brokeGuest(h.Fail.Code) && h.Seq > 0 && c.cfg.Mode == Ordered {
+		return c.broke(a, h)
+	}
 	return &h.Fail
+}
+
+// brokeGuest says whether a message that ended with code broke its guest.
+func brokeGuest(code offload.Code) bool {
+	return code == offload.CodeTrapped || code == offload.CodeOutOfMemory || code == offload.CodeOutOfFuel
 }
 
 // errBroke is why an attachment ends whose guest a message broke: its host is fine.
@@ -92,7 +97,7 @@ func (c *Channel[In, Out]) broke(a *attachment, h wire.Halt) error {
 
 // brokenBy is the outcome of a message that broke its guest.
 func (c *Channel[In, Out]) brokenBy(a *attachment, why *wire.Fail) error {
-	return &offload.CallError{Func: c.ep.Name, Host: a.name, Fate: offload.Ended, Err: why}
+	return &offload.CallError{Func: c.ep.Name, Host: a.name, Code: why.Code, Fate: offload.Stopped, Err: why}
 }
 
 // leave moves the far endpoint away from a host that drains.
@@ -233,7 +238,7 @@ func (c *Channel[In, Out]) keepStandby(a *attachment) {
 
 // recoverTo makes a far endpoint at t the owner: ready, if there is one.
 func (c *Channel[In, Out]) recoverTo(r *recovery, t Target, ready *attachment) bool {
-	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, ErrLate)
+	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, offload.ErrDeadline)
 	defer cancel()
 	r.ctx = ctx
 	a := ready
@@ -321,7 +326,7 @@ func (c *Channel[In, Out]) recoverHere(r *recovery) error {
 }
 
 // answerHere handles a message of the log on the UE and delivers what it comes to.
-func (c *Channel[In, Out]) answerHere(live *offload.Live[In, Out], seq uint64) error {
+func (c *Channel[In, Out]) answerHere(live *codegen.Live[In, Out], seq uint64) error {
 	c.mu.Lock()
 	for c.results.len() >= c.cfg.Window && !c.ending && c.ended == nil {
 		c.awaitLocked(c.closing)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -59,12 +60,12 @@ type batch[Out any] struct {
 func (c *Channel[In, Out]) decode(host string, status byte, payload []byte, b *batch[Out]) error {
 	clear(b.outs)
 	b.outs = b.outs[:0]
-	handled, broken := c.ep.ReadOutcome(offload.Status(status), payload, func(out Out) { b.outs = append(b.outs, out) })
+	handled, broken := c.ep.ReadOutcome(abi.Status(status), payload, func(out Out) { b.outs = append(b.outs, out) })
 	if broken != nil {
 		return fmt.Errorf("%w: outcome: %w", ErrPeer, broken)
 	}
 	if p, ok := handled.(offload.PanicError); ok {
-		handled = &offload.CallError{Func: c.ep.Name, Host: host, Fate: offload.Ended, Err: p}
+		handled = &offload.CallError{Func: c.ep.Name, Host: host, Code: offload.CodePanicked, Fate: offload.Ended, Err: p}
 	}
 	b.err = handled
 	return nil

@@ -14,34 +14,24 @@ type Target interface {
 	Name() string
 	// Prepare makes the host ready to serve a far endpoint of f: connected and
 	// the module there. Nothing is sent to it before Prepare returns.
-	Prepare(ctx context.Context, f *offload.Desc) (Place, error)
+	Prepare(ctx context.Context, f *offload.Desc) (Host, error)
 }
 
-// A Place is an edge host that is ready to serve one far endpoint. Its methods
-// are called by many goroutines at once.
-type Place interface {
-	// Call is for channels of mode Calls: each message on a stream of its own.
-	offload.Far
-	// Open opens a stream to the host, for channels with order or state. Bytes of
-	// streams of higher priority go out first.
+// A Host is an edge host that is ready to serve one far endpoint. Its methods are
+// called by many goroutines at once.
+type Host interface {
+	// Open opens a stream to the host. Bytes of streams of higher priority go out
+	// first. Streams that are opened one after another are spread over the
+	// connections to the host.
 	Open(ctx context.Context, p Priority) (Stream, error)
-	// Release gives the place back. The channel calls it once, when it uses the
-	// place no more.
-	Release()
-}
-
-// A Watcher is a Place that tells when the UE reaches its host by another path.
-type Watcher interface {
-	// Watch has changed called at each change of the path, on a goroutine of the
-	// place, until stop is called.
-	Watch(changed func()) (stop func())
-}
-
-// A Striped place has several connections to its host. Streams that are opened one
-// after another are spread over them.
-type Striped interface {
 	// Stripes returns how many connections there are.
 	Stripes() int
+	// Watch has changed called each time that the UE reaches the host by another
+	// path, on a goroutine of the host's, until stop is called.
+	Watch(changed func()) (stop func())
+	// Release gives the host back. The channel calls it once, when it uses the host
+	// no more.
+	Release()
 }
 
 // A Stream carries bytes both ways, in order. Read and Write may be called at the

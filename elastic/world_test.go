@@ -17,6 +17,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -127,7 +128,7 @@ func (h *host) stop() {
 func (h *host) Name() string { return h.name }
 
 // Prepare connects, unless that has been done.
-func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, error) {
+func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn != nil && h.conn.Err() == nil {
@@ -142,14 +143,12 @@ func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, err
 	return spot{c}, nil
 }
 
-// A spot is a place on a connection, which counts as three.
+// A spot is a connection that counts as three.
 type spot struct{ c *link.Conn }
 
 func (spot) Stripes() int { return 3 }
 
-func (spot) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
-	return nil, errors.New("not a place for calls")
-}
+func (spot) Watch(func()) (stop func()) { return func() {} }
 
 func (s spot) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, error) {
 	st, err := s.c.Open(ctx)
@@ -181,14 +180,14 @@ var errNegative = errors.New("negative")
 
 func init() { offload.RegisterError("elastic_test.negative", errNegative) }
 
-func sums(idempotent bool) *offload.Endpoint[int64, int64] {
+func sums(idempotent bool) *codegen.Endpoint[int64, int64] {
 	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
-	return &offload.Endpoint[int64, int64]{
-		Desc: offload.Desc{Name: "sum", Module: offload.NewModule([]byte("sum")), Idempotent: idempotent},
-		New: func() *offload.Live[int64, int64] {
+	return &codegen.Endpoint[int64, int64]{
+		Desc: offload.Desc{Name: "sum", Module: codegen.NewModule([]byte("sum")), Idempotent: idempotent},
+		New: func() *codegen.Live[int64, int64] {
 			s := new(sum)
-			return &offload.Live[int64, int64]{
+			return &codegen.Live[int64, int64]{
 				Handle: s.Handle,
 				AppendState: func(b []byte) []byte {
 					return pack.AppendBytes(pack.AppendInt(pack.AppendInt(b, s.Total), s.Count), s.Pad)

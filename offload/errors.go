@@ -2,8 +2,8 @@ package offload
 
 import (
 	"context"
-	"errors"
-	"sync"
+
+	"github.com/bungee-xr/bungee/internal/errcode"
 )
 
 // A Fate tells what is known of a call that gave no result.
@@ -13,7 +13,8 @@ type Fate int
 const (
 	Unknown    Fate = iota // the function may have run, or may still run
 	NotStarted             // the function did not run: a repeat is safe
-	Ended                  // the function ran to an end, without a usable result
+	Stopped                // the function began, and the edge host stopped it: at a limit, or a trap
+	Ended                  // the function ran to its end, without a usable result
 )
 
 // String returns what the fate says in words.
@@ -21,22 +22,26 @@ func (f Fate) String() string {
 	switch f {
 	case NotStarted:
 		return "not started"
+	case Stopped:
+		return "stopped"
 	case Ended:
 		return "ended"
 	}
 	return "fate unknown"
 }
 
-// A CallError reports an elastic function that gave no result.
+// A CallError reports an elastic function that gave no result, or a message of a
+// channel that broke its far endpoint.
 //
-// Fate tells what is known of the guest function: calls that are [NotStarted]
-// are safe to repeat anywhere; of [Unknown] ones only those whose function was
-// marked idempotent. [Func.Call] repeats exactly these natively.
+// Code says why. Fate tells what is known of the guest function: a call that is
+// [NotStarted] is repeated natively; one that is [Unknown] or [Stopped] only if its
+// function is marked idempotent; one that is [Ended] never.
 type CallError struct {
 	Func string // the function's name
 	Host string // the edge host's name, or its address before it gave one
+	Code Code
 	Fate Fate
-	Err  error
+	Err  error // the cause
 }
 
 // Error returns what failed, where, and whether the function may have run.
@@ -47,29 +52,27 @@ func (e *CallError) Error() string {
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// MayRepeat says whether a call that failed with err may run again elsewhere:
-// it did not start, or its function is idempotent and its fate unknown.
-func MayRepeat(err error, idempotent bool) bool {
-	var ce *CallError
-	if !errors.As(err, &ce) {
-		return false // the function's own error: it ran
-	}
-	return ce.Fate == NotStarted || ce.Fate == Unknown && idempotent
+// Is makes an error whose Code is CodeDeadline a context.DeadlineExceeded and an
+// ErrDeadline, whoever stopped the call.
+func (e *CallError) Is(target error) bool {
+	return e.Code == CodeDeadline && (target == context.DeadlineExceeded || target == ErrDeadline)
 }
+
+// ErrorCode returns Code, for [CodeOf].
+func (e *CallError) ErrorCode() Code { return e.Code }
 
 // A RemoteError is an error that a function returned on an edge host. It
 // unwraps to the error registered under Code, so errors.Is works across.
 type RemoteError struct {
 	Code string // as registered, or empty
 	Text string // bounded; data from another machine
-	err  error
 }
 
 // Error returns the text of the function's error.
 func (e *RemoteError) Error() string { return e.Text }
 
 // Unwrap returns the registered error, or nil.
-func (e *RemoteError) Unwrap() error { return e.err }
+func (e *RemoteError) Unwrap() error { return errcode.Find(e.Code) }
 
 // PanicError is the cause of a CallError whose guest function panicked: the
 // panic's value and stack.
@@ -77,12 +80,6 @@ type PanicError string
 
 // Error returns the panic and its stack.
 func (e PanicError) Error() string { return "panic: " + string(e) }
-
-var registry = struct {
-	mu     sync.RWMutex
-	byCode map[string]error
-	codes  []string // in order of registration: the first that matches wins
-}{byCode: map[string]error{}}
 
 func init() {
 	RegisterError("bungee.canceled", context.Canceled)
@@ -94,29 +91,4 @@ func init() {
 // for which the same holds. Call it from an init function of the package of the
 // marked function, so that both versions know it. It panics when code is
 // registered already.
-func RegisterError(code string, err error) {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	if _, ok := registry.byCode[code]; ok {
-		panic("offload: error code " + code + " is registered twice")
-	}
-	registry.byCode[code] = err
-	registry.codes = append(registry.codes, code)
-}
-
-func codeOf(err error) string {
-	registry.mu.RLock()
-	defer registry.mu.RUnlock()
-	for _, c := range registry.codes {
-		if errors.Is(err, registry.byCode[c]) {
-			return c
-		}
-	}
-	return ""
-}
-
-func remoteError(code, text string) error {
-	registry.mu.RLock()
-	defer registry.mu.RUnlock()
-	return &RemoteError{Code: code, Text: text, err: registry.byCode[code]}
-}
+func RegisterError(code string, err error) { errcode.Register(code, err) }

@@ -23,8 +23,9 @@
 // An error of the function itself comes back from an edge host as a
 // [RemoteError], which keeps its identity when it is registered with
 // [RegisterError]. A call that gave no result is repeated natively when that is
-// safe, and is a [CallError] when it is not. The end of the caller's context
-// ends the call wherever it runs.
+// safe, and is a [CallError] when it is not: [CodeOf] says why, and the error's
+// [Fate] what is known of the call. The end of the caller's context ends the call
+// wherever it runs.
 //
 // # Concurrency
 //

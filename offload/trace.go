@@ -47,7 +47,8 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }
 
-func traceOf(ctx context.Context) *Trace {
+// TraceOf returns the trace that WithTrace has put into ctx, nil for none.
+func TraceOf(ctx context.Context) *Trace {
 	t, _ := ctx.Value(traceKey{}).(*Trace)
 	return t
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -132,11 +133,11 @@ func (p *process) again(t *testing.T) {
 
 // raw is an elastic function of bytes whose module is one of enginetest's. Its
 // native version returns the error native.
-func raw(t *testing.T, guest string, fn uint32, native error) *offload.Func[[]byte, []byte] {
+func raw(t *testing.T, guest string, fn uint32, native error) *codegen.Func[[]byte, []byte] {
 	t.Helper()
-	return &offload.Func[[]byte, []byte]{
+	return &codegen.Func[[]byte, []byte]{
 		Desc: offload.Desc{
-			Name: fmt.Sprint(guest, " ", fn), Index: fn, Module: offload.NewModule(enginetest.Guest(t, guest)),
+			Name: fmt.Sprint(guest, " ", fn), Index: fn, Module: codegen.NewModule(enginetest.Guest(t, guest)),
 			Deadline: 2 * time.Second, Idempotent: true,
 		},
 		Native:    func(context.Context, []byte) ([]byte, error) { return nil, native },

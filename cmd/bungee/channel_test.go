@@ -15,21 +15,22 @@ import (
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // tally is the native version of enginetest's guest tally: its state is a hash of
 // all messages and their order, so a message that is lost, doubled or handled on a
 // wrong state shows in each later value.
-func tally(t *testing.T) *offload.Endpoint[int64, int64] {
-	return &offload.Endpoint[int64, int64]{
+func tally(t *testing.T) *codegen.Endpoint[int64, int64] {
+	return &codegen.Endpoint[int64, int64]{
 		Desc: offload.Desc{
-			Name: "tally", Module: offload.NewModule(enginetest.Guest(t, "tally")),
+			Name: "tally", Module: codegen.NewModule(enginetest.Guest(t, "tally")),
 			Idempotent: true,
 		},
-		New: func() *offload.Live[int64, int64] {
+		New: func() *codegen.Live[int64, int64] {
 			var state int64
-			return &offload.Live[int64, int64]{
+			return &codegen.Live[int64, int64]{
 				Handle: func(_ context.Context, in int64, emit func(int64) error) error {
 					state = after(state, in)
 					return emit(state)
@@ -234,7 +235,7 @@ func TestHostWithoutLifelines(t *testing.T) {
 	await(t, "the UE to take over", func() bool { return f.ch.Where() == "" || t.Failed() })
 	f.more(t, 100)
 	lost := fellBack(f.stop())
-	if len(lost) != 1 || !errors.Is(lost[0].Reason, elastic.ErrLate) {
+	if len(lost) != 1 || !errors.Is(lost[0].Reason, offload.ErrDeadline) {
 		t.Errorf("fallbacks %+v; want one, by the deadline", lost)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor/enginetest"
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
 // writePolicy writes a policy file.
@@ -38,7 +38,7 @@ func TestPolicyRefusesAModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Module = offload.NewModule(wasm)
+	f.Module = codegen.NewModule(wasm)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err = h.Prepare(ctx, &f.Desc)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = offload.GeneratedV1
+const _ = codegen.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -51,7 +52,7 @@ func DetectObjects(ctx context.Context, frame Frame) (Detections, error) {
 	return detectObjectsFunc.Call(ctx, frame)
 }
 
-var detectObjectsFunc = offload.Func[Frame, Detections]{
+var detectObjectsFunc = codegen.Func[Frame, Detections]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/cmd/yolo-demo.detectObjects",
 		Index:      0,

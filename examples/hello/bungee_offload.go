@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = offload.GeneratedV1
+const _ = codegen.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -26,7 +27,7 @@ func Brightness(ctx context.Context, gray []byte) (float64, error) {
 	return brightnessFunc.Call(ctx, gray)
 }
 
-var brightnessFunc = offload.Func[[]byte, float64]{
+var brightnessFunc = codegen.Func[[]byte, float64]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/examples/hello.brightness",
 		Index:      0,

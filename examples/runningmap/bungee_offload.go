@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = offload.GeneratedV1
+const _ = codegen.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -34,7 +35,7 @@ var (
 	_ = struct{ Cells []int8 }(grid{})
 )
 
-var gridEndpoint = offload.Endpoint[Scan, Counts]{
+var gridEndpoint = codegen.Endpoint[Scan, Counts]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/examples/runningmap.grid",
 		Index:      0,
@@ -42,9 +43,9 @@ var gridEndpoint = offload.Endpoint[Scan, Counts]{
 		Deadline:   100 * time.Millisecond,
 		Idempotent: true,
 	},
-	New: func() *offload.Live[Scan, Counts] {
+	New: func() *codegen.Live[Scan, Counts] {
 		v := new(grid)
-		return &offload.Live[Scan, Counts]{
+		return &codegen.Live[Scan, Counts]{
 			Handle: func(ctx context.Context, in Scan, emit func(Counts) error) error {
 				out, err := v.Handle(ctx, in)
 				if err != nil {

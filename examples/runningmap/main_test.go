@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 // TestModule holds that the module makes the map that the native endpoint makes,
 // from where that is half-way.
 func TestModule(t *testing.T) {
-	d, here, ctx := &gridEndpoint.Desc, gridEndpoint.Serve(), t.Context()
+	d, here, ctx := &gridEndpoint, gridEndpoint.Serve(), t.Context()
 	wasm := load(t)
 	for i := range 10 {
 		if i == 5 {

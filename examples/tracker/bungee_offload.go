@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = offload.GeneratedV1
+const _ = codegen.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -43,7 +44,7 @@ var (
 	}(tracker{})
 )
 
-var trackerEndpoint = offload.Endpoint[[]Detection, Track]{
+var trackerEndpoint = codegen.Endpoint[[]Detection, Track]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/examples/tracker.tracker",
 		Index:      0,
@@ -51,9 +52,9 @@ var trackerEndpoint = offload.Endpoint[[]Detection, Track]{
 		Deadline:   100 * time.Millisecond,
 		Idempotent: true,
 	},
-	New: func() *offload.Live[[]Detection, Track] {
+	New: func() *codegen.Live[[]Detection, Track] {
 		v := new(tracker)
-		return &offload.Live[[]Detection, Track]{
+		return &codegen.Live[[]Detection, Track]{
 			Handle: func(ctx context.Context, in []Detection, emit func(Track) error) error {
 				return v.Handle(ctx, in, emit)
 			},

@@ -22,7 +22,7 @@ import (
 // executor.
 type Func func(ctx context.Context, request, dst []byte) ([]byte, error)
 
-// Served returns functions that never fail, as offload.Func.Serve and the functions
+// Served returns functions that never fail, as codegen.Func.Serve and the functions
 // of an endpoint do not, as Funcs.
 func Served(functions ...func(ctx context.Context, request, dst []byte) []byte) []Func {
 	served := make([]Func, len(functions))

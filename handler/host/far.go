@@ -86,7 +86,7 @@ func (g *group) instantiate(ctx context.Context, m *module) (executor.Instance, 
 }
 
 // Handle implements far.Endpoint.
-func (f *farEnd) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+func (f *farEnd) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
 	return f.call(ctx, f.fn, request)
 }
 
@@ -120,7 +120,7 @@ func (f *farEnd) Close() {
 
 // call runs one of the endpoint's guest functions in its turn. Its error is a
 // *wire.Fail.
-func (f *farEnd) call(ctx context.Context, fn uint32, request []byte) (offload.Status, []byte, error) {
+func (f *farEnd) call(ctx context.Context, fn uint32, request []byte) (abi.Status, []byte, error) {
 	reply, err := f.run(ctx, fn, request)
 	if err == nil && len(reply.Payload) > wire.MaxPayload {
 		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
@@ -147,7 +147,7 @@ func (f *farEnd) run(ctx context.Context, fn uint32, request []byte) (executor.R
 }
 
 // answered is the failure to save or to restore a state, as the guest told it.
-func answered(status offload.Status, payload []byte) error {
+func answered(status abi.Status, payload []byte) error {
 	if status == abi.Error {
 		if _, text, err := abi.ParseError(payload); err == nil {
 			return &wire.Fail{Code: wire.CodeProtocol, Started: true, Text: text}

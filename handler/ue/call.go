@@ -2,6 +2,7 @@ package ue
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,90 +12,130 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// ErrLate is the cause of a call that had no answer by its function's deadline.
-var ErrLate = errors.New("no answer by the deadline")
+// router is the handler as the router of this process's elastic functions.
+type router struct{ h *Handler }
 
-// Call sends a request on a stream of its own and returns the reply.
-func (f *far) Call(ctx context.Context, d *offload.Desc, request []byte) (*offload.Reply, error) {
-	ctx, cancel := withDeadline(ctx, d.Deadline)
-	defer cancel()
-	reply, err := exchange(ctx, f.sess, d, request)
-	if err != nil {
-		f.edge.failed(f.sess, err)
-		return nil, err
+// Route decides where the next call of d runs.
+func (r router) Route(d *offload.Desc) (route.Caller, error) {
+	f := r.h.function(d)
+	why := f.whyNot()
+	policy := *r.h.policy.Load()
+	switch place := policy.Decide(Snapshot{Call: f.calls.Add(1) - 1, Ready: why == nil, Now: f.now()}); {
+	case place != OnEdge:
+		f.goTo(OnUE)
+		return nil, nil
+	case why != nil:
+		f.fellBack(why)
+		return nil, why
 	}
-	return reply, nil
+	f.goTo(OnEdge)
+	return f, nil
 }
 
-// withDeadline bounds ctx by d, if d is a deadline.
-func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return context.WithCancel(ctx)
+// Call runs a call on the function's edge host, or on all that it is marked for.
+func (f *function) Call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
+	reply, err := f.send(ctx, d, frame)
+	switch {
+	case err == nil:
+		f.answered()
+	case ctx.Err() == nil && route.MayRepeat(err, d.Idempotent):
+		f.fellBack(err)
 	}
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%w of %v", ErrLate, d))
+	return reply, err
 }
 
-// exchange carries one call over s. Until the whole request has been handed to
-// the connection the function cannot have started.
-func exchange(ctx context.Context, s *session, d *offload.Desc, request []byte) (*offload.Reply, error) {
-	fail := func(fate offload.Fate, err error) error {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return &offload.CallError{Func: d.Name, Host: s.host, Fate: fate, Err: err}
+func (f *function) send(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
+	if len(f.targets) == 1 {
+		return f.targets[0].Call(ctx, d, frame)
+	}
+	return f.vote(ctx, d, frame)
+}
+
+// Call runs a call on the edge host, over the session in view.
+func (t *target) Call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
+	v := t.view.Load()
+	if v.sess == nil {
+		return nil, &offload.CallError{Func: d.Name, Host: t.addr, Code: codeOf(v.why), Fate: offload.NotStarted, Err: v.why}
+	}
+	reply, fate, err := v.sess.call(ctx, d, frame)
+	if err == nil {
+		return reply, nil
+	}
+	t.failed(v.sess, err)
+	return nil, &offload.CallError{Func: d.Name, Host: v.sess.host, Code: codeOf(err), Fate: fate, Err: err}
+}
+
+// call carries one call over s, on a stream that it has for itself, and takes the time
+// of d.Deadline at most. Until the whole request has been handed to the connection the
+// function cannot have started.
+func (s *session) call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, offload.Fate, error) {
+	if n := len(frame) - route.Room; n > wire.MaxPayload {
+		return nil, offload.NotStarted, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("request of %d bytes, over %d", n, wire.MaxPayload)}
 	}
 	if !s.enter() {
-		return nil, fail(offload.NotStarted, errLeave)
+		return nil, offload.NotStarted, errLeave
 	}
 	defer s.exit()
-	st, err := s.open(ctx)
+	by := deadlineOf(d)
+	st, err := s.borrow(ctx, by, len(frame))
 	if err != nil {
-		return nil, fail(offload.NotStarted, link.Explain(err))
+		return nil, offload.NotStarted, err
 	}
-	st.SetPriority(link.Urgency(0), false)
-	stop := context.AfterFunc(ctx, st.Reset)
-	defer stop()
-	up, err := send(ctx, st, d, request)
-	if err != nil {
-		return nil, fail(offload.NotStarted, link.Explain(err))
+	st.begin(ctx, by)
+	up, err := send(ctx, st, by, d, frame)
+	fate := offload.NotStarted
+	var reply *route.Reply
+	if err == nil {
+		reply, err = receive(st)
+		fate = fateOf(err)
 	}
-	reply, err := receive(st)
-	if err != nil {
-		st.CloseRead()
-		return nil, fail(fateOf(err), link.Explain(err))
+	if why := st.end(); err != nil {
+		st.drop()
+		return nil, fate, cmp.Or(why, link.Explain(err))
+	} else if why != nil {
+		st.drop() // it ended as the answer came
+	} else {
+		st.giveBack()
 	}
 	reply.Host, reply.BytesUp = s.host, up
-	return reply, nil
+	return reply, 0, nil
 }
 
-// send writes the call and ends the sending side.
-func send(ctx context.Context, st *link.Stream, d *offload.Desc, request []byte) (int, error) {
-	if len(request) > wire.MaxPayload {
-		return 0, fmt.Errorf("request of %d bytes, over %d", len(request), wire.MaxPayload)
+// deadlineOf returns when a call of d that begins now must be answered, zero for never.
+func deadlineOf(d *offload.Desc) time.Time {
+	if d.Deadline <= 0 {
+		return time.Time{}
 	}
-	c := wire.Call{Module: d.Module.Digest, Fn: d.Index, Size: len(request)}
-	if t, ok := ctx.Deadline(); ok {
-		c.Deadline = max(time.Until(t), time.Microsecond)
-	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	*buf = append(wire.AppendCall((*buf)[:0], c), request...)
-	if _, err := st.Write(*buf); err != nil {
-		return 0, err
-	}
-	return len(*buf), st.Close()
+	return time.Now().Add(d.Deadline)
 }
 
-// receive reads the answer of a call.
-func receive(st *link.Stream) (*offload.Reply, error) {
+// The header fits into the room before the request.
+var _ [route.Room - wire.CallHeader]struct{}
+
+// send writes the header before the request, and both to the stream.
+func send(ctx context.Context, st *callStream, by time.Time, d *offload.Desc, frame []byte) (int, error) {
+	c := wire.Call{Module: d.Module.Digest, Fn: d.Index, Size: len(frame) - route.Room}
+	if t, ok := ctx.Deadline(); ok && (by.IsZero() || t.Before(by)) {
+		by = t
+	}
+	if !by.IsZero() {
+		c.Deadline = max(time.Until(by), time.Microsecond)
+	}
+	frame = frame[route.Room-wire.CallHeader:]
+	wire.AppendCall(frame[:0], c)
+	return st.Write(frame)
+}
+
+// receive reads the answer of a call, after which nothing comes until the next one.
+func receive(st io.Reader) (*route.Reply, error) {
 	r := readers.Get().(*bufio.Reader)
-	in := &counted{r: st}
-	r.Reset(in)
 	defer readers.Put(r)
+	r.Reset(st)
 	t, err := wire.ReadType(r)
 	if err != nil {
 		return nil, err
@@ -102,8 +143,8 @@ func receive(st *link.Stream) (*offload.Reply, error) {
 	switch t {
 	case wire.TypeResult:
 		reply, err := receiveResult(r)
-		if err == nil {
-			reply.BytesDown = in.n
+		if err == nil && r.Buffered() > 0 {
+			return nil, fmt.Errorf("%w: bytes after the answer of a call", wire.ErrFrame)
 		}
 		return reply, err
 	case wire.TypeFail:
@@ -116,52 +157,47 @@ func receive(st *link.Stream) (*offload.Reply, error) {
 	return nil, fmt.Errorf("%w: 0x%02x does not answer a call", wire.ErrFrame, t)
 }
 
-func receiveResult(r io.Reader) (*offload.Reply, error) {
+func receiveResult(r io.Reader) (*route.Reply, error) {
 	res, err := wire.ReadResult(r)
 	if err != nil {
 		return nil, err
 	}
-	buf := buffers.Get().(*[]byte)
-	if *buf, err = wire.ReadPayload(r, *buf, res.Size); err == nil {
-		err = wire.ReadEnd(r)
-	}
-	if err != nil {
-		buffers.Put(buf)
+	reply := route.NewReply()
+	if reply.Payload, err = wire.ReadPayload(r, reply.Payload, res.Size); err != nil {
+		reply.Release()
 		return nil, err
 	}
-	reply := &offload.Reply{
-		Status: abi.Status(res.Status), Payload: *buf,
-		Queue: res.Queue, Run: res.Run,
-		Free: func() { buffers.Put(buf) },
-	}
+	reply.Status, reply.Queue, reply.Run = abi.Status(res.Status), res.Queue, res.Run
 	for _, s := range res.Spans {
 		reply.Spans = append(reply.Spans, offload.Span(s))
 	}
+	reply.BytesDown = res.HeaderSize() + res.Size
 	return reply, nil
 }
 
 // fateOf says what err, which ended the wait for an answer, tells of the call.
 func fateOf(err error) offload.Fate {
 	var f *wire.Fail
-	if errors.As(err, &f) && !f.Started {
-		return offload.NotStarted
+	switch {
+	case !errors.As(err, &f):
+		return offload.Unknown
+	case f.Started:
+		return offload.Stopped
 	}
-	return offload.Unknown
+	return offload.NotStarted
 }
 
-// counted counts the bytes read through it.
-type counted struct {
-	r io.Reader
-	n int
+// codeOf returns the code of what ended a call. What has none is the connection's end.
+func codeOf(err error) offload.Code {
+	switch code := offload.CodeOf(err); {
+	case code != offload.CodeInternal:
+		return code
+	case errors.Is(err, wire.ErrFrame):
+		return offload.CodeProtocol
+	case errors.As(err, new(*wire.Fail)):
+		return offload.CodeInternal
+	}
+	return offload.CodeLost
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += n
-	return n, err
-}
-
-var (
-	buffers = sync.Pool{New: func() any { return new([]byte) }}
-	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
-)
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}

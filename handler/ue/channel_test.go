@@ -14,23 +14,24 @@ import (
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // tally is an endpoint as offloadgen writes one. Its state is a hash of all
 // messages and their order: a message that is lost, doubled or handled on a wrong
 // state shows in each later value.
-func tally() *offload.Endpoint[int64, int64] {
+func tally() *codegen.Endpoint[int64, int64] {
 	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
-	return &offload.Endpoint[int64, int64]{
+	return &codegen.Endpoint[int64, int64]{
 		Desc: offload.Desc{
-			Name: "tally", Module: offload.NewModule([]byte("the module of tally")),
+			Name: "tally", Module: codegen.NewModule([]byte("the module of tally")),
 			Deadline: 200 * time.Millisecond, Idempotent: true,
 		},
-		New: func() *offload.Live[int64, int64] {
+		New: func() *codegen.Live[int64, int64] {
 			var state int64
-			return &offload.Live[int64, int64]{
+			return &codegen.Live[int64, int64]{
 				Handle: func(_ context.Context, in int64, emit func(int64) error) error {
 					state = after(state, in)
 					return emit(state)

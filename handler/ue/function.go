@@ -1,32 +1,27 @@
 package ue
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
-	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A function is the handler's state of one elastic function: its channel, and
-// the counts of its calls.
+// A function is the handler's state of one elastic function: the edge hosts that its
+// calls run on, and counts.
 type function struct {
-	desc *offload.Desc
-	edge *edge
-	log  *slog.Logger
+	desc    *offload.Desc
+	targets []*target // one, or as many as it is marked for
+	none    error     // why there are no targets
+	log     *slog.Logger
 
-	ch     elastic.Calls
-	at     atomic.Pointer[session] // where ch's far endpoint is; nil: on the UE
-	moving sync.Mutex              // a change of at and ch
-
-	redundant *offload.Redundant // in place of ch, for calls that run on several hosts; else nil
-
-	calls, edgeCalls atomic.Uint64
+	calls, onEdge, moves atomic.Uint64
+	place                atomic.Int32 // a Place: where the last call was sent
+	failing              atomic.Bool  // reason is not ""
 
 	mu        sync.Mutex
 	fallbacks uint64
@@ -35,58 +30,41 @@ type function struct {
 	since     uint64 // fallbacks of that reason
 }
 
-func (f *function) now() Place {
-	if f.at.Load() == nil {
-		return OnUE
+// newFunction returns the state of d, and has its targets made ready for it.
+func (h *Handler) newFunction(d *offload.Desc) *function {
+	f := &function{desc: d, log: h.log}
+	switch others := max(d.Redundancy, 1) - 1; {
+	case h.edge == nil:
+		f.none = errNoEdge
+	case others > len(h.others):
+		f.none = errTooFew
+	default:
+		f.targets = append(f.targets, h.edge)
+		for _, addr := range h.others[:others] {
+			f.targets = append(f.targets, h.targetAt(addr))
+		}
 	}
-	return OnEdge
+	return f
 }
 
-// toEdge moves the far endpoint to the edge host of s, unless it is there.
-func (f *function) toEdge(ctx context.Context, s *session) error {
-	if f.at.Load() == s {
-		return nil
+// whyNot returns why a call cannot be sent now, nil when it can.
+func (f *function) whyNot() error {
+	for _, t := range f.targets {
+		if why := t.view.Load().serves(f.desc.Module); why != nil {
+			return why
+		}
 	}
-	f.moving.Lock()
-	defer f.moving.Unlock()
-	if f.at.Load() == s {
-		return nil
-	}
-	if err := f.ch.Move(ctx, f.desc, place{far{f.edge, s}}); err != nil {
-		return err
-	}
-	f.at.Store(s)
-	return nil
+	return f.none
 }
 
-// toUE moves the far endpoint back, unless it is there. That cannot fail.
-func (f *function) toUE(ctx context.Context) {
-	if f.at.Load() == nil {
-		return
-	}
-	f.moving.Lock()
-	defer f.moving.Unlock()
-	if f.at.Load() != nil {
-		f.ch.Move(ctx, f.desc, nil)
-		f.at.Store(nil)
-	}
-}
+// now returns where calls go so far.
+func (f *function) now() Place { return Place(f.place.Load()) }
 
-// Call implements offload.Far for the calls that Route sends to the edge host.
-func (f *function) Call(ctx context.Context, d *offload.Desc, request []byte) (*offload.Reply, error) {
-	run := f.ch.Call
-	if f.redundant != nil {
-		run = f.redundant.Call
+// goTo takes note that a call is sent to p.
+func (f *function) goTo(p Place) {
+	if f.now() != p && Place(f.place.Swap(int32(p))) != p {
+		f.moves.Add(1)
 	}
-	reply, err := run(ctx, d, request)
-	switch {
-	case err == nil:
-		f.edgeCalls.Add(1)
-		f.worked()
-	case ctx.Err() == nil && offload.MayRepeat(err, d.Idempotent):
-		f.fellBack(err)
-	}
-	return reply, err
 }
 
 // fellBack counts a fallback, and logs the first one of a run.
@@ -103,17 +81,23 @@ func (f *function) fellBack(why error) {
 		f.reason, f.since = r, 0
 	}
 	f.since++
+	f.failing.Store(true)
 	f.mu.Unlock()
 	if first {
 		f.log.Warn("falling back to the UE", "func", f.desc.Name, "reason", r, "why", why)
 	}
 }
 
-// worked ends a run of fallbacks.
-func (f *function) worked() {
+// answered counts a call that an edge host has answered. It ends a run of fallbacks.
+func (f *function) answered() {
+	f.onEdge.Add(1)
+	if !f.failing.Load() {
+		return
+	}
 	f.mu.Lock()
 	r, n := f.reason, f.since
 	f.reason = ""
+	f.failing.Store(false)
 	f.mu.Unlock()
 	if r != "" {
 		f.log.Info("the edge host answers again", "func", f.desc.Name, "reason", r, "fallbacks", n)
@@ -122,8 +106,8 @@ func (f *function) worked() {
 
 func (f *function) addTo(s *Stats) {
 	s.Calls += f.calls.Load()
-	s.Edge += f.edgeCalls.Load()
-	s.Moves += f.ch.Moves()
+	s.Edge += f.onEdge.Load()
+	s.Moves += f.moves.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.Fallbacks += f.fallbacks
@@ -132,20 +116,48 @@ func (f *function) addTo(s *Stats) {
 	}
 }
 
+// A reason is why no call is sent to an edge host.
+type reason struct {
+	code offload.Code
+	text string
+}
+
+func (r *reason) Error() string { return r.text }
+
+// ErrorCode returns the code, for offload.CodeOf.
+func (r *reason) ErrorCode() offload.Code { return r.code }
+
+// Why the edge host is not used, as the cause of fallbacks.
+var (
+	errNoEdge     = &reason{offload.CodeUnavailable, "no edge host is configured"}
+	errTooFew     = &reason{offload.CodeUnavailable, "the function runs on more edge hosts than Config.Edge and Config.Others name"}
+	errEnded      = &reason{offload.CodeUnavailable, "the UE offload handler has ended"}
+	errConnecting = &reason{offload.CodeUnavailable, "the edge host is not connected yet"}
+	errDeploying  = &reason{offload.CodeNoModule, "the module is not on the edge host yet"}
+	errSilent     = &reason{offload.CodeUnavailable, "the edge host missed a deadline and is being probed"}
+	errLeave      = &reason{offload.CodeDraining, "the edge host takes no new calls"}
+)
+
+// errRefused wraps why the host refused the module, which has the code.
+var errRefused = errors.New("the edge host refused the module")
+
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
-	known := []error{
-		errNoEdge, errTooFew, errEnded, errConnecting, errDeploying, errSilent, errRefused, errLeave, ErrLate, elastic.ErrMoved,
-		link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion,
-	}
-	for _, k := range known {
-		if errors.Is(err, k) {
-			return k.Error()
-		}
+	var r *reason
+	switch {
+	case errors.Is(err, errRefused):
+		return errRefused.Error()
+	case errors.As(err, &r):
+		return r.text
 	}
 	var f *wire.Fail
 	if errors.As(err, &f) {
 		return "the edge host refused: " + f.Code.String()
+	}
+	for _, k := range []error{offload.ErrDeadline, link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion} {
+		if errors.Is(err, k) {
+			return k.Error()
+		}
 	}
 	return "the edge host is lost"
 }

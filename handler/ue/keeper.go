@@ -57,9 +57,9 @@ func (p phase) next(ev event) phase {
 
 // A keeper watches over one session. Its fields belong to keep.
 type keeper struct {
-	edge *edge
-	sess *session
-	wg   sync.WaitGroup // ping, deploy, settle, holdOn
+	target *target
+	sess   *session
+	wg     sync.WaitGroup // ping, deploy, settle, holdOn
 
 	phase    phase
 	misses   int              // in a row
@@ -79,18 +79,18 @@ type deployment struct {
 	err      error
 }
 
-func newKeeper(e *edge, s *session) *keeper {
+func newKeeper(t *target, s *session) *keeper {
 	return &keeper{
-		edge: e, sess: s, modules: maps.Clone(s.had),
+		target: t, sess: s, modules: maps.Clone(s.had),
 		pong: make(chan error, 1), deployed: make(chan deployment, 1),
 	}
 }
 
 // keep returns why the session must end.
 func (k *keeper) keep(ctx context.Context) error {
-	k.wg.Go(func() { k.edge.settle(ctx, k.sess) })
+	k.wg.Go(func() { k.target.settle(ctx, k.sess) })
 	if k.sess.lifeline > 0 {
-		k.wg.Go(func() { k.edge.holdOn(ctx, k.sess) })
+		k.wg.Go(func() { k.target.holdOn(ctx, k.sess) })
 	}
 	k.look(ctx)
 	// The session ends; the host tells us to leave; calls report; a pong comes or
@@ -103,7 +103,7 @@ func (k *keeper) keep(ctx context.Context) error {
 			return k.sess.err()
 		case reason := <-k.sess.leave:
 			return fmt.Errorf("%w: %q", errLeave, reason)
-		case <-k.edge.wake:
+		case <-k.target.wake:
 			k.look(ctx)
 		case err := <-k.pong:
 			k.pinging = false
@@ -131,7 +131,7 @@ func (k *keeper) step(ctx context.Context, ev event) {
 	}
 	switch k.phase {
 	case serving:
-		k.edge.publish(k.sess, nil, nil)
+		k.target.publish(k.sess, nil, nil)
 	case probing:
 		k.miss()
 		k.ask(ctx)
@@ -182,7 +182,7 @@ func holdOff(misses int) time.Duration {
 
 // look acts on what calls reported.
 func (k *keeper) look(ctx context.Context) {
-	r := k.edge.reports(k.sess)
+	r := k.target.reports(k.sess)
 	if r.late {
 		k.step(ctx, evLate)
 	}
@@ -213,7 +213,7 @@ func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
 // ends the session: the next one tries again.
 func (k *keeper) finish(d deployment) error {
 	k.deploying = false
-	log := k.edge.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])
+	log := k.target.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])
 	var refusal *wire.Fail
 	switch {
 	case d.err == nil:
@@ -229,6 +229,6 @@ func (k *keeper) finish(d deployment) error {
 	if k.phase != serving {
 		why = errSilent
 	}
-	k.edge.publish(k.sess, why, maps.Clone(k.modules))
+	k.target.publish(k.sess, why, maps.Clone(k.modules))
 	return nil
 }

@@ -23,12 +23,12 @@ type path struct {
 func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
 	h.path.Store(&path{listen})
 	h.mu.Lock()
-	edges := slices.Collect(maps.Values(h.edges))
+	targets := slices.Collect(maps.Values(h.targets))
 	h.mu.Unlock()
-	errs := make([]error, len(edges))
+	errs := make([]error, len(targets))
 	var wg sync.WaitGroup
-	for i, e := range edges {
-		wg.Go(func() { errs[i] = e.follow(ctx) })
+	for i, t := range targets {
+		wg.Go(func() { errs[i] = t.follow(ctx) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -36,12 +36,12 @@ func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn,
 
 // follow moves the session to the handler's path. A session that is not in view
 // yet does it by itself.
-func (e *edge) follow(ctx context.Context) error {
-	s := e.view.Load().sess
+func (t *target) follow(ctx context.Context) error {
+	s := t.view.Load().sess
 	if s == nil {
 		return nil
 	}
-	return e.reroute(ctx, s)
+	return t.reroute(ctx, s)
 }
 
 // reroute moves the connections of s that are not on the handler's path there.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -37,7 +39,7 @@ type session struct {
 	had     map[offload.Digest]error // the modules that the host had at the begin, as a view has them
 	why     error                    // of lost
 	watches map[*func()]struct{}     // called when a path has changed
-	calls   int                      // in flight, and places in use
+	users   int                      // calls in flight, and ready hosts in use
 	leaving bool                     // no new ones
 	idle    chan struct{}            // closed when leaving and there are none
 }
@@ -49,30 +51,32 @@ type session struct {
 type strand struct {
 	conn *link.Conn
 	path *path // that it was moved to, nil at first; guarded by the session's moving
+
+	mu     sync.Mutex
+	idle   []*callStream // of calls that have ended; the last one given back is the last
+	large  int           // calls under way of which each frame is a large one
+	newest quic.StreamID // the highest of theirs
 }
 
 // errLeft ends a session in order, and is told to the host.
 var errLeft = errors.New("the UE has left")
 
-// errLeave says that the host told the UE to go.
-var errLeave = errors.New("the edge host takes no new calls")
-
-// enter counts a call or a place in. It fails once the session is being left.
+// enter counts a call or a ready host in. It fails once the session is being left.
 func (s *session) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.leaving {
 		return false
 	}
-	s.calls++
+	s.users++
 	return true
 }
 
 func (s *session) exit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls--
-	if s.leaving && s.calls == 0 {
+	s.users--
+	if s.leaving && s.users == 0 {
 		close(s.idle)
 	}
 }
@@ -83,7 +87,7 @@ func (s *session) quit() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaving = true
-	if s.calls == 0 {
+	if s.users == 0 {
 		close(s.idle)
 	}
 	return s.idle
@@ -238,8 +242,11 @@ func (s *session) close() {
 	s.wg.Wait()
 }
 
-// open opens a stream on the connection whose turn it is.
-func (s *session) open(ctx context.Context) (*link.Stream, error) {
+// next returns the strand whose turn it is.
+func (s *session) next() *strand {
 	all := *s.strands.Load()
-	return all[int(s.turn.Add(1))%len(all)].conn.Open(ctx)
+	return all[int(s.turn.Add(1))%len(all)]
 }
+
+// open opens a stream on the connection whose turn it is.
+func (s *session) open(ctx context.Context) (*link.Stream, error) { return s.next().conn.Open(ctx) }

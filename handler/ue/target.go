@@ -3,61 +3,141 @@ package ue
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
+
+// drainTimeout bounds how long a host that said go away is still used.
+const drainTimeout = 10 * time.Second
+
+// A target is an edge host by its address, as a place for calls and for the far
+// endpoints of channels. Its run goroutine owns the session with the host and
+// publishes a view of it; calls only look at the view and report failures. A handler
+// has one target an address.
+type target struct {
+	// Constant.
+	h    *Handler
+	addr string
+	dialer
+
+	begun bool // run is running, or has been; guarded by the handler's mu
+
+	// Any goroutine.
+	host atomic.Pointer[string] // the host's name, as it told last; nil: never
+	view atomic.Pointer[view]
+	wake chan struct{} // cap 1: a note that reports below have changed
+
+	mu      sync.Mutex
+	wanted  modules
+	late    *session      // missed a deadline since run last looked
+	lacking *session      // said that it has not got a module
+	doubted *session      // was left by a channel
+	changed chan struct{} // closed when view changes
+}
+
+// modules are modules by their digest.
+type modules map[offload.Digest]*offload.Module
+
+// A view is what calls need to know of the edge host. It is immutable.
+type view struct {
+	sess    *session
+	why     error                    // why no call is sent; nil: calls are sent
+	modules map[offload.Digest]error // deployed: nil; refused: why
+}
+
+func newTarget(h *Handler, addr string) *target {
+	t := &target{
+		h: h, addr: addr, dialer: h.dialer,
+		wake:    make(chan struct{}, 1),
+		wanted:  modules{},
+		changed: make(chan struct{}),
+	}
+	t.view.Store(&view{why: errConnecting})
+	return t
+}
 
 // Target returns the edge host at addr, "host:port" of UDP, as a place for the far
 // endpoints of channels; the empty addr is Config.Edge. Targets of one address are
 // equal and share one session. It begins with the first use, is kept from then on,
 // and begins again when it is lost, until Close.
-func (h *Handler) Target(addr string) elastic.Target {
-	return target{h, h.edgeAt(cmp.Or(addr, h.addr))}
+func (h *Handler) Target(addr string) elastic.Target { return h.targetAt(cmp.Or(addr, h.addr)) }
+
+// targetAt returns the target at addr, which may have to be begun.
+func (h *Handler) targetAt(addr string) *target {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.targets[addr]
+	if t == nil {
+		t = newTarget(h, addr)
+		h.targets[addr] = t
+	}
+	return t
 }
 
-// A target is an edge host by its address.
-type target struct {
-	h    *Handler
-	edge *edge
+// begin makes t connect, unless it does.
+func (t *target) begin() error {
+	t.h.mu.Lock()
+	defer t.h.mu.Unlock()
+	switch {
+	case t.begun:
+		return nil
+	case t.addr == "":
+		return errNoEdge
+	case t.h.ended:
+		return errEnded
+	case t.conf == nil:
+		return errors.New("edge host " + t.addr + ": Config.TLS of the UE offload handler is not set; LoadTLS makes one")
+	}
+	t.begun = true
+	t.h.run(t)
+	return nil
 }
 
 // Name returns the edge host's name, or its address while it has told none.
-func (t target) Name() string {
-	if name := t.edge.host.Load(); name != nil {
+func (t *target) Name() string {
+	if name := t.host.Load(); name != nil {
 		return *name
 	}
-	return cmp.Or(t.edge.addr, "no edge host")
+	return cmp.Or(t.addr, "no edge host")
 }
 
-// Prepare waits until the host is connected and has the module of f.
-func (t target) Prepare(ctx context.Context, f *offload.Desc) (elastic.Place, error) {
-	if err := t.h.begin(t.edge); err != nil {
+// Prepare implements elastic.Target.
+func (t *target) Prepare(ctx context.Context, f *offload.Desc) (elastic.Host, error) {
+	if err := t.begin(); err != nil {
 		return nil, err
 	}
-	t.edge.want(f.Module)
+	t.want(f.Module)
 	for {
-		s, err := t.edge.await(ctx, f.Module)
+		s, err := t.await(ctx, f.Module)
 		if err != nil {
 			return nil, err
 		}
 		if s.enter() { // else it is being left, and out of view
-			return &held{far: far{t.edge, s}}, nil
+			return &readyHost{t: t, s: s}, nil
 		}
 	}
 }
 
-// far is an edge host that is ready, while its session is sess.
-type far struct {
-	edge *edge
-	sess *session
+// A readyHost is an edge host that serves far endpoints over one session, which waits
+// for it before it leaves the host.
+type readyHost struct {
+	t    *target
+	s    *session
+	once sync.Once
 }
 
-// Open opens a stream of a channel.
-func (f *far) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, error) {
-	st, err := f.sess.open(ctx)
+// Open implements elastic.Host.
+func (h *readyHost) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, error) {
+	st, err := h.s.next().conn.Open(ctx)
 	if err != nil {
 		return nil, link.Explain(err)
 	}
@@ -65,45 +145,204 @@ func (f *far) Open(ctx context.Context, p elastic.Priority) (elastic.Stream, err
 	return st, nil
 }
 
-// Release does nothing: the instances of functions belong to the host's pool.
-func (f *far) Release() {}
+// Stripes implements elastic.Host.
+func (h *readyHost) Stripes() int { return len(*h.s.strands.Load()) }
 
-// held is a far that its session waits for before it leaves the host.
-type held struct {
-	far
-	once sync.Once
-}
+// Watch implements elastic.Host.
+func (h *readyHost) Watch(changed func()) (stop func()) { return h.s.watch(changed) }
 
-// Stripes implements elastic.Striped.
-func (h *held) Stripes() int { return len(*h.sess.strands.Load()) }
-
-// Watch implements elastic.Watcher.
-func (h *held) Watch(changed func()) (stop func()) { return h.sess.watch(changed) }
-
-// Release lets the session go.
-func (h *held) Release() {
+// Release implements elastic.Host.
+func (h *readyHost) Release() {
 	h.once.Do(func() {
-		h.sess.exit()
-		h.edge.doubt(h.sess)
+		h.s.exit()
+		h.t.doubt(h.s)
 	})
 }
 
-// place is the edge host as the target of a move of a function, while its
-// session is the far's.
-type place struct{ far }
-
-// Name returns the edge host's name.
-func (p place) Name() string { return p.sess.host }
-
-// Prepare returns at once: run has deployed the module ahead of the move, or the
-// move fails and says what is lacking.
-func (p place) Prepare(_ context.Context, f *offload.Desc) (elastic.Place, error) {
-	v := p.edge.view.Load()
-	if v.sess != p.sess {
-		return nil, errConnecting
+// serves returns nil when calls of m can be sent, else why not.
+func (v *view) serves(m *offload.Module) error {
+	if v.why != nil {
+		return v.why
 	}
-	if err := v.serves(f.Module); err != nil {
-		return nil, err
+	err, ok := v.modules[m.Digest]
+	if !ok {
+		return errDeploying
 	}
-	return &p.far, nil
+	return err
+}
+
+// want makes run deploy m to the host, now and after each reconnection.
+func (t *target) want(m *offload.Module) {
+	t.mu.Lock()
+	t.wanted[m.Digest] = m
+	t.mu.Unlock()
+	t.nudge()
+}
+
+// failed reports a call on s that gave no reply.
+func (t *target) failed(s *session, err error) {
+	var f *wire.Fail
+	switch {
+	case errors.As(err, &f):
+		if f.Code != offload.CodeNoModule {
+			return // the host is well
+		}
+		t.mu.Lock()
+		t.lacking = s
+		t.mu.Unlock()
+	case errors.Is(err, offload.ErrDeadline):
+		t.mu.Lock()
+		t.late = s
+		t.mu.Unlock()
+		t.publish(s, errSilent, nil) // at once: the next call must not wait, too
+	default:
+		return
+	}
+	t.nudge()
+}
+
+// doubt reports that a channel has left s. It may have done so for want of answers,
+// and then nobody else would find out soon that the host is lost.
+func (t *target) doubt(s *session) {
+	t.mu.Lock()
+	t.doubted = s
+	t.mu.Unlock()
+	t.nudge()
+}
+
+// A report is what calls and channels have reported of a session.
+type report struct {
+	late, lacking, doubted bool
+	wanted                 modules
+}
+
+// reports returns what was reported of s since it was last asked, and the modules
+// that calls and channels want.
+func (t *target) reports(s *session) report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := report{t.late == s, t.lacking == s, t.doubted == s, maps.Clone(t.wanted)}
+	t.late, t.lacking, t.doubted = nil, nil, nil
+	return r
+}
+
+// wants returns the modules that calls want.
+func (t *target) wants() modules {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.wanted)
+}
+
+func (t *target) nudge() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// publish changes the view of s, if s is the session in view, and wakes waiters.
+// Nil modules keep those in view.
+func (t *target) publish(s *session, why error, modules map[offload.Digest]error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.view.Load()
+	if old.sess != s {
+		return
+	}
+	if modules == nil {
+		modules = old.modules
+	}
+	t.setLocked(&view{sess: s, why: why, modules: modules})
+}
+
+// show puts s in view in place of the session before. Nil is none.
+func (t *target) show(s *session, why error, modules map[offload.Digest]error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late, t.lacking, t.doubted = nil, nil, nil
+	t.setLocked(&view{sess: s, why: why, modules: modules})
+}
+
+func (t *target) setLocked(v *view) {
+	t.view.Store(v)
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// await waits until calls of m can be sent, and returns the session to send them
+// on. It says why not when the host has refused m, or ctx ends.
+func (t *target) await(ctx context.Context, m *offload.Module) (*session, error) {
+	for {
+		t.mu.Lock()
+		v, changed := t.view.Load(), t.changed
+		t.mu.Unlock()
+		why := v.serves(m)
+		if why == nil {
+			return v.sess, nil
+		}
+		if errors.Is(why, errRefused) || errors.Is(why, errEnded) {
+			return nil, fmt.Errorf("edge host %s: %w", t.addr, why)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("edge host %s: %w (%w)", t.addr, why, context.Cause(ctx))
+		}
+	}
+}
+
+// run keeps a session until ctx ends:
+//
+//	connecting --hello--> keep --lost, silent, told to go--> backing off --> connecting
+func (t *target) run(ctx context.Context) {
+	for failures := 0; ; {
+		err := t.attempt(ctx, func() { failures = 0 })
+		if ctx.Err() != nil {
+			t.show(nil, errEnded, nil)
+			return
+		}
+		t.show(nil, err, nil)
+		if failures == 0 {
+			t.log.Warn("edge host is not there", "addr", t.addr, "why", err)
+		}
+		select {
+		case <-time.After(backoff(failures)):
+		case <-ctx.Done():
+		}
+		failures++
+	}
+}
+
+// backoff is the wait before the next attempt: 100 ms, doubled to 2 s.
+func backoff(failures int) time.Duration {
+	return min(100*time.Millisecond<<min(failures, 10), 2*time.Second)
+}
+
+// attempt connects, and keeps the session until it must end. It says why.
+func (t *target) attempt(ctx context.Context, connected func()) error {
+	s, err := t.open(ctx, t.addr, t.wants())
+	if err != nil {
+		return err
+	}
+	connected()
+	name := s.host
+	t.host.Store(&name)
+	t.log.Info("edge host is connected", "host", s.host, "addr", t.addr)
+	t.show(s, nil, s.had)
+	k := newKeeper(t, s)
+	lasting, end := context.WithCancel(ctx)
+	err = k.keep(lasting)
+	t.show(nil, err, nil)
+	if errors.Is(err, errLeave) { // what is in flight ends on the host, which waits for us to go
+		select {
+		case <-s.quit():
+		case <-s.lost:
+		case <-time.After(drainTimeout):
+		case <-ctx.Done():
+		}
+	}
+	s.close()
+	end()
+	k.wg.Wait()
+	return err
 }

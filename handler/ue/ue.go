@@ -53,6 +53,7 @@ import (
 	"sync/atomic"
 
 	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -102,24 +103,24 @@ func LoadTLS(dir string) (*tls.Config, error) {
 // A Handler is the UE offload handler of a process.
 type Handler struct {
 	log    *slog.Logger
-	addr   string // Config.Edge
-	edge   *edge  // at addr; nil: none is configured
+	addr   string  // Config.Edge
+	edge   *target // at addr; nil: none is configured
 	others []string
 	policy atomic.Pointer[Policy]
-	before offload.Router
+	before route.Router
 
-	dialer dialer // the pattern of the edges'
+	dialer dialer // the pattern of the targets'
 	path   atomic.Pointer[path]
-	run    func(e *edge) // begins e's run
+	run    func(t *target) // begins t's run
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
 	functions sync.Map // *offload.Desc to *function
 
-	mu    sync.Mutex
-	ended bool
-	edges map[string]*edge // by address
+	mu      sync.Mutex
+	ended   bool
+	targets map[string]*target // by address
 }
 
 // Start starts a handler and makes it the router of this process's elastic
@@ -130,17 +131,17 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 		return nil, errors.New("ue: Config.Edge needs Config.TLS; LoadTLS makes one")
 	}
 	cfg = cfg.withDefaults()
-	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), edges: map[string]*edge{}}
+	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, log: cfg.Logger}
 	h.path.Store(&path{cfg.Listen})
 	h.SetPolicy(cfg.Policy)
 	ctx, h.stop = context.WithCancel(ctx)
-	h.run = func(e *edge) { h.wg.Go(func() { e.run(ctx) }) }
+	h.run = func(t *target) { h.wg.Go(func() { t.run(ctx) }) }
 	if cfg.Edge != "" {
-		h.edge = h.edgeAt(cfg.Edge)
-		h.begin(h.edge) // it has TLS, and the handler has not ended
+		h.edge = h.targetAt(cfg.Edge)
+		h.edge.begin() // it has TLS, and the handler has not ended
 	}
-	h.before = offload.Use(h)
+	h.before = route.Use(router{h})
 	return h, nil
 }
 
@@ -165,58 +166,29 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// edgeAt returns the edge at addr, which may have to be begun.
-func (h *Handler) edgeAt(addr string) *edge {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := h.edges[addr]
-	if e == nil {
-		e = newEdge(addr, h.dialer)
-		h.edges[addr] = e
-	}
-	return e
-}
-
-// begin makes e connect, unless it does.
-func (h *Handler) begin(e *edge) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case e.begun:
-		return nil
-	case e.addr == "":
-		return errNoEdge
-	case h.ended:
-		return errEnded
-	case e.conf == nil:
-		return errors.New("edge host " + e.addr + ": Config.TLS of the UE offload handler is not set; LoadTLS makes one")
-	}
-	e.begun = true
-	h.run(e)
-	return nil
-}
-
 // SetPolicy makes p decide from the next call on. It must not be nil.
 func (h *Handler) SetPolicy(p Policy) { h.policy.Store(&p) }
 
-// Prepare makes the edge host ready for f before the first call is placed there,
-// so that the call need not fall back. It returns when the host is connected, has
-// the module and an instance warm, or says why not when ctx ends.
+// Prepare makes the edge host, or all that f is marked for, ready for f before the
+// first call is placed there, so that the call need not fall back. It returns when
+// each host is connected, has the module and an instance warm, or says why not when
+// ctx ends.
 func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
-	if h.edge == nil {
-		return errNoEdge
+	fn := h.function(f)
+	for _, t := range fn.targets {
+		if _, err := t.await(ctx, f.Module); err != nil {
+			return err
+		}
 	}
-	h.function(f)
-	_, err := h.edge.await(ctx, f.Module)
-	return err
+	return fn.none
 }
 
 // Close ends the sessions with the edge hosts and returns when the handler's last
 // goroutine has ended. Elastic functions run natively from then on; calls in
 // flight on the edge host fail there and fall back as they do when it is lost.
 func (h *Handler) Close() error {
-	if now := offload.Use(h.before); now != offload.Router(h) {
-		offload.Use(now) // a later handler is in place: it stays
+	if now := route.Use(h.before); now != route.Router(router{h}) {
+		route.Use(now) // a later handler is in place: it stays
 	}
 	h.mu.Lock()
 	h.ended = true
@@ -245,43 +217,17 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Route implements offload.Router.
-func (h *Handler) Route(ctx context.Context, d *offload.Desc) (offload.Far, error) {
-	f := h.function(d)
-	n := f.calls.Add(1) - 1
-	why := errNoEdge
-	var v *view
-	if h.edge != nil {
-		v = h.edge.view.Load()
-		why = v.serves(d.Module)
-	}
-	if why == nil {
-		why = f.whyNot(d)
-	}
-	switch (*h.policy.Load()).Decide(Snapshot{Call: n, Ready: why == nil, Now: f.now()}) {
-	case OnEdge:
-		if why == nil {
-			why = f.toEdge(ctx, v.sess)
-		}
-		if why != nil {
-			f.fellBack(why)
-			return nil, why
-		}
-		return f, nil
-	default:
-		f.toUE(ctx)
-		return nil, nil
-	}
-}
-
 // function returns the state of d, and has its module deployed the first time.
 func (h *Handler) function(d *offload.Desc) *function {
 	if f, ok := h.functions.Load(d); ok {
 		return f.(*function)
 	}
-	f, loaded := h.functions.LoadOrStore(d, &function{desc: d, edge: h.edge, redundant: h.redundant(d), log: h.log})
-	if !loaded && h.edge != nil {
-		h.edge.want(d.Module)
+	f, loaded := h.functions.LoadOrStore(d, h.newFunction(d))
+	if !loaded {
+		for _, t := range f.(*function).targets {
+			t.want(d.Module)
+			t.begin()
+		}
 	}
 	return f.(*function)
 }

@@ -110,8 +110,8 @@ func TestSilentHostCostsOneDeadline(t *testing.T) {
 		if took := time.Since(begin); got != 8 || err != nil || took != f.Deadline {
 			t.Errorf("first call: %d, %v after %v; want 8 after %v", got, err, took, f.Deadline)
 		}
-		if !errors.Is(tr.Fallback, ue.ErrLate) {
-			t.Errorf("fallback because %v, want ErrLate", tr.Fallback)
+		if !errors.Is(tr.Fallback, offload.ErrDeadline) {
+			t.Errorf("fallback because %v, want ErrDeadline", tr.Fallback)
 		}
 		begin = time.Now()
 		for n := range int64(20) {
@@ -238,7 +238,7 @@ func TestCallsThatFailOnTheHost(t *testing.T) {
 		why        string
 	}{
 		{"trap", true, double, executor.ErrTrap, true, isNil, "an idempotent function may run again"},
-		{"trap of a function that is not idempotent", false, double, executor.ErrTrap, false, hasFate(offload.Unknown), "it may have had effects"},
+		{"trap of a function that is not idempotent", false, double, executor.ErrTrap, false, hasFate(offload.Stopped), "it may have had effects"},
 		{"not entered", false, double, fmt.Errorf("no instance: %w", executor.ErrNotStarted), true, isNil, "it cannot have had effects"},
 		{"error", true, fails(errKnown), nil, false, func(err error) bool { return errors.Is(err, errKnown) && err.Error() == "known" }, "the function's own error is its result, and keeps its identity"},
 		{"panic", true, nil, nil, false, hasFate(offload.Ended), "it would panic here, too"},

@@ -18,6 +18,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -196,7 +197,7 @@ type engine struct {
 	mu    sync.Mutex
 	serve func(ctx context.Context, request, dst []byte) []byte
 	fails error                  // of each call
-	far   func() offload.Serving // a new far endpoint; nil: modules have functions only
+	far   func() codegen.Serving // a new far endpoint; nil: modules have functions only
 
 	loads, calls atomic.Int64
 }
@@ -246,12 +247,12 @@ func (e *engine) guarded(f func(ctx context.Context, request, dst []byte) []byte
 }
 
 // doubler is an elastic function as offloadgen writes one. native is its body.
-func doubler(name string, idempotent bool, native func(context.Context, int64) (int64, error)) *offload.Func[int64, int64] {
+func doubler(name string, idempotent bool, native func(context.Context, int64) (int64, error)) *codegen.Func[int64, int64] {
 	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
-	return &offload.Func[int64, int64]{
+	return &codegen.Func[int64, int64]{
 		Desc: offload.Desc{
-			Name: name, Module: offload.NewModule([]byte("the module of " + name)),
+			Name: name, Module: codegen.NewModule([]byte("the module of " + name)),
 			Deadline: 500 * time.Millisecond, Idempotent: idempotent,
 		},
 		Native:   native,

@@ -10,7 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/radio"
@@ -91,7 +93,7 @@ var echoes = far.Config{
 		}
 		return append(wire.AppendResult(dst, wire.Result{Size: len(request)}), request...), nil
 	},
-	Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return far.Native(sums()), nil },
+	Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(sums()), nil },
 }
 
 func open(t *testing.T, ue *link.Conn) *link.Stream {
@@ -257,7 +259,7 @@ func TestMessagesAreBounded(t *testing.T) {
 		cfg := echoes
 		var got chan time.Duration // made in the bubble of the test
 		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
-			return bounded{far.Native(sums()), tt.limit, got}, nil
+			return bounded{native.New(sums()), tt.limit, got}, nil
 		}
 		connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
 			got = make(chan time.Duration, 1)
@@ -280,7 +282,7 @@ type bounded struct {
 
 func (b bounded) Limit() time.Duration { return b.limit }
 
-func (b bounded) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+func (b bounded) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
 	left := time.Duration(0)
 	if d, ok := ctx.Deadline(); ok {
 		left = time.Until(d)

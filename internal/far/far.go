@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // An Endpoint is a far endpoint at work: an instance of its module, or a native one.
@@ -19,7 +19,7 @@ type Endpoint interface {
 	// Handle handles a message and returns the reply, as the guest ABI has it.
 	// An error means that the far endpoint is of no more use; it is a *wire.Fail
 	// (trap, deadline, overload), or counts as an internal error.
-	Handle(ctx context.Context, request []byte) (status offload.Status, payload []byte, err error)
+	Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error)
 	// Save returns the state.
 	Save(ctx context.Context) ([]byte, error)
 	// Restore replaces the state. An empty one is the zero value's.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -52,7 +53,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(latest, append(wire.AppendPart(nil, wire.Part{ID: 1, Seq: 1, Parts: 2, Size: 1}), 5))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		s := far.NewServer(far.Config{
-			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return far.Native(sums()), nil },
+			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(sums()), nil },
 		})
 		for _, said := range [][]byte{first, second} {
 			st := newTape(said)

@@ -5,20 +5,22 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // sums returns the endpoint of a marked type, as offloadgen writes one: it adds up
 // what it is told.
-func sums() *offload.Endpoint[int64, int64] {
+func sums() *codegen.Endpoint[int64, int64] {
 	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
-	return &offload.Endpoint[int64, int64]{
-		Desc: offload.Desc{Name: "sum", Module: offload.NewModule([]byte("sum"))},
-		New: func() *offload.Live[int64, int64] {
+	return &codegen.Endpoint[int64, int64]{
+		Desc: offload.Desc{Name: "sum", Module: codegen.NewModule([]byte("sum"))},
+		New: func() *codegen.Live[int64, int64] {
 			total := int64(0)
-			return &offload.Live[int64, int64]{
+			return &codegen.Live[int64, int64]{
 				Handle: func(_ context.Context, n int64, emit func(int64) error) error {
 					total += n
 					return emit(total)
@@ -33,7 +35,7 @@ func sums() *offload.Endpoint[int64, int64] {
 
 // The state of a native far endpoint goes from one to another.
 func TestNative(t *testing.T) {
-	a, b := far.Native(sums()), far.Native(sums())
+	a, b := native.New(sums()), native.New(sums())
 	defer a.Close()
 	defer b.Close()
 	handle := func(e far.Endpoint, n int64) []byte {

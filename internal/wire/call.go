@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // A Call is the header of a call. Size bytes of request follow it.
@@ -82,9 +84,20 @@ func AppendResult(b []byte, res Result) []byte {
 	return b
 }
 
+// HeaderSize returns the size of the frame up to its payload.
+func (r *Result) HeaderSize() int {
+	n := 1 + resultSize
+	for _, s := range r.Spans {
+		n += 1 + len(s.Name) + 4
+	}
+	return n
+}
+
+const resultSize = 1 + 4 + 4 + 4 + 1
+
 // ReadResult reads a Result whose type has been read, up to its payload.
 func ReadResult(r io.Reader) (Result, error) {
-	var h [14]byte
+	var h [resultSize]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return Result{}, midFrame(err)
 	}
@@ -120,37 +133,27 @@ func readSpan(r io.Reader) (Span, error) {
 }
 
 // A Code says why something cannot be done. Codes decide, texts only explain.
-type Code byte
+type Code = offload.Code
 
-// The values of Code.
+// Codes that channels tell each other, and applications never see.
 const (
-	CodeInternal   Code = iota // the host's own fault
-	CodeNoModule               // the module is not there
-	CodeBadModule              // the module cannot be loaded
-	CodeDraining               // the host takes no new calls
-	CodeOverloaded             // too many calls wait
-	CodeDeadline               // the call was stopped at its deadline
-	CodeTrap                   // the guest trapped; its instance is gone
-	CodeTooLarge               // request, reply or module over its bound
-	CodeProtocol               // the peer broke the protocol
-	CodeSkipped                // a newer message of the channel came first
-	CodeGone                   // the far endpoint is not there, or no more
-	CodeDenied                 // the module asks for what its tenant is not granted
+	CodeSkipped Code = 9  // a newer message of the channel came first
+	CodeGone    Code = 10 // the far endpoint is not there, or no more
 )
 
-var codeNames = [...]string{
-	"internal error", "no such module", "bad module", "draining", "overloaded",
-	"deadline passed", "guest trapped", "too large", "protocol violation",
-	"skipped for a newer message", "no such far endpoint", "denied",
-}
-
-// String returns the code in words.
-func (c Code) String() string {
-	if int(c) < len(codeNames) {
-		return codeNames[c]
-	}
-	return "unknown code"
-}
+// The codes of package offload.
+const (
+	CodeInternal   = offload.CodeInternal
+	CodeNoModule   = offload.CodeNoModule
+	CodeBadModule  = offload.CodeBadModule
+	CodeDraining   = offload.CodeDraining
+	CodeOverloaded = offload.CodeOverloaded
+	CodeDeadline   = offload.CodeDeadline
+	CodeTrap       = offload.CodeTrapped
+	CodeTooLarge   = offload.CodeTooLarge
+	CodeProtocol   = offload.CodeProtocol
+	CodeDenied     = offload.CodeDenied
+)
 
 // A Fail says that a request was not done. It is an error.
 type Fail struct {
@@ -166,6 +169,9 @@ func (f *Fail) Error() string {
 	}
 	return f.Code.String() + ": " + f.Text
 }
+
+// ErrorCode returns Code, for offload.CodeOf.
+func (f *Fail) ErrorCode() offload.Code { return f.Code }
 
 // AppendFail appends a Fail frame. A text over MaxText is cut.
 func AppendFail(b []byte, f Fail) []byte { return appendFail(append(b, byte(TypeFail)), f) }

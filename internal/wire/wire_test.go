@@ -43,7 +43,8 @@ func TestCallRoundTrip(t *testing.T) {
 func TestResultRoundTrip(t *testing.T) {
 	want := Result{Status: 2, Queue: time.Millisecond, Run: 31 * time.Millisecond, Size: 480,
 		Spans: []Span{{"nn.compute", 29 * time.Millisecond}, {"nn.decode", 2 * time.Millisecond}}}
-	r := bytes.NewReader(AppendResult(nil, want))
+	frame := AppendResult(nil, want)
+	r := bytes.NewReader(frame)
 	expectType(t, r, TypeResult)
 	got, err := ReadResult(r)
 	if err != nil {
@@ -51,6 +52,9 @@ func TestResultRoundTrip(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got.HeaderSize() != len(frame) {
+		t.Errorf("the header has %d bytes, HeaderSize says %d", len(frame), got.HeaderSize())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // The packages that generated code imports.
 const (
 	offloadPath = "github.com/bungee-xr/bungee/offload"
+	codegenPath = "github.com/bungee-xr/bungee/offload/codegen"
 	packPath    = "github.com/bungee-xr/bungee/offload/pack"
 	guestPath   = "github.com/bungee-xr/bungee/offload/guest"
 	elasticPath = "github.com/bungee-xr/bungee/elastic" // not in guests
@@ -39,7 +40,7 @@ func check(g goCmd, s *source, marks []*mark) (*checked, error) {
 		return nil, err
 	}
 	need := nearbyImports(s, marks, names)
-	c.deps, err = g.list(append([]string{"-export", "-deps", offloadPath, packPath, guestPath}, need...)...)
+	c.deps, err = g.list(append([]string{"-export", "-deps", offloadPath, codegenPath, packPath, guestPath}, need...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func check(g goCmd, s *source, marks []*mark) (*checked, error) {
 	for _, p := range c.deps {
 		exports[p.ImportPath] = p
 	}
-	for _, p := range []string{offloadPath, packPath, guestPath} {
+	for _, p := range []string{offloadPath, codegenPath, packPath, guestPath} {
 		if d := exports[p]; d == nil || d.Export == "" {
 			return nil, fmt.Errorf("%s: generated code imports %s, which does not build: %s; run: go get -tool github.com/bungee-xr/bungee/tools/offloadgen", s.dir, p, exports[p].trouble())
 		}

@@ -23,16 +23,15 @@ type emitter struct {
 // offloadGo returns the text of bungee_offload.go.
 func (e *emitter) offloadGo() ([]byte, error) {
 	var body strings.Builder
-	offload := e.std(offloadPath)
 	fmt.Fprintf(&body, `
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = %s.GeneratedV1
+const _ = %s.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
 var (
-`, offload)
+`, e.std(codegenPath))
 	for _, f := range e.funcs {
 		fmt.Fprintf(&body, "_ func%s = %s\n", e.signature(f.sig, nil, nil), f.name)
 	}
@@ -93,7 +92,7 @@ func (e *emitter) function(b *strings.Builder, f *function, index int) {
 }
 
 func (e *emitter) variable(b *strings.Builder, f *function, index int) {
-	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable(), e.std(offloadPath), e.typeText(f.in.typ), e.typeText(f.out.typ))
+	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable(), e.std(codegenPath), e.typeText(f.in.typ), e.typeText(f.out.typ))
 	e.desc(b, f.mark, index)
 	fmt.Fprintf(b, "Native: %s,\n", e.native(f))
 	e.codecPair(b, "In", f.in.typ, f.inCodec)
@@ -116,13 +115,13 @@ func (e *emitter) desc(b *strings.Builder, m *mark, index int) {
 }
 
 func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
-	offload, pack, context := e.std(offloadPath), e.std(packPath), e.std("context")
+	codegen, pack, context := e.std(codegenPath), e.std(packPath), e.std("context")
 	in, out := e.typeText(n.in), e.typeText(n.out)
 	handle := "return v.Handle(ctx, in, emit)"
 	if n.plain {
 		handle = "out, err := v.Handle(ctx, in)\nif err != nil {\nreturn err\n}\nreturn emit(out)"
 	}
-	fmt.Fprintf(b, "\nvar %s = %s.Endpoint[%s, %s]{\n", n.variable(), offload, in, out)
+	fmt.Fprintf(b, "\nvar %s = %s.Endpoint[%s, %s]{\n", n.variable(), codegen, in, out)
 	e.desc(b, n.mark, index)
 	fmt.Fprintf(b, `New: func() *%[1]s.Live[%[2]s, %[3]s] {
 	v := new(%[4]s)
@@ -134,7 +133,7 @@ func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
 		ReadState: func(r *%[8]s.Reader) { %[9]s(r, v) },
 	}
 },
-`, offload, in, out, n.name, context, handle, n.appendState, pack, n.readState)
+`, codegen, in, out, n.name, context, handle, n.appendState, pack, n.readState)
 	e.codecPair(b, "In", n.in, n.inCodec)
 	e.codecPair(b, "Out", n.out, n.outCodec)
 	b.WriteString("}\n")

@@ -40,7 +40,7 @@ func (m *mark) made() string {
 	return upper(m.name)
 }
 
-// variable returns the name of the offload.Func or offload.Endpoint.
+// variable returns the name of the codegen.Func or codegen.Endpoint.
 func (m *mark) variable() string {
 	if m.kind == endpointMark {
 		return lower(m.name) + "Endpoint"

@@ -38,7 +38,6 @@ func (c Channel) Run(ctx context.Context) (figures []Figure, err error) {
 	return c.play(ctx, "channel", []scene{
 		{"local", c.local},
 		{"1KB/one in flight", c.pingPong(r)},
-		{"1KB/one in flight/calls", c.calls(r)},
 		{"local/call", c.localCall},
 		{"call/1KB/one in flight", c.elasticCalls(r, batch{Requests: c.pick(30000, 3000), In: small, Out: small}, goal{"p50", p50, 0.80})},
 		{"call/50KB/30hz", c.elasticCalls(r, batch{Requests: 30 * c.pick(50, 5), In: image, Out: small, Rate: 30}, goal{"p50", p50, 0.95}, goal{"p99", p99, 0.95})},
@@ -198,34 +197,6 @@ func (c Channel) pingPong(r *rig) trial {
 		return []Figure{
 			median, c.ratio(median, "<=", 0.60), k.figure("p99", "ms", p99),
 			made, c.ratio(made, "<=", 0.15),
-		}, nil
-	}
-}
-
-// calls measures the same in mode Calls, where each message has a stream of its own.
-func (c Channel) calls(r *rig) trial {
-	return func(ctx context.Context, name string) ([]Figure, error) {
-		p, err := r.target(0).Prepare(ctx, &endpoint.Desc)
-		if err != nil {
-			return nil, err
-		}
-		defer p.Release()
-		request := appendQuery(nil, query{Want: small, Body: make([]byte, small)})
-		call := oneByOne(func(ctx context.Context) error {
-			reply, err := p.Call(ctx, &endpoint.Desc, request)
-			if err == nil {
-				reply.Release()
-			}
-			return err
-		})
-		b := batch{Requests: c.pick(12000, 1500), In: small, Out: small}
-		k, err := r.against(ctx, name, b, func(ctx context.Context, b batch) (measured, error) { return metered(ctx, b, call) })
-		if err != nil {
-			return nil, err
-		}
-		return []Figure{
-			k.figure("p50", "ms", p50), k.figure("p99", "ms", p99),
-			k.figure("allocs", "objects", allocs),
 		}, nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -59,14 +60,14 @@ var nothing [1 << 20]byte
 // desc describes the endpoint. Its module is none: an edge host of the benchmarks
 // runs the native code below, so that transports are compared and not engines.
 var desc = offload.Desc{
-	Name: "bench", Module: offload.NewModule([]byte("bench")), Deadline: time.Second, Idempotent: true,
+	Name: "bench", Module: codegen.NewModule([]byte("bench")), Deadline: time.Second, Idempotent: true,
 }
 
-var endpoint = offload.Endpoint[query, answer]{
+var endpoint = codegen.Endpoint[query, answer]{
 	Desc: desc,
-	New: func() *offload.Live[query, answer] {
+	New: func() *codegen.Live[query, answer] {
 		s := &record{}
-		return &offload.Live[query, answer]{Handle: s.handle, AppendState: s.append, ReadState: s.read}
+		return &codegen.Live[query, answer]{Handle: s.handle, AppendState: s.append, ReadState: s.read}
 	},
 	AppendIn: appendQuery, ReadIn: readQuery,
 	AppendOut: appendAnswer, ReadOut: readAnswer,

@@ -13,7 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest/kernels"
 	"github.com/bungee-xr/bungee/executor/wasi"
-	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/internal/wire"
 )
 
 // guestWasm is built of guest.c.
@@ -80,7 +80,7 @@ func readModule(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return io.ReadAll(io.LimitReader(z, offload.MaxModule))
+	return io.ReadAll(io.LimitReader(z, wire.MaxModule))
 }
 
 // instanceConfig gives a guest WASI and nothing of the host's.

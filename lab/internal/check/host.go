@@ -8,7 +8,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -115,10 +117,10 @@ func serveStream(srv *far.Server, st *link.Stream) {
 // traps: after the state has changed.
 type guest struct{ far.Endpoint }
 
-func newGuest(g *ground) guest { return guest{far.Native(g.endpoint())} }
+func newGuest(g *ground) guest { return guest{native.New(g.endpoint())} }
 
 // Handle implements far.Endpoint.
-func (g guest) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+func (g guest) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
 	status, payload, err := g.Endpoint.Handle(ctx, request)
 	switch {
 	case err != nil:

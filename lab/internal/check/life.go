@@ -11,6 +11,7 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // patience bounds each call of a channel in virtual time. A host that does not
@@ -129,7 +130,7 @@ func (l *life) listen(events iter.Seq[elastic.Event]) {
 		case errors.Is(e.Reason, elastic.ErrPeer), errors.Is(e.Reason, wire.ErrFrame),
 			errors.As(e.Reason, &refusal) && refusal.Code == wire.CodeProtocol:
 			l.w.fail("an honest host is said to break the protocol: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
-		case e.Kind == elastic.FellBack && errors.Is(e.Reason, elastic.ErrLate):
+		case e.Kind == elastic.FellBack && errors.Is(e.Reason, offload.ErrDeadline):
 			l.w.count.Hedged.Add(1)
 		}
 	}

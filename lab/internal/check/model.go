@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -85,17 +86,17 @@ type ground struct {
 }
 
 // endpoint is the checker's marked type as generated code would declare it.
-func (g *ground) endpoint() *offload.Endpoint[message, out] {
-	return &offload.Endpoint[message, out]{
+func (g *ground) endpoint() *codegen.Endpoint[message, out] {
+	return &codegen.Endpoint[message, out]{
 		Desc: g.desc, New: g.live,
 		AppendIn: appendMessage, ReadIn: readMessage, AppendOut: appendOut, ReadOut: readOut,
 	}
 }
 
-func (g *ground) live() *offload.Live[message, out] {
+func (g *ground) live() *codegen.Live[message, out] {
 	var s state
 	instance := g.journal.instance()
-	return &offload.Live[message, out]{
+	return &codegen.Live[message, out]{
 		Handle: func(ctx context.Context, m message, emit func(out) error) error {
 			if d := g.slow(); d > 0 {
 				pass(ctx, d)

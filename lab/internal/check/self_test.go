@@ -8,21 +8,21 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // broken is a far endpoint with a fault.
 type broken struct {
 	far.Endpoint
-	handle  func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error)
+	handle  func(ctx context.Context, f far.Endpoint, request []byte) (abi.Status, []byte, error)
 	save    func(state []byte) []byte
 	restore func(state []byte) []byte
 }
 
-func (b broken) Handle(ctx context.Context, request []byte) (offload.Status, []byte, error) {
+func (b broken) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
 	if b.handle == nil {
 		return b.Endpoint.Handle(ctx, request)
 	}
@@ -62,20 +62,20 @@ func TestFaultsAreFound(t *testing.T) {
 			}
 		})},
 		{"results change places", "got message", results(exchange())},
-		{"a message is handled twice", "was given message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
+		{"a message is handled twice", "was given message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (abi.Status, []byte, error) {
 			if third(request) {
 				f.Handle(ctx, request)
 			}
 			return f.Handle(ctx, request)
 		}})},
-		{"an outcome lacks its values", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
+		{"an outcome lacks its values", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (abi.Status, []byte, error) {
 			status, payload, err := f.Handle(ctx, request)
 			if err == nil && third(request) {
 				payload = make([]byte, 4)
 			}
 			return status, payload, err
 		}})},
-		{"a trap leaves no error", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (offload.Status, []byte, error) {
+		{"a trap leaves no error", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (abi.Status, []byte, error) {
 			status, payload, err := f.Handle(ctx, request)
 			if fail, ok := err.(*wire.Fail); ok && fail.Code == wire.CodeTrap {
 				return 0, make([]byte, 4), nil

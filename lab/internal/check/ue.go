@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"sync"
 
@@ -35,7 +34,7 @@ func newTarget(name string, addr net.Addr, conf *tls.Config, listen func() (net.
 func (t *target) Name() string { return t.name }
 
 // Prepare implements elastic.Target.
-func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, error) {
+func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error) {
 	select {
 	case t.dialling <- struct{}{}:
 	case <-ctx.Done():
@@ -44,7 +43,7 @@ func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, e
 	defer func() { <-t.dialling }()
 	if conn := t.current(); conn != nil {
 		if conn.Err() == nil {
-			return place{conn}, nil
+			return ready{conn}, nil
 		}
 		conn.Close("") // its socket
 	}
@@ -59,7 +58,7 @@ func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Place, e
 	t.mu.Lock()
 	t.conn = conn
 	t.mu.Unlock()
-	return place{conn}, nil
+	return ready{conn}, nil
 }
 
 func (t *target) current() *link.Conn {
@@ -75,26 +74,24 @@ func (t *target) drop() {
 	}
 }
 
-// A place is a target's connection.
-type place struct{ conn *link.Conn }
+// A ready is a target's connection.
+type ready struct{ conn *link.Conn }
 
-// Open implements elastic.Place.
-// Stripes implements elastic.Striped: large messages of mode Latest go in parts,
-// here all over one connection.
-func (place) Stripes() int { return 3 }
-
-func (p place) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, error) {
-	st, err := p.conn.Open(ctx)
+// Open implements elastic.Host.
+func (r ready) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, error) {
+	st, err := r.conn.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return st, nil
 }
 
-// Release implements elastic.Place. The connection stays.
-func (place) Release() {}
+// Stripes implements elastic.Host: large messages of mode Latest go in parts, here all
+// over one connection.
+func (ready) Stripes() int { return 3 }
 
-// Call implements elastic.Place. The checker has no channel of mode Calls.
-func (place) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
-	return nil, errors.New("the checker's channels have order or state")
-}
+// Watch implements elastic.Host. Nobody asks when the path of a checker's connection changes.
+func (ready) Watch(func()) (stop func()) { return func() {} }
+
+// Release implements elastic.Host. The connection stays.
+func (ready) Release() {}

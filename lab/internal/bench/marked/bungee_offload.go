@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = offload.GeneratedV1
+const _ = codegen.GeneratedV2
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -28,7 +29,7 @@ func Exchange(ctx context.Context, request []byte) ([]byte, error) {
 	return exchangeFunc.Call(ctx, request)
 }
 
-var exchangeFunc = offload.Func[[]byte, []byte]{
+var exchangeFunc = codegen.Func[[]byte, []byte]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/lab/internal/bench/marked.exchange",
 		Index:      0,
@@ -49,7 +50,7 @@ func Next(ctx context.Context, n int) (int, error) {
 	return nextFunc.Call(ctx, n)
 }
 
-var nextFunc = offload.Func[int, int]{
+var nextFunc = codegen.Func[int, int]{
 	Desc: offload.Desc{
 		Name:       "github.com/bungee-xr/bungee/lab/internal/bench/marked.next",
 		Index:      1,

@@ -1,4 +1,4 @@
-package offload_test
+package codegen_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -39,11 +40,11 @@ func (m *meter) Handle(ctx context.Context, numbers []byte, emit func(int) error
 }
 
 // meterEndpoint is an endpoint as offloadgen writes one.
-var meterEndpoint = offload.Endpoint[[]byte, int]{
+var meterEndpoint = codegen.Endpoint[[]byte, int]{
 	Desc: offload.Desc{Name: "meter", Index: 5},
-	New: func() *offload.Live[[]byte, int] {
+	New: func() *codegen.Live[[]byte, int] {
 		v := new(meter)
-		return &offload.Live[[]byte, int]{
+		return &codegen.Live[[]byte, int]{
 			Handle: func(ctx context.Context, in []byte, emit func(int) error) error {
 				return v.Handle(ctx, in, emit)
 			},
@@ -65,7 +66,7 @@ var meterEndpoint = offload.Endpoint[[]byte, int]{
 
 // read reads an outcome.
 func read(outcome []byte) (outs []int, handled, broken error) {
-	handled, broken = meterEndpoint.ReadOutcome(offload.Status(outcome[0]), outcome[1:], func(n int) { outs = append(outs, n) })
+	handled, broken = meterEndpoint.ReadOutcome(abi.Status(outcome[0]), outcome[1:], func(n int) { outs = append(outs, n) })
 	return outs, handled, broken
 }
 
@@ -206,8 +207,8 @@ func TestReadOutcomePanic(t *testing.T) {
 }
 
 func TestIndices(t *testing.T) {
-	if d := &meterEndpoint.Desc; d.Save() != 6 || d.Restore() != 7 {
-		t.Errorf("behind 5: save %d, restore %d; want 6 and 7", d.Save(), d.Restore())
+	if e := &meterEndpoint; e.Save() != 6 || e.Restore() != 7 {
+		t.Errorf("behind 5: save %d, restore %d; want 6 and 7", e.Save(), e.Restore())
 	}
 }
 
@@ -215,7 +216,7 @@ func TestIndices(t *testing.T) {
 // what stands before the first two spaces.
 func golden(t testing.TB, name string) (b []byte) {
 	t.Helper()
-	doc, err := os.ReadFile("../docs/abi.md")
+	doc, err := os.ReadFile("../../docs/abi.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,10 +236,10 @@ func golden(t testing.TB, name string) (b []byte) {
 }
 
 // namer is the endpoint of the examples in docs/abi.md.
-var namer = offload.Endpoint[int, string]{
+var namer = codegen.Endpoint[int, string]{
 	Desc: offload.Desc{Name: "namer"},
-	New: func() *offload.Live[int, string] {
-		return &offload.Live[int, string]{
+	New: func() *codegen.Live[int, string] {
+		return &codegen.Live[int, string]{
 			Handle: func(_ context.Context, n int, emit func(string) error) error {
 				for i := range n {
 					if err := emit([]string{"cat", "dog"}[i]); err != nil {
@@ -282,7 +283,7 @@ func TestGoldenOutcomes(t *testing.T) {
 			t.Errorf("%s: message %d came to % x; docs/abi.md has % x", tt.block, tt.in, got, want)
 		}
 		var outs []string
-		handled, broken := namer.ReadOutcome(offload.Status(want[0]), want[1:], func(s string) { outs = append(outs, s) })
+		handled, broken := namer.ReadOutcome(abi.Status(want[0]), want[1:], func(s string) { outs = append(outs, s) })
 		if !slices.Equal(outs, tt.outs) || !errors.Is(handled, tt.err) || broken != nil {
 			t.Errorf("%s: % x reads as %q, %v, %v; want %q, %v", tt.block, want, outs, handled, broken, tt.outs, tt.err)
 		}
@@ -298,7 +299,7 @@ func FuzzReadOutcome(f *testing.F) {
 	f.Add(byte(0), []byte{0, 0, 0, 1, 0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, status byte, payload []byte) {
 		var outs []int
-		handled, broken := meterEndpoint.ReadOutcome(offload.Status(status), payload, func(n int) { outs = append(outs, n) })
+		handled, broken := meterEndpoint.ReadOutcome(abi.Status(status), payload, func(n int) { outs = append(outs, n) })
 		if len(outs) > len(payload) {
 			t.Errorf("%x gave %d values", payload, len(outs))
 		}

@@ -1,4 +1,4 @@
-package offload_test
+package ue
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -18,21 +18,18 @@ type voter struct {
 	name, payload string
 	status        abi.Status
 	err           error
-	held          *atomic.Int32 // replies not yet released
 }
 
-func (v voter) Call(context.Context, *offload.Desc, []byte) (*offload.Reply, error) {
+func (v voter) Call(context.Context, *offload.Desc, []byte) (*route.Reply, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
-	v.held.Add(1)
-	return &offload.Reply{
-		Host: v.name, Status: v.status, Payload: []byte(v.payload), BytesUp: 1, BytesDown: 2,
-		Free: func() { v.held.Add(-1) },
-	}, nil
+	r := route.NewReply()
+	r.Host, r.Status, r.Payload, r.BytesUp, r.BytesDown = v.name, v.status, append(r.Payload, v.payload...), 1, 2
+	return r, nil
 }
 
-func TestRedundant(t *testing.T) {
+func TestVote(t *testing.T) {
 	lost := &offload.CallError{Fate: offload.Unknown, Err: errors.New("lost")}
 	away := &offload.CallError{Fate: offload.NotStarted, Err: errors.New("not connected")}
 	tests := []struct {
@@ -56,14 +53,12 @@ func TestRedundant(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Log(tt.why)
-			var held atomic.Int32
 			var told string
-			r := offload.Redundant{Report: func(d offload.Dissent) { told += d.Error() }}
+			var callers []route.Caller
 			for _, v := range tt.voters {
-				v.held = &held
-				r.Fars = append(r.Fars, v)
+				callers = append(callers, v)
 			}
-			reply, err := r.Call(t.Context(), &offload.Desc{Name: "f"}, nil)
+			reply, err := vote(t.Context(), &offload.Desc{Name: "f"}, nil, callers, func(s *split) { told += s.Error() })
 			var ce *offload.CallError
 			switch {
 			case tt.payload != "" && (err != nil || string(reply.Payload) != tt.payload):
@@ -76,33 +71,29 @@ func TestRedundant(t *testing.T) {
 					t.Errorf("told %q, error %v; want %q named", told, err, name)
 				}
 			}
-			if reply != nil {
-				reply.Release()
-			}
-			if n := held.Load(); n != 0 {
-				t.Errorf("%d replies are not released", n)
+			if dissent := len(tt.named) > 0 && tt.fate == offload.Ended; dissent != (offload.CodeOf(err) == offload.CodeDissent) {
+				t.Errorf("%v has code %v", err, offload.CodeOf(err))
 			}
 		})
 	}
 }
 
 // A host that flips one bit of any answer is caught and named.
-func TestRedundantCatchesEachBit(t *testing.T) {
+func TestVoteCatchesEachBit(t *testing.T) {
 	answer := []byte{0x12, 0x34, 0x56}
 	for bit := range 8 * len(answer) {
 		wrong := slices.Clone(answer)
 		wrong[bit/8] ^= 1 << (bit % 8)
-		var held atomic.Int32
-		var told offload.Dissent
-		r := offload.Redundant{Report: func(d offload.Dissent) { told = d }}
+		var told *split
+		var callers []route.Caller
 		for i, payload := range [][]byte{answer, wrong, answer} {
-			r.Fars = append(r.Fars, voter{name: string(rune('a' + i)), payload: string(payload), held: &held})
+			callers = append(callers, voter{name: string(rune('a' + i)), payload: string(payload)})
 		}
-		reply, err := r.Call(t.Context(), &offload.Desc{}, nil)
+		reply, err := vote(t.Context(), &offload.Desc{}, nil, callers, func(s *split) { told = s })
 		if err != nil || string(reply.Payload) != string(answer) {
 			t.Fatalf("bit %d: %v, %v", bit, reply, err)
 		}
-		if len(told.Others) != 1 || !slices.Equal(told.Others[0], []string{"b"}) {
+		if len(told.others) != 1 || !slices.Equal(told.others[0], []string{"b"}) {
 			t.Fatalf("bit %d: told %+v; want b named", bit, told)
 		}
 	}

@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
 func TestModule(t *testing.T) {
 	wasm := bytes.Repeat([]byte("\x00asm"), 1000)
-	m := offload.NewModule(wasm)
+	m := codegen.NewModule(wasm)
 	got, err := m.Wasm()
 	if err != nil || !bytes.Equal(got, wasm) {
 		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(wasm))

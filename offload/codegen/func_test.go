@@ -1,4 +1,4 @@
-package offload_test
+package codegen_test
 
 import (
 	"context"
@@ -8,16 +8,18 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 var errDark = errors.New("too dark")
 
-func init() { offload.RegisterError("offload_test.dark", errDark) }
+func init() { offload.RegisterError("codegen_test.dark", errDark) }
 
 // brightness is an elastic function as offloadgen writes one.
-var brightness = offload.Func[[]byte, float64]{
+var brightness = codegen.Func[[]byte, float64]{
 	Desc: offload.Desc{Name: "brightness", Idempotent: true},
 	Native: func(_ context.Context, gray []byte) (float64, error) {
 		if len(gray) == 0 {
@@ -40,30 +42,30 @@ type edge struct {
 	err    error
 	status abi.Status // of a reply with payload, if that is set
 	reply  []byte
-	freed  int
 }
 
-func (e *edge) Route(context.Context, *offload.Desc) (offload.Far, error) { return e, nil }
+func (e *edge) Route(*offload.Desc) (route.Caller, error) { return e, nil }
 
-func (e *edge) Call(ctx context.Context, _ *offload.Desc, request []byte) (*offload.Reply, error) {
+func (e *edge) Call(ctx context.Context, _ *offload.Desc, frame []byte) (*route.Reply, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	r := &offload.Reply{Host: "edge-1", Status: e.status, Payload: e.reply, Free: func() { e.freed++ }}
+	r := route.NewReply()
+	r.Host, r.Status, r.Payload = "edge-1", e.status, e.reply
 	if e.reply == nil {
-		b := brightness.Serve(ctx, request, nil)
+		b := brightness.Serve(ctx, frame[route.Room:], nil)
 		r.Status, r.Payload = abi.Status(b[0]), b[1:]
 	}
 	return r, nil
 }
 
-func Example() {
+func ExampleFunc() {
 	ctx := context.Background()
 	var t offload.Trace
 	mean, err := brightness.Call(offload.WithTrace(ctx, &t), []byte{10, 20, 30})
 	fmt.Printf("%v %v on host %q\n", mean, err, t.Host)
 
-	defer offload.Use(offload.Use(&edge{})) // the UE offload handler does this
+	defer route.Use(route.Use(&edge{})) // the UE offload handler does this
 	mean, err = brightness.Call(offload.WithTrace(ctx, &t), []byte{10, 20, 30})
 	fmt.Printf("%v %v on host %q\n", mean, err, t.Host)
 	// Output:
@@ -73,14 +75,11 @@ func Example() {
 
 func TestErrorKeepsItsIdentity(t *testing.T) {
 	e := &edge{}
-	defer offload.Use(offload.Use(e))
+	defer route.Use(route.Use(e))
 	_, err := brightness.Call(t.Context(), nil)
 	var remote *offload.RemoteError
 	if !errors.Is(err, errDark) || !errors.As(err, &remote) || remote.Text != "too dark" {
 		t.Errorf("got %#v, want a RemoteError that is errDark", err)
-	}
-	if e.freed != 1 {
-		t.Errorf("the reply was released %d times, want once", e.freed)
 	}
 }
 
@@ -96,11 +95,13 @@ func TestFallback(t *testing.T) {
 		{"not started", call(offload.NotStarted), false, true},
 		{"unknown", call(offload.Unknown), false, false},
 		{"unknown, idempotent", call(offload.Unknown), true, true},
+		{"stopped", call(offload.Stopped), false, false},
+		{"stopped, idempotent", call(offload.Stopped), true, true},
 		{"ended", call(offload.Ended), true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			defer offload.Use(offload.Use(&edge{err: tt.err}))
+			defer route.Use(route.Use(&edge{err: tt.err}))
 			f := brightness
 			f.Idempotent = tt.idempotent
 			var tr offload.Trace
@@ -117,7 +118,7 @@ func TestFallback(t *testing.T) {
 
 // A cancelled caller gets no answer late from here.
 func TestCancelledCallerDoesNotFallBack(t *testing.T) {
-	defer offload.Use(offload.Use(&edge{err: &offload.CallError{Fate: offload.NotStarted, Err: context.Canceled}}))
+	defer route.Use(route.Use(&edge{err: &offload.CallError{Fate: offload.NotStarted, Err: context.Canceled}}))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := brightness.Call(ctx, []byte{1}); !errors.Is(err, context.Canceled) {
@@ -130,19 +131,20 @@ func TestRepliesThatAreNone(t *testing.T) {
 		name   string
 		status abi.Status
 		reply  []byte
+		code   offload.Code
 	}{
-		{"not a float", abi.OK, []byte{0xc1}},
-		{"trailing bytes", abi.OK, append(pack.AppendFloat64(nil, 1), 0)},
-		{"empty error", abi.Error, []byte{1}},
-		{"panic", abi.Panic, []byte("boom")},
+		{"not a float", abi.OK, []byte{0xc1}, offload.CodeProtocol},
+		{"trailing bytes", abi.OK, append(pack.AppendFloat64(nil, 1), 0), offload.CodeProtocol},
+		{"empty error", abi.Error, []byte{1}, offload.CodeProtocol},
+		{"panic", abi.Panic, []byte("boom"), offload.CodePanicked},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			defer offload.Use(offload.Use(&edge{status: tt.status, reply: tt.reply}))
+			defer route.Use(route.Use(&edge{status: tt.status, reply: tt.reply}))
 			_, err := brightness.Call(t.Context(), []byte{1})
 			var ce *offload.CallError
-			if !errors.As(err, &ce) || ce.Fate != offload.Ended {
-				t.Errorf("reply %x gave %v, want a CallError that ended", tt.reply, err)
+			if !errors.As(err, &ce) || ce.Fate != offload.Ended || ce.Code != tt.code {
+				t.Errorf("reply %x gave %v, want a CallError that ended with %v", tt.reply, err, tt.code)
 			}
 		})
 	}
@@ -152,12 +154,5 @@ func TestServeRefusesBadRequests(t *testing.T) {
 	b := brightness.Serve(t.Context(), []byte{0xc1}, nil)
 	if len(b) == 0 || abi.Status(b[0]) != abi.Error || !strings.Contains(string(b), "request of brightness") {
 		t.Errorf("got %q, want an error that names the function", b)
-	}
-}
-
-func TestCallErrorSaysItAll(t *testing.T) {
-	err := &offload.CallError{Func: "detect", Host: "edge-1", Fate: offload.NotStarted, Err: errors.New("draining")}
-	if got, want := err.Error(), "detect on edge-1: draining (not started)"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -1,10 +1,12 @@
-package offload
+package codegen
 
 import (
 	"context"
 	"encoding/binary"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/errcode"
+	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -16,7 +18,7 @@ import (
 // a message, the next one saves the state, the one after it restores a state. An
 // instance of the module holds the state of one far endpoint.
 type Endpoint[In, Out any] struct {
-	Desc
+	offload.Desc
 	// New makes a native far endpoint with the state of the type's zero value.
 	New func() *Live[In, Out]
 	// AppendIn and ReadIn are the codec of In.
@@ -41,10 +43,10 @@ type Live[In, Out any] struct {
 }
 
 // Save is the index of the guest function that saves an endpoint's state.
-func (d *Desc) Save() uint32 { return d.Index + 1 }
+func (e *Endpoint[In, Out]) Save() uint32 { return e.Index + 1 }
 
 // Restore is the index of the guest function that restores an endpoint's state.
-func (d *Desc) Restore() uint32 { return d.Index + 2 }
+func (e *Endpoint[In, Out]) Restore() uint32 { return e.Index + 2 }
 
 // Serving is a far endpoint that speaks bytes: the three guest functions of an
 // [Endpoint] over one state. Each function appends a reply to dst, as the guest
@@ -98,7 +100,7 @@ func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byt
 	if err == nil {
 		return dst
 	}
-	return abi.AppendError(append(dst, failed), codeOf(err), err.Error())
+	return abi.AppendError(append(dst, failed), errcode.Of(err), err.Error())
 }
 
 func (s *served[In, Out]) save(_ context.Context, _, dst []byte) []byte {
@@ -133,9 +135,13 @@ func (l *Live[In, Out]) load(state []byte) error {
 	return r.Done()
 }
 
+// A Status is the first byte of a guest function's reply (docs/abi.md): it says
+// whether what follows is a result, an error of the function, or a panic.
+type Status = abi.Status
+
 // ReadOutcome reads the outcome of one message, the reply of Serving.Handle: it
 // gives each value to emit and returns the error of the message's handling, a
-// [RemoteError], or a [PanicError] when it panicked. broken says that the bytes are
+// [offload.RemoteError], or a [offload.PanicError] when it panicked. broken says that the bytes are
 // no outcome; emit may have been called even so.
 func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func(Out)) (handled, broken error) {
 	switch status {
@@ -144,7 +150,7 @@ func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func
 	case abi.Error:
 		return readError(payload)
 	case abi.Panic:
-		return PanicError(payload[:min(len(payload), abi.MaxText)]), nil
+		return offload.PanicError(payload[:min(len(payload), abi.MaxText)]), nil
 	}
 	return nil, abi.ErrReply
 }
@@ -174,12 +180,4 @@ func (e *Endpoint[In, Out]) readOuts(payload []byte, emit func(Out)) (handled, b
 		return readError(rest[1:])
 	}
 	return nil, abi.ErrReply
-}
-
-func readError(payload []byte) (handled, broken error) {
-	code, text, err := abi.ParseError(payload)
-	if err != nil {
-		return nil, err
-	}
-	return remoteError(code, text), nil
 }

@@ -1,0 +1,163 @@
+package ue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A callStream carries calls to an edge host, one after another: to open a stream for
+// each costs a small call a third of its time. Between calls its strand keeps it.
+type callStream struct {
+	*link.Stream
+	of   *strand
+	size int // of the frame of the call under way
+
+	timer *time.Timer // resets the stream at the deadline; nil: none was set yet
+	timed bool        // the timer is set
+	by    time.Duration
+	ctx   context.Context // of the call under way, if it may end
+	stop  func() bool     // ends the watch of ctx
+}
+
+// maxIdle is how many idle streams a connection keeps. A UE has seldom more calls of one
+// host in flight, and each costs 1.6 KB here and 4 KB and a goroutine there.
+const maxIdle = 16
+
+// largeCall is the size of a frame from which on calls are sent one after another, in
+// their order: of two video frames the first is there in half the time, and the second
+// no later. Smaller ones go out between the packets of others. See link.Urgency.
+const largeCall = 16 << 10
+
+// borrow returns a stream for a call whose frame has size bytes: an idle one, or a new
+// one on the connection whose turn it is.
+func (s *session) borrow(ctx context.Context, by time.Time, size int) (*callStream, error) {
+	strand := s.next()
+	if st := strand.takeIdle(size); st != nil {
+		return st, nil
+	}
+	if !by.IsZero() { // the host may allow no more streams for now
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, by, offload.ErrDeadline)
+		defer cancel()
+	}
+	ls, err := strand.conn.Open(ctx)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, link.Explain(err)
+	}
+	st := &callStream{Stream: ls, of: strand}
+	strand.sending(st, size)
+	return st, nil
+}
+
+// takeIdle takes an idle stream for a frame of size bytes, nil when there is none.
+// Among large calls quic-go sends the stream with the lowest number first, so a
+// large one takes a number over those of the large ones under way.
+func (s *strand) takeIdle(size int) *callStream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) == 0 {
+		return nil
+	}
+	at := len(s.idle) - 1
+	if size >= largeCall {
+		for i, st := range s.idle {
+			if st.StreamID() > s.idle[at].StreamID() {
+				at = i
+			}
+		}
+		if s.large > 0 && s.idle[at].StreamID() < s.newest {
+			return nil
+		}
+	}
+	st := s.idle[at]
+	s.idle = append(s.idle[:at], s.idle[at+1:]...)
+	s.sendingLocked(st, size)
+	return st
+}
+
+// sending takes note that a call whose frame has size bytes goes over st.
+func (s *strand) sending(st *callStream, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sendingLocked(st, size)
+}
+
+func (s *strand) sendingLocked(st *callStream, size int) {
+	if st.size == 0 || (st.size >= largeCall) != (size >= largeCall) {
+		st.SetPriority(link.Urgency(0), size < largeCall)
+	}
+	st.size = size
+	if size >= largeCall {
+		s.large++
+		s.newest = max(s.newest, st.StreamID())
+	}
+}
+
+// sent takes note that the call over st has ended.
+func (s *strand) sentLocked(st *callStream) {
+	if st.size < largeCall {
+		return
+	}
+	if s.large--; s.large == 0 {
+		s.newest = 0
+	}
+}
+
+// begin watches the call that begins: the stream is reset at its deadline, by, and at
+// the end of ctx.
+func (st *callStream) begin(ctx context.Context, by time.Time) {
+	if !by.IsZero() {
+		st.by, st.timed = time.Until(by), true
+		if st.timer == nil {
+			st.timer = time.AfterFunc(st.by, st.Reset)
+		} else {
+			st.timer.Reset(st.by)
+		}
+	}
+	if ctx.Done() != nil {
+		st.ctx, st.stop = ctx, context.AfterFunc(ctx, st.Reset)
+	}
+}
+
+// end ends the watch of begin. It returns why the stream was reset, nil if it was not.
+func (st *callStream) end() (why error) {
+	if st.timed && !st.timer.Stop() {
+		why = fmt.Errorf("%w of %v", offload.ErrDeadline, st.by.Round(time.Millisecond))
+	}
+	if st.stop != nil && !st.stop() {
+		why = context.Cause(st.ctx)
+	}
+	st.timed, st.ctx, st.stop = false, nil, nil
+	return why
+}
+
+// giveBack keeps st for the next call.
+func (st *callStream) giveBack() {
+	s := st.of
+	s.mu.Lock()
+	s.sentLocked(st)
+	full := len(s.idle) >= maxIdle
+	if !full {
+		s.idle = append(s.idle, st)
+	}
+	s.mu.Unlock()
+	if full {
+		st.Close()
+		st.CancelRead(0) // nothing comes any more
+	}
+}
+
+// drop gives st up: nobody waits for its call on the host either.
+func (st *callStream) drop() {
+	st.of.mu.Lock()
+	st.of.sentLocked(st)
+	st.of.mu.Unlock()
+	st.Reset()
+}

@@ -1,0 +1,57 @@
+// Package native serves far endpoints by their native versions: for hosts that are
+// programs of tests and of the checker.
+package native
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/offload/codegen"
+)
+
+// New returns a far endpoint that runs ep's native version.
+func New[In, Out any](ep *codegen.Endpoint[In, Out]) far.Endpoint {
+	return &endpoint{serving: ep.Serve()}
+}
+
+type endpoint struct {
+	serving codegen.Serving
+	reply   []byte
+}
+
+func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
+	e.reply = e.serving.Handle(ctx, request, e.reply[:0])
+	r, err := abi.ParseReply(e.reply)
+	return r.Status, r.Payload, err
+}
+
+func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
+	e.reply = e.serving.Save(ctx, nil, e.reply[:0])
+	return e.ok()
+}
+
+func (e *endpoint) Restore(ctx context.Context, state []byte) error {
+	e.reply = e.serving.Restore(ctx, state, e.reply[:0])
+	_, err := e.ok()
+	return err
+}
+
+// ok returns the payload of the reply, or the error that it is.
+func (e *endpoint) ok() ([]byte, error) {
+	r, err := abi.ParseReply(e.reply)
+	if err != nil || r.Status == abi.OK {
+		return r.Payload, err
+	}
+	_, text, err := abi.ParseError(r.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return nil, errors.New(text)
+}
+
+func (*endpoint) Limit() time.Duration { return 0 }
+
+func (*endpoint) Close() {}

@@ -1,0 +1,148 @@
+// Package codegen is what the code that offloadgen writes uses. Applications do not
+// call it: they call the elastic functions and open the channels that offloadgen
+// wrote.
+package codegen
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/errcode"
+	"github.com/bungee-xr/bungee/internal/route"
+	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
+)
+
+// GeneratedV2 is referred to by generated code. If it is missing, the generated
+// code was made for another version of this module: run "go generate" again.
+const GeneratedV2 = 2
+
+// A Func is an elastic function: the native version, and codecs for what crosses the
+// network. In and Out are the marked function's parameter and result, or structs of
+// them where there are several.
+type Func[In, Out any] struct {
+	offload.Desc
+	// Native is the marked function.
+	Native func(context.Context, In) (Out, error)
+	// AppendIn and ReadIn are the codec of In.
+	AppendIn func([]byte, In) []byte
+	ReadIn   func(*pack.Reader) In
+	// AppendOut and ReadOut are the codec of Out.
+	AppendOut func([]byte, Out) []byte
+	ReadOut   func(*pack.Reader) Out
+}
+
+// Call runs the function where the router says: natively when there is none.
+//
+// When a call to an edge host gives no result and may be repeated, because it
+// never started there or because the function is idempotent, it runs natively;
+// the Trace tells. Else the error is an [offload.CallError]. An error that the
+// function itself returned is an [offload.RemoteError] when it comes from an edge
+// host. A local call costs no allocation and copies nothing.
+func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	caller, why := route.Find(&f.Desc)
+	if caller == nil {
+		return f.here(ctx, in, why)
+	}
+	out, err := f.there(ctx, caller, in)
+	if err == nil || ctx.Err() != nil || !route.MayRepeat(err, f.Idempotent) {
+		return out, err
+	}
+	return f.here(ctx, in, err)
+}
+
+// here runs the native version. why is what kept the call from an edge host.
+func (f *Func[In, Out]) here(ctx context.Context, in In, why error) (Out, error) {
+	t := offload.TraceOf(ctx)
+	if t == nil {
+		return f.Native(ctx, in)
+	}
+	begin := time.Now()
+	out, err := f.Native(ctx, in)
+	*t = offload.Trace{Fallback: why, Run: time.Since(begin)}
+	return out, err
+}
+
+// there runs the Wasm version. The request is written behind room for its header, so
+// that it goes out from where it is.
+func (f *Func[In, Out]) there(ctx context.Context, caller route.Caller, in In) (out Out, err error) {
+	begin := time.Now()
+	frame := frames.Get().(*[]byte)
+	defer frames.Put(frame)
+	*frame = f.AppendIn(append((*frame)[:0], make([]byte, route.Room)...), in)
+	sent := time.Now()
+	reply, err := caller.Call(ctx, &f.Desc, *frame)
+	if err != nil {
+		return out, err
+	}
+	defer reply.Release()
+	back := time.Now()
+	if out, err = f.result(reply); err != nil {
+		return out, err
+	}
+	if t := offload.TraceOf(ctx); t != nil {
+		*t = offload.Trace{
+			Host:    reply.Host,
+			Encode:  sent.Sub(begin),
+			Network: back.Sub(sent) - reply.Queue - reply.Run,
+			Queue:   reply.Queue, Run: reply.Run,
+			Decode:  time.Since(back),
+			Spans:   slices.Clone(reply.Spans),
+			BytesUp: reply.BytesUp, BytesDown: reply.BytesDown,
+		}
+	}
+	return out, nil
+}
+
+// result reads what the guest function answered.
+func (f *Func[In, Out]) result(reply *route.Reply) (out Out, err error) {
+	ended := func(code offload.Code, err error) error {
+		return &offload.CallError{Func: f.Name, Host: reply.Host, Code: code, Fate: offload.Ended, Err: err}
+	}
+	switch reply.Status {
+	case abi.OK:
+		r := pack.NewReader(reply.Payload)
+		out = f.ReadOut(&r)
+		if err := r.Done(); err != nil {
+			return out, ended(offload.CodeProtocol, err)
+		}
+		return out, nil
+	case abi.Error:
+		remote, err := readError(reply.Payload)
+		if err != nil {
+			return out, ended(offload.CodeProtocol, err)
+		}
+		return out, remote
+	}
+	return out, ended(offload.CodePanicked, offload.PanicError(reply.Payload))
+}
+
+// readError reads an error that a function or an endpoint returned.
+func readError(payload []byte) (remote, broken error) {
+	code, text, err := abi.ParseError(payload)
+	if err != nil {
+		return nil, err
+	}
+	return &offload.RemoteError{Code: code, Text: text}, nil
+}
+
+// Serve runs the native version on a request and appends the reply to dst, as
+// the guest ABI has it. Guests serve their calls with it.
+func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
+	r := pack.NewReader(request)
+	in := f.ReadIn(&r)
+	if err := r.Done(); err != nil {
+		return abi.AppendError(append(dst, byte(abi.Error)), "", "request of "+f.Name+": "+err.Error())
+	}
+	out, err := f.Native(ctx, in)
+	if err != nil {
+		return abi.AppendError(append(dst, byte(abi.Error)), errcode.Of(err), err.Error())
+	}
+	return f.AppendOut(append(dst, byte(abi.OK)), out)
+}
+
+// frames holds requests between calls: a video frame is about 50 KB.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
