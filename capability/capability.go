@@ -12,7 +12,7 @@
 // that a part is missing. docs/policy.md describes the file and the manifest.
 //
 // All is values and pure functions, which may be used by many goroutines. Nothing
-// here enforces anything: host modules do, with the Grant.
+// here enforces anything: host functions do, with the Grant.
 package capability
 
 import "time"
@@ -22,7 +22,7 @@ import "time"
 // The entries of Models and Connect are exact, or the only one is "*": all that the
 // tenant is granted, for a module that learns its networks or addresses when it runs.
 type Manifest struct {
-	// Host are the names of the host modules that it imports from, beyond "bungee" and
+	// Host are the names that it imports host functions by, beyond "bungee" and
 	// WASI: "wasi_ephemeral_nn", "bungee_scratch", or the operator's own, which is
 	// also how sensors and accelerators are named.
 	Host []string `json:"host,omitempty"`

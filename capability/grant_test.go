@@ -19,9 +19,9 @@ func TestGrant(t *testing.T) {
 		want   Grant
 		refuse Refusal // zero: it is granted
 	}{
-		{"a host module", `host = ["camera"]`, Manifest{Host: []string{"camera"}}, Grant{Host: []string{"camera"}}, Refusal{}},
-		{"a host module by pattern", `host = ["acme_*"]`, Manifest{Host: []string{"acme_lidar"}}, Grant{Host: []string{"acme_lidar"}}, Refusal{}},
-		{"no host module", `host = ["camera"]`, Manifest{Host: []string{"lidar"}}, Grant{},
+		{"host functions", `host = ["camera"]`, Manifest{Host: []string{"camera"}}, Grant{Host: []string{"camera"}}, Refusal{}},
+		{"host functions by pattern", `host = ["acme_*"]`, Manifest{Host: []string{"acme_lidar"}}, Grant{Host: []string{"acme_lidar"}}, Refusal{}},
+		{"no host functions", `host = ["camera"]`, Manifest{Host: []string{"lidar"}}, Grant{},
 			Refusal{"host", `"lidar"`, "t", "edge.toml:2", `it could have host = ["lidar"]`}},
 		{"a model", `models = ["yolo-*"]`, Manifest{Models: []string{"yolo-1"}}, Grant{Models: []string{"yolo-1"}}, Refusal{}},
 		{"a model with a slash, of all", `models = ["*"]`, Manifest{Models: []string{"acme/yolo"}}, Grant{Models: []string{"acme/yolo"}}, Refusal{}},

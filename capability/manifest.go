@@ -166,7 +166,7 @@ var (
 
 func hostName(s string) error {
 	if !hostNames.MatchString(s) {
-		return fmt.Errorf("%q is no name of a host module; it has letters, digits and _ . : / @ -", clip(s))
+		return fmt.Errorf("%q is no name of host functions; it has letters, digits and _ . : / @ -", clip(s))
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ var builtInTable = table{
 }
 
 // Default returns the built-in policy: everyone gets the real clock, real random
-// numbers, the models that the host serves, scratch memory, and host module
+// numbers, the models that the host serves, scratch memory, and host functions
 // bungee_egress, with no address to connect to; no folder and no environment.
 // Nothing is metered. Each tenant may have 16 modules, 1024 channels, and 1024
 // instances whose limits sum up to 8 GiB.

@@ -47,7 +47,7 @@ func Example() {
 	// <nil>
 }
 
-// A host module gives each instance functions of its own. This guest's function
+// HostFuncs can give each instance functions of its own. This guest's function
 // 1 has a host function overwrite the request.
 func ExampleHostFuncs() {
 	fill := executor.HostFunc{

@@ -133,9 +133,9 @@ type InstanceConfig struct {
 	// "bungee" module's own, WASI included (package wasi). An import that is not
 	// among them gives an error.
 	Host []HostFuncs
-	// Withheld says, of a host module that is not in Host, why it is not: the
-	// error of an import of it says so. Nil knows of none.
-	Withheld func(module string) error
+	// Withheld says, of host functions that are not in Host, why they are not: the
+	// error of an import of one says so. Nil knows of none.
+	Withheld func(name string) error
 	// Limits bound the instance.
 	Limits Limits
 	// Tenant is whose instance it is, and whose quota it counts against. Nil

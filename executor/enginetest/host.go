@@ -135,7 +135,7 @@ func (s suite) host(t *testing.T) {
 		mentions(t, err, executor.ErrDeadline, "wait")
 	})
 	if open != 0 {
-		t.Errorf("%d host modules not closed with their instances", open)
+		t.Errorf("%d sets of host functions not closed with their instances", open)
 	}
 }
 

@@ -209,6 +209,6 @@ func (s suite) withheld(t *testing.T) {
 		t.Errorf("asked for %v; want nn and env, once", asked)
 	}
 	if open != 0 {
-		t.Errorf("%d host modules left open", open)
+		t.Errorf("%d sets of host functions left open", open)
 	}
 }

@@ -63,7 +63,7 @@ func (m *module) link() error {
 	}
 	for name, h := range hosts {
 		if _, err := h.Instantiate(context.Background()); err != nil {
-			return fmt.Errorf("host module %q: %w", name, err)
+			return fmt.Errorf("host functions %q: %w", name, err)
 		}
 	}
 	return nil

@@ -11,9 +11,9 @@ import (
 	"github.com/bungee-xr/bungee/executor/wasi"
 )
 
-// A Provider offers a host module to the modules that are granted it.
+// A Provider offers host functions of one name to the modules that are granted them.
 type Provider struct {
-	// Name is the host module's, as manifests and policies name it.
+	// Name is what modules import them by, and manifests and policies name them.
 	Name string
 	// Functions makes them for a module with grant g. It is called once a module of a
 	// tenant; what it returns serves many instances.
@@ -50,7 +50,7 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 	return l, nil
 }
 
-// given returns the host modules of a module with grant g: WASI, and those that it is
+// given returns the host functions of a module with grant g: WASI, and those that it is
 // granted.
 func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFuncs, error) {
 	conf := wasi.Config{Env: g.Env, Clock: g.Clock, Random: g.Random, Log: log}
@@ -61,21 +61,21 @@ func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFun
 	if err != nil {
 		return nil, err
 	}
-	modules := []executor.HostFuncs{w}
+	all := []executor.HostFuncs{w}
 	for _, p := range c.Functions {
 		if slices.Contains(g.Host, p.Name) {
-			modules = append(modules, p.Functions(g))
+			all = append(all, p.Functions(g))
 		}
 	}
-	return modules, nil
+	return all, nil
 }
 
-// withheld says why a host module that this host has is not given to a module: its
+// withheld says why host functions that this host has are not given to a module: its
 // manifest does not ask for it. What a policy withholds has been told before.
 func (c *Config) withheld(module string) error {
 	for _, p := range c.Functions {
 		if p.Name == module {
-			return fmt.Errorf("its manifest does not ask for host module %q, see the options of offloadgen", module)
+			return fmt.Errorf("its manifest does not ask for host functions %q, see the options of offloadgen", module)
 		}
 	}
 	return nil

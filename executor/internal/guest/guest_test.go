@@ -92,7 +92,7 @@ func TestGuestOfAnotherVersion(t *testing.T) {
 		t.Errorf("got %v, want %v", err, executor.ErrABI)
 	}
 	if f.Closed != 1 || closed != 1 {
-		t.Errorf("instance closed %d times, its host module %d times; want once", f.Closed, closed)
+		t.Errorf("instance closed %d times, its host functions %d times; want once", f.Closed, closed)
 	}
 }
 

@@ -124,7 +124,7 @@ func (l *Linkage) fits(need Need) error {
 }
 
 // open makes the host functions that are imported, and returns the imports that cfg
-// does not give. A host module that nothing is imported from is not made.
+// does not give. Those that the module imports nothing of are not made.
 func (l *Linkage) open(cfg executor.InstanceConfig, imports []FuncType) (missing []FuncType) {
 	l.funcs = make([]executor.HostFunc, len(imports))
 	for _, m := range cfg.Host {
@@ -159,7 +159,7 @@ func (l *Linkage) fill(imports []FuncType, module string, funcs []executor.HostF
 	}
 }
 
-// withheld returns why host modules that imports name are not given.
+// withheld returns why host functions that imports name are not given.
 func withheld(cfg executor.InstanceConfig, imports []FuncType) []error {
 	if cfg.Withheld == nil {
 		return nil
@@ -197,7 +197,7 @@ func missingError(missing []FuncType, why []error) error {
 		executor.ErrABI, names, more)
 }
 
-// Close runs the close functions of the host modules and returns what the instance
+// Close runs the close functions of the host functions and returns what the instance
 // held of its tenant's quota, once.
 func (l *Linkage) Close() {
 	for _, done := range l.closes {

@@ -56,7 +56,7 @@ func TestCheckExports(t *testing.T) {
 	}
 }
 
-// hostOf returns a host module of one function, and counts how often it is open.
+// hostOf returns one host function, and counts how often it is open.
 func hostOf(name string, open *int, f executor.HostFunc) executor.HostFuncs {
 	return executor.HostFuncs{Name: name, New: func() ([]executor.HostFunc, func()) {
 		*open++
@@ -98,7 +98,7 @@ func TestNewLinkageRefuses(t *testing.T) {
 			t.Errorf("the error has %d bytes: %s", len(err.Error()), tt.why)
 		}
 		if got := tenant.Holding(); open != 0 || got != (executor.Holding{}) {
-			t.Errorf("%d host modules open, %+v held: %s", open, got, tt.why)
+			t.Errorf("%d sets of host functions open, %+v held: %s", open, got, tt.why)
 		}
 	}
 }

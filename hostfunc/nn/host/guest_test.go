@@ -47,7 +47,7 @@ type wasmMemory struct{ m api.Memory }
 
 func (w wasmMemory) Bytes(ptr, n uint32) ([]byte, bool) { return w.m.Read(ptr, n) }
 
-// export makes module m a host module of r. It returns m's close function.
+// export gives m to the modules of r. It returns m's close function.
 func export(t *testing.T, r wazero.Runtime, m executor.HostFuncs) func() {
 	t.Helper()
 	b := r.NewHostModuleBuilder(m.Name)
