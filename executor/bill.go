@@ -5,32 +5,33 @@ import (
 	"time"
 )
 
-// A Bill is what calls cost (paper 003, III-B2). The second half is counted for
-// modules that were loaded with [Source].Meter only, and zero otherwise.
+// A Bill is the cost of calls (paper 003, III-B2). Fuel, CPU, HostTime and
+// MemorySeconds are counted only for modules that were loaded with [Source].Meter, and
+// are zero for others.
 type Bill struct {
-	Calls      uint64 // that entered the guest
-	Failed     uint64 // of them that broke their instance
-	BytesIn    uint64 // of requests
-	BytesOut   uint64 // of replies
+	Calls      uint64 // calls that entered the guest
+	Failed     uint64 // those of them that broke their instance
+	BytesIn    uint64 // bytes of requests
+	BytesOut   uint64 // bytes of replies
 	NetIn      uint64 // bytes that host functions received from a network
 	NetOut     uint64 // bytes that host functions sent to a network
-	HostCalls  uint64 // host functions called
-	MemoryPeak uint64 // most bytes of linear memory an instance had at the end of a call
+	HostCalls  uint64 // calls of host functions
+	MemoryPeak uint64 // the largest linear memory of an instance at the end of a call, in bytes
 
-	// Fuel is counted by the module itself (package instrument), so that it is the
-	// same number on each engine and machine.
+	// Fuel is the weighted number of instructions that ran. Code that Load adds to the
+	// module counts it, so that it is the same on each engine and machine.
 	Fuel uint64
 	// CPU is the processor time of the calls, host functions included. Engines
-	// that cannot tell it count the time that has passed.
+	// that cannot measure it use the elapsed time.
 	CPU time.Duration
-	// HostTime is the time that host functions took, waiting included.
+	// HostTime is the elapsed time in host functions, waiting included.
 	HostTime time.Duration
 	// MemorySeconds is the integral of linear memory over the time of the
 	// calls, in byte-seconds.
 	MemorySeconds float64
 }
 
-// Add adds c to b. A peak is the larger one.
+// Add adds c to b. Of MemoryPeak it keeps the larger.
 func (b *Bill) Add(c Bill) {
 	b.Calls += c.Calls
 	b.Failed += c.Failed
@@ -46,7 +47,7 @@ func (b *Bill) Add(c Bill) {
 	b.MemorySeconds += c.MemorySeconds
 }
 
-// LogValue implements slog.LogValuer: a group with what is not zero.
+// LogValue implements [slog.LogValuer]: a group of the fields that are not zero.
 func (b Bill) LogValue() slog.Value {
 	var attrs []slog.Attr
 	count := func(name string, n uint64) {

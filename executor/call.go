@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// A Call is what host functions, engines and pools know of a call beside its
-// context's deadline. It belongs to the goroutine that makes the call.
+// A Call is what host functions, engines and pools share about a call. It travels in
+// the call's context, and belongs to the goroutine that makes the call.
 type Call struct {
 	// Account is what the call is billed to. Nil means that nobody is billed.
 	Account *Account
-	// Turn is the call's place on a core, which it gives up for others when it
-	// runs long, where the engine can. Nil means that it needs none.
+	// Turn is the call's right to a core. [Pool].Call sets it. Nil means that cores
+	// are not counted.
 	Turn *Turn
-	// Spans are the parts of its time that host functions reported.
+	// Spans are the parts of the call's time that host functions reported.
 	Spans []Span
 
 	network traffic // see CountNetwork
 }
 
-// A Span is a named part of a call's time, which a host function reports.
+// A Span is a named part of a call's time. Host functions report them with [AddSpan].
 type Span struct {
 	Name string
 	Time time.Duration
@@ -30,7 +30,7 @@ type callKey struct{}
 // maxSpans bounds the spans of one call: they travel back with the reply.
 const maxSpans = 16
 
-// WithCall returns a context of call c.
+// WithCall returns a copy of ctx that belongs to c.
 func WithCall(ctx context.Context, c *Call) context.Context {
 	return context.WithValue(ctx, callKey{}, c)
 }
@@ -56,8 +56,8 @@ func AccountOf(ctx context.Context) *Account {
 	return nil
 }
 
-// AddSpan reports a span of the call which ctx belongs to. Spans of one name
-// add up. Past 16 names it does nothing.
+// AddSpan adds d to the span called name of the call that ctx belongs to. A call has
+// at most 16 spans; the time of others is not kept.
 func AddSpan(ctx context.Context, name string, d time.Duration) {
 	c := CallOf(ctx)
 	if c == nil {

@@ -6,15 +6,15 @@
 //
 // # Limits
 //
-// Each call has a deadline, and each instance [Limits] on memory, tables, output
-// and fuel. A guest that traps, panics, exits, overruns its deadline, its fuel or its
+// Each call has a deadline, and each instance has [Limits] on memory, tables, output
+// and fuel. A guest that traps, panics, exits, or overruns its deadline, its fuel or its
 // memory costs its own instance and nothing else: the call returns an error, the
-// instance is discarded, the host goes on.
+// instance is discarded, and the host goes on.
 //
-// # Whose it is
+// # Tenants and bills
 //
-// Every instance may belong to a [Tenant], which bounds what all of them hold, and
-// every call may be billed to an [Account], which collects their [Bill]s. A module can use
+// An instance may belong to a [Tenant], which bounds what all its instances hold, and
+// every call may be billed to an [Account], which collects its [Bill]. A module can use
 // the host functions it is given, and no others: package capability decides which.
 package executor
 
@@ -29,31 +29,31 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// Errors of a call. All are wrapped with what the engine said.
+// Errors of a call. Each one is wrapped together with the engine's own message.
 var (
-	// ErrNotStarted says that the guest function was not entered: the context
-	// was over, no instance could be had, the request is too large or the guest
-	// gave it no buffer. The call may be repeated anywhere, and the instance
-	// may be used further.
+	// ErrNotStarted says that the guest function was not entered: the context had
+	// ended, no instance was free, the request is too large, or the guest has no
+	// buffer for it. The call may be repeated anywhere, and the instance can be
+	// used again.
 	ErrNotStarted = errors.New("guest function not started")
 	// ErrDeadline says that the guest was stopped at its deadline.
 	ErrDeadline = errors.New("guest stopped at its deadline")
 	// ErrCanceled says that the guest was stopped because its call was
 	// cancelled and it did not end by itself within [CancelGrace].
 	ErrCanceled = errors.New("guest stopped because its call was cancelled")
-	// ErrFuel says that the guest was stopped because it had used its budget.
+	// ErrFuel says that the guest was stopped because its fuel was used up.
 	ErrFuel = errors.New("guest stopped at the end of its fuel")
 	// ErrTrap says that the guest trapped: bad memory access, unreachable,
 	// stack overflow, exit, or an error of a host function.
 	ErrTrap = errors.New("guest trapped")
 	// ErrABI says that the module is not a Bungee guest or broke the guest ABI.
 	ErrABI = errors.New("module breaks the guest ABI")
-	// ErrDiscarded is returned by calls on an instance that an earlier call broke.
+	// ErrDiscarded says that an earlier call broke the instance.
 	ErrDiscarded = errors.New("instance was discarded after a failed call")
 )
 
-// CancelGrace is how long a guest whose call was cancelled may go on, to see it
-// and to end by itself. Then it is stopped.
+// CancelGrace is the time that a guest has to end by itself after its call was
+// cancelled. Then it is stopped.
 const CancelGrace = 2 * time.Millisecond
 
 // A Reply is what a guest function answered: a Status and the bytes after it.
@@ -70,14 +70,14 @@ const (
 	StatusPanic = abi.Panic
 )
 
-// An Engine compiles modules. It may be used by many goroutines. A Load that
-// compiles blocks neither other modules' calls nor Loads that find theirs in the cache.
+// An Engine compiles modules. It may be used by many goroutines. While a Load
+// compiles, calls go on, and so do Loads of modules that are in the cache.
 type Engine interface {
-	// Load compiles the module of src, or takes what an earlier Load left in
-	// the cache. Bytes that are no valid module, or one without the exports of
-	// a Bungee guest, give an error that is ErrABI.
+	// Load compiles the module of src, or takes it from the cache, where an
+	// earlier Load left it. The error is ErrABI when the bytes are not a valid
+	// module, or when the module lacks an export of the guest ABI.
 	Load(ctx context.Context, src Source) (Module, error)
-	// Close frees the engine. Its modules must be closed before.
+	// Close frees the engine. Close its modules first.
 	Close() error
 }
 
@@ -85,19 +85,19 @@ type Engine interface {
 type Source struct {
 	// Digest is the module's SHA-256.
 	Digest [sha256.Size]byte
-	// Wasm returns the module. It is called where the cache lacks it, and an
-	// error of it is returned as it is. What it returns must have the digest.
-	// The engine keeps none of it.
+	// Wasm returns the bytes of the module, which must have the digest. Load calls
+	// it when the module is not in the cache, and returns its error unchanged. The
+	// engine does not keep the bytes.
 	Wasm func() ([]byte, error)
-	// Tenant is whose module it is. What an engine keeps of a module is
-	// found by the same tenant only.
+	// Tenant is the name of the module's owner. A compiled module in the cache is
+	// found by its own tenant only.
 	Tenant string
-	// Meter has the instances of the module count all that [Bill] has. Without
-	// it they count what costs next to nothing.
+	// Meter makes the instances count everything in a [Bill]. Without it they count
+	// only what costs next to nothing.
 	Meter bool
 }
 
-// Read returns the module, once it has compared its digest.
+// Read returns the bytes of the module. It fails when they do not have the digest.
 func (s Source) Read() ([]byte, error) {
 	wasm, err := s.Wasm()
 	if err != nil {
@@ -109,55 +109,57 @@ func (s Source) Read() ([]byte, error) {
 	return wasm, nil
 }
 
-// Bytes returns the source of a module that is at hand, metered or not, of no tenant.
+// Bytes returns a source of the module wasm, which belongs to no tenant. Set its Meter
+// and Tenant as needed.
 func Bytes(wasm []byte) Source {
 	return Source{Digest: sha256.Sum256(wasm), Wasm: func() ([]byte, error) { return wasm, nil }}
 }
 
 // A Module is a compiled module. It may be used by many goroutines.
 type Module interface {
-	// Manifest returns what the module asks for.
+	// Manifest returns the manifest in the module: what it asks for.
 	Manifest() capability.Manifest
 	// Instantiate makes an instance and initialises it, within the deadline of
-	// ctx. An import that cfg does not give, and a guest of another ABI version,
-	// give an error that is ErrABI; a module that begins with more memory or
-	// table than its limits is refused before any is mapped.
+	// ctx. The error is ErrABI when cfg lacks an import of the module, when the
+	// guest has another ABI version, and when the module begins with more memory
+	// or a larger table than its limits allow, which is found out before any
+	// memory is mapped.
 	Instantiate(ctx context.Context, cfg InstanceConfig) (Instance, error)
-	// Close frees the module. Its instances must be closed before.
+	// Close frees the module. Close its instances first.
 	Close() error
 }
 
 // InstanceConfig configures an instance. The zero value is ready to use.
 type InstanceConfig struct {
-	// Host are the host functions that the module may import beyond the
-	// "bungee" module's own, WASI included (package wasi). An import that is not
-	// among them gives an error.
+	// Host are the host functions that the module may import, WASI included
+	// (package wasi). Those of the name "bungee" are always there. Any other import
+	// is an error.
 	Host []HostFuncs
-	// Withheld says, of host functions that are not in Host, why they are not: the
-	// error of an import of one says so. Nil knows of none.
+	// Withheld returns why host functions of that name are not in Host, or nil. Its
+	// error becomes part of the error about the missing import. The field may be nil.
 	Withheld func(name string) error
 	// Limits bound the instance.
 	Limits Limits
-	// Tenant is whose instance it is, and whose quota it counts against. Nil
-	// means nobody's.
+	// Tenant is the owner of the instance, and its quota bounds it. Nil means that
+	// the instance has no owner.
 	Tenant *Tenant
-	// Log receives what the guest logs. It gets at most 4 KiB at a time and runs
-	// on the goroutine that uses the instance. Nil discards it.
+	// Log receives the lines that the guest logs, each cut to 4 KiB. It runs on the
+	// goroutine that uses the instance. Nil discards them.
 	Log func(line string)
 }
 
 // Limits bound an instance. A zero field means the default.
 type Limits struct {
-	// Memory is the most linear memory, in bytes. The default is 256 MiB.
+	// Memory bounds the linear memory, in bytes. The default is 256 MiB.
 	Memory int64
-	// Table is the most elements of its tables. The default is 1<<20; a Go guest
+	// Table bounds the elements of its tables. The default is 1<<20; a Go guest
 	// has ten thousand.
 	Table int
-	// Output is the most bytes of a reply. The default, and the most there can
-	// be, is what the guest ABI allows: 64 MiB.
+	// Output bounds the payload of a reply, in bytes. The default is 64 MiB, the bound of the
+	// guest ABI, and a larger value means the same.
 	Output int
-	// Fuel is what a call may use. The default is no bound. It needs a
-	// module that is metered.
+	// Fuel bounds the fuel of one call. The default is no bound. It works only for
+	// a module that was loaded with [Source].Meter.
 	Fuel uint64
 }
 
@@ -167,7 +169,7 @@ const (
 	DefaultTable  = 1 << 20
 )
 
-// WithDefaults returns l with its zero fields set.
+// WithDefaults returns l with the defaults in place of its zero fields.
 func (l Limits) WithDefaults() Limits {
 	if l.Memory <= 0 {
 		l.Memory = DefaultMemory
@@ -183,20 +185,18 @@ func (l Limits) WithDefaults() Limits {
 
 // An Instance runs calls of one module, one at a time.
 type Instance interface {
-	// Call runs guest function fn on request. It returns once the guest is
-	// done or has been stopped: at the deadline of ctx, which is passed to the
-	// guest too, or when ctx is cancelled, which the guest can see at once and
-	// has [CancelGrace] to answer. The reply's Payload is valid until the next
-	// Call or Close.
+	// Call runs guest function fn on request, and returns when the guest has
+	// answered or was stopped. A guest is stopped at the deadline of ctx, which it
+	// is told, and [CancelGrace] after ctx was cancelled, which it can see at once.
+	// The Payload of the reply is valid until the next Call or Close.
 	//
-	// An error or a panic that the guest function answered is a Reply with its
-	// status, not an error of Call. After a panic, and after any error but
-	// ErrNotStarted, the instance is of no more use: each further Call returns
-	// ErrDiscarded.
+	// When the guest function answers with an error or a panic, Call returns a Reply
+	// with that status, and no error. After a panic, and after any error but
+	// ErrNotStarted, the instance is broken: each later Call returns ErrDiscarded.
 	Call(ctx context.Context, fn uint32, request []byte) (Reply, error)
-	// Last returns what the last Call cost, also one that failed.
+	// Last returns the cost of the last Call, whether it failed or not.
 	Last() Bill
-	// Size returns the bytes of its linear memory.
+	// Size returns the size of its linear memory, in bytes.
 	Size() uint64
 	// Close frees the instance. No Call may be running.
 	Close() error

@@ -12,11 +12,12 @@ type HostFuncs struct {
 	New func() (funcs []HostFunc, close func())
 }
 
-// A HostFunc is a function which a guest may call. Params and Results hold a
-// letter a value: 'i' for i32, 'l' for i64, 'f' for f32, 'd' for f64. Call gets the
-// parameters in stack, as their bits, and leaves the results there, from stack[0]
-// on; len(stack) is at least the larger of the two counts. An error or a panic of Call
-// traps the guest. Call must end when ctx does, and must not call into the guest.
+// A HostFunc is a function that a guest can call. Params and Results have one letter
+// for each value: 'i' for i32, 'l' for i64, 'f' for f32, 'd' for f64.
+//
+// Call finds the bits of the parameters in stack and writes those of the results
+// there, from stack[0] on; stack is long enough for both. An error or a panic of Call
+// traps the guest. Call must return soon after ctx ends, and must not call the guest.
 // [AccountOf] tells what its call is billed to.
 type HostFunc struct {
 	Name            string
@@ -26,7 +27,8 @@ type HostFunc struct {
 
 // Memory is the linear memory of an instance during a host function call.
 type Memory interface {
-	// Bytes returns the n bytes at ptr, by reference, or false when they are
-	// not all inside the memory. They are valid until the host function returns.
+	// Bytes returns the n bytes at ptr: the memory itself, not a copy. It returns
+	// false when they are not all inside the memory. They are valid until the host
+	// function returns.
 	Bytes(ptr, n uint32) ([]byte, bool)
 }

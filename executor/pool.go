@@ -12,24 +12,24 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// ErrPoolClosed says that a call came to a [Pool] after its Close. It comes
-// with ErrNotStarted.
+// ErrPoolClosed says that the [Pool] of a call is closed. The error is also
+// ErrNotStarted.
 var ErrPoolClosed = errors.New("pool is closed")
 
 // PoolConfig configures a [Pool]. The zero value is ready to use.
 type PoolConfig struct {
 	// Instance configures each instance.
 	Instance InstanceConfig
-	// Size is the most instances at once. Zero means GOMAXPROCS: guests
-	// compute, so more of them would only wait for a core.
+	// Size bounds the number of instances. Zero means GOMAXPROCS: guests compute,
+	// so more of them would only wait for a core.
 	Size int
-	// Keep is how many idle instances stay, however long nobody needs them.
-	// Zero means 1, and a negative number none.
+	// Keep is the number of instances that stay open however long they are idle. Zero
+	// means 1, and a negative number means none.
 	Keep int
-	// Idle is how long one beyond them stays. Zero means 30 s.
+	// Idle is the time after which other idle instances are closed. Zero means 30 s.
 	Idle time.Duration
-	// Turns are the cores that calls share with those of other pools. A call takes
-	// its turn once it has an instance. Nil means that none are counted.
+	// Turns shares cores between the calls of several pools. A call takes its turn
+	// after it has an instance. Nil means that cores are not counted.
 	Turns *Turns
 }
 
@@ -49,26 +49,26 @@ func (c PoolConfig) withDefaults() PoolConfig {
 
 // PoolStats counts what a [Pool] did.
 type PoolStats struct {
-	Instances int    // alive, or being made
-	Busy      int    // of them, running a call or being made
-	Calls     uint64 // that got an instance
-	Made      uint64 // instances
-	Discarded uint64 // of them, that a call broke
-	Retired   uint64 // of them, that nobody needed any more
+	Instances int    // instances that exist or are being made
+	Busy      int    // those of them that run a call or are being made
+	Calls     uint64 // calls that got an instance
+	Made      uint64 // instances made so far
+	Discarded uint64 // those of them that a call broke
+	Retired   uint64 // those of them that were closed because nobody needed them
 }
 
-// An Answer is what a call in a [Pool] came to.
+// An Answer is the outcome of a call in a [Pool].
 type Answer struct {
 	Reply
-	Queue time.Duration // until an instance was had
-	Run   time.Duration // of the guest
-	Bill  Bill
+	Queue time.Duration // the wait for an instance and for a core
+	Run   time.Duration // the time in the instance
+	Bill  Bill          // the cost of this call
 }
 
-// A Pool keeps instances of one Module and shares them between calls. It makes
-// one when a call finds none idle, and closes those that nobody needs. An instance that
-// a call breaks is closed. Calls that wait are served in the order they came.
-// A Pool may be used by many goroutines.
+// A Pool shares instances of one Module between calls. It makes an instance when a
+// call finds none idle, closes those that a call broke, and closes idle ones after a
+// while. Waiting calls are served in the order in which they came. A Pool may be used by
+// many goroutines.
 type Pool struct {
 	// Set by NewPool, then constant.
 	module Module
@@ -89,8 +89,8 @@ type idleInstance struct {
 	since time.Time
 }
 
-// NewPool returns a pool of instances of m, which it does not own. It makes no
-// instance yet; see [Pool.Warm].
+// NewPool returns a pool without instances; see [Pool.Warm]. The caller closes m, after
+// the pool.
 func NewPool(m Module, cfg PoolConfig) *Pool {
 	p := &Pool{module: m, cfg: cfg.withDefaults()}
 	p.empty = sync.NewCond(&p.mu)
@@ -98,14 +98,13 @@ func NewPool(m Module, cfg PoolConfig) *Pool {
 	return p
 }
 
-// Call runs guest function fn on request in an instance of the pool, and gives
-// the answer to use. The reply's Payload is valid until use returns; the instance
-// is held until then. The account of ctx is charged, whether the call succeeds or
+// Call runs guest function fn on request in an instance of the pool, and passes the
+// answer to use. The instance is busy, and the Payload is valid, until use returns. The
+// account of ctx is charged, whether the call succeeds or
 // not.
 //
-// Call returns the error of use, or that of [Instance].Call. One that is
-// ErrNotStarted came before the guest function was entered; a ctx that ends
-// while the call waits gives such an error.
+// Call returns the error of [Instance].Call or of use. When ctx ends while the call
+// waits for an instance or a core, the error is ErrNotStarted.
 func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Answer) error) error {
 	begin := time.Now()
 	in, err := p.take(ctx)
@@ -163,8 +162,8 @@ func (p *Pool) turn(ctx context.Context) (_ context.Context, done func(), err er
 	return WithCall(ctx, &Call{Turn: turn}), turn.Done, nil
 }
 
-// Warm makes instances until there are n of them, at most the pool's size, so
-// that the first calls need not wait for that.
+// Warm makes instances until the pool has n, or as many as its size allows, so that
+// the first calls need not wait for them.
 func (p *Pool) Warm(ctx context.Context, n int) error {
 	for p.reserve(min(n, p.cfg.Size)) {
 		in, err := p.make(ctx)
@@ -176,8 +175,8 @@ func (p *Pool) Warm(ctx context.Context, n int) error {
 	return nil
 }
 
-// Close waits until the running calls have ended and closes the instances.
-// Calls that wait for an instance, and later ones, get ErrPoolClosed.
+// Close waits for the running calls to end and closes all instances. Waiting calls and
+// later ones return ErrPoolClosed.
 func (p *Pool) Close() {
 	p.cfg.Instance.Tenant.part(p)
 	p.mu.Lock()
@@ -198,7 +197,7 @@ func (p *Pool) Close() {
 	closeAll(left)
 }
 
-// Stats returns what the pool did so far.
+// Stats returns the counts of the pool.
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,12 +9,12 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 )
 
-// ErrQuota says that a tenant has as much as its quota allows. It comes with
-// ErrNotStarted where a call wanted more.
+// ErrQuota says that a tenant already holds what its quota allows. The error of a call
+// that needed more is also ErrNotStarted.
 var ErrQuota = errors.New("over the tenant's quota")
 
-// A Tenant is whom instances belong to: a bound on what they hold together, and
-// the sum of what their calls cost. It may be used by many goroutines.
+// A Tenant owns instances. It bounds what they hold together and sums up what their
+// calls cost. It may be used by many goroutines.
 type Tenant struct {
 	// Set by NewTenant, then constant.
 	name  string
@@ -28,10 +28,10 @@ type Tenant struct {
 	served time.Duration // time on a core over its weight; guarded by the Turns' mutex
 }
 
-// A Holding is what a tenant has at a moment.
+// A Holding is what a tenant holds at a moment.
 type Holding struct {
 	Instances int
-	Memory    int64 // the sum of the instances' limits, in bytes
+	Memory    int64 // the sum of the memory limits of its instances, in bytes
 	Modules   int
 }
 
@@ -53,14 +53,14 @@ func (t *Tenant) Bill() Bill {
 	return t.bill
 }
 
-// Holding returns what the tenant has now.
+// Holding returns what the tenant holds now.
 func (t *Tenant) Holding() Holding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.holds
 }
 
-// HoldModule counts one more module. Its error is ErrQuota.
+// HoldModule counts one more module. It returns ErrQuota when the quota has no room.
 func (t *Tenant) HoldModule() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,8 +78,9 @@ func (t *Tenant) ReleaseModule() {
 	t.mu.Unlock()
 }
 
-// HoldInstance counts one more instance, of which memory bytes may be used. Engines
-// call it before they make one. Its error is ErrQuota. A nil tenant has no bound.
+// HoldInstance counts one more instance, whose memory is limited to memory bytes. It
+// returns ErrQuota when the quota has no room. Engines call it before they make an
+// instance. t may be nil, which has no quota.
 func (t *Tenant) HoldInstance(memory int64) error {
 	if t == nil {
 		return nil
@@ -97,7 +98,7 @@ func (t *Tenant) HoldInstance(memory int64) error {
 	return nil
 }
 
-// ReleaseInstance counts one instance less, with the memory that it was held with.
+// ReleaseInstance counts one instance less. memory is that of HoldInstance.
 func (t *Tenant) ReleaseInstance(memory int64) {
 	if t == nil {
 		return
@@ -123,8 +124,9 @@ func (t *Tenant) charge(b Bill) {
 	t.mu.Unlock()
 }
 
-// Fuel returns the fuel that a call of the tenant may use at this moment, 0 for no
-// bound. Engines call it before each call of a metered instance. Its error is ErrQuota.
+// Fuel returns the fuel that a call may use if it begins now, 0 for no bound. It
+// returns ErrQuota when the tenant has none left. Engines call it before each call of a
+// metered instance. t may be nil, which has no quota.
 func (t *Tenant) Fuel() (uint64, error) {
 	if t == nil || t.quota.FuelPerSecond == 0 {
 		return 0, nil

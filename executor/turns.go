@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Turns shares cores between the calls of tenants. A core that comes free goes to
-// the waiting tenant that has been served least, by its weight; and a guest that runs
-// long gives its core up for such a one, where its engine can suspend it. So a
-// tenant that spins keeps others from nothing but idle time. The calls of a tenant take
-// their turns in one Turns, and in no other.
+// Turns shares cores between the calls of tenants. A free core goes to the waiting
+// tenant that has had the least time on a core, in proportion to the tenants' weights. A
+// guest that runs long gives up its core to such a tenant, where its engine can suspend
+// it. So a tenant whose guests never end takes only time that others leave idle. All
+// calls of a tenant must use the same Turns.
 type Turns struct {
 	mu      sync.Mutex
 	free    int
@@ -22,7 +22,7 @@ type Turns struct {
 	floor   time.Duration
 }
 
-// NewTurns returns turns on n cores. Zero means GOMAXPROCS.
+// NewTurns returns the turns of n cores. Zero means GOMAXPROCS.
 func NewTurns(n int) *Turns {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -30,7 +30,7 @@ func NewTurns(n int) *Turns {
 	return &Turns{free: n}
 }
 
-// A Turn is the right to run on a core. It belongs to one goroutine.
+// A Turn is the right of a call to a core. It belongs to one goroutine.
 type Turn struct {
 	turns  *Turns
 	tenant *Tenant
@@ -43,16 +43,18 @@ type Turn struct {
 	wanted func()    // see OnWanted
 }
 
-// OnWanted has wanted called when somebody waits for a core while u has one, so that the
-// engine can have its guest yield at once and not at the next tick of a clock, which is
-// late where all cores are busy. It is called on any goroutine, and must not block.
+// OnWanted sets a function that is called when another call begins to wait while u has
+// a core. An engine then lets its guest yield at once; its clock would tick late while
+// all cores are busy. wanted is called on any goroutine, and must not block. Nil removes
+// it.
 func (u *Turn) OnWanted(wanted func()) {
 	u.turns.mu.Lock()
 	u.wanted = wanted
 	u.turns.mu.Unlock()
 }
 
-// Take waits for a core, until ctx ends.
+// Take waits for a core for tenant and returns the turn that has it. When ctx ends
+// first it returns its cause. tenant may be nil.
 func (t *Turns) Take(ctx context.Context, tenant *Tenant) (*Turn, error) {
 	if tenant == nil {
 		tenant = &t.nobody
@@ -61,9 +63,10 @@ func (t *Turns) Take(ctx context.Context, tenant *Tenant) (*Turn, error) {
 	return u, u.wait(ctx)
 }
 
-// Yield gives the core up for one that has been served less, by a slice at least or after
-// a slice at the core, and waits until it is this turn's turn again. It returns at once
-// when there is none. It returns false when ctx ended meanwhile; the turn has no core then.
+// Yield gives the core to a waiting tenant that has had less time, and waits to get a
+// core again. It keeps the core when no such tenant waits, and as long as this turn has
+// had the core for less than 10 ms and that tenant is less than 10 ms behind. It returns
+// false when ctx ended meanwhile; u has no core then.
 func (u *Turn) Yield(ctx context.Context) bool {
 	t := u.turns
 	t.mu.Lock()
@@ -79,8 +82,8 @@ func (u *Turn) Yield(ctx context.Context) bool {
 	return u.await(ctx) == nil
 }
 
-// slice is what short calls do not interrupt each other for: two of 5 ms are done sooner
-// one after the other.
+// slice is the time on a core within which short calls do not interrupt each other: two
+// of 5 ms are done sooner one after the other.
 const slice = 10 * time.Millisecond
 
 // yields says whether u, which has a core, gives it up for next. turns.mu is held.
@@ -91,15 +94,15 @@ func (u *Turn) yields(next *Turn) bool {
 	return u.tenant.served-next.tenant.served >= slice || u.since.Sub(u.began) >= slice
 }
 
-// Done gives the core back. It may be called twice.
+// Done gives the core back, if u has one.
 func (u *Turn) Done() {
 	u.turns.mu.Lock()
 	u.leave()
 	u.turns.mu.Unlock()
 }
 
-// Aside runs wait, which needs no core, with the turn of ctx's call given up
-// meanwhile. Host functions that wait for something use it.
+// Aside gives up the core of the call that ctx belongs to, runs wait, and waits for a
+// core again. Host functions run what needs no core in it, such as waiting for a network.
 func Aside(ctx context.Context, wait func()) {
 	c := CallOf(ctx)
 	if c == nil || c.Turn == nil {
@@ -139,9 +142,9 @@ func (t *Turns) tell() []func() {
 	return all
 }
 
-// claim is what a tenant may be behind those who are served most when it wants a core: its
-// first 20 ms go before those of tenants that compute all the time, so that short calls are
-// as fast beside them as alone. More time at which it wanted nothing does not count.
+// claim bounds the advantage of a tenant that was idle: its first 20 ms go before
+// tenants that compute all the time, so that short calls are as fast beside them as
+// alone. It saves up no more than that while it is idle.
 const claim = 20 * time.Millisecond
 
 // join adds u to those who wait. turns.mu is held.

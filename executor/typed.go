@@ -9,18 +9,18 @@ import (
 	"unsafe"
 )
 
-// MaxString is the most bytes of a string that a guest gives to a [Typed] function.
-// Text is copied; data that may be longer goes as a []byte.
+// MaxString is the longest string that a guest can pass to a [Typed] function, in
+// bytes. Strings are copied; use a []byte for what can be longer.
 const MaxString = 64 << 10
 
-// Functions returns host functions that keep no state for an instance, under one name.
-// They may be called from many instances at once.
+// Functions returns HostFuncs that give the same functions to every instance. They may
+// be called from many instances at once.
 func Functions(name string, funcs ...HostFunc) HostFuncs {
 	return HostFuncs{Name: name, New: func() ([]HostFunc, func()) { return funcs, nil }}
 }
 
-// Typed returns a host function of Go types. Each field of the struct In is a parameter,
-// in their order, and Out is the result:
+// Typed returns a host function that calls f. Each field of the struct In is a
+// parameter, in their order, and Out is the result:
 //
 //	type of a field or of Out    Wasm
 //	int32, uint32, bool          an i32; a bool is true when it is not 0
@@ -32,16 +32,15 @@ func Functions(name string, funcs ...HostFunc) HostFuncs {
 //	*[N]byte (In only)           an i32, the address of N bytes: the guest's memory itself
 //	struct{}                     no parameters, or no result
 //
-// Types defined from these count as they do. What refers to the guest's memory is
-// valid until f returns; f answers by writing there. A string is what the guest
-// gave, be it UTF-8 or not.
+// A defined type counts as its underlying type. Slices and pointers into the guest's
+// memory are valid until f returns, and f may write there. A string need not be UTF-8.
 //
-// An error of f traps the guest, and so does memory outside its own, which f never
-// sees. For an error that the guest can handle f returns a number that says so. f has
-// the duties of [HostFunc].Call.
+// An error of f traps the guest. An address outside the guest's memory traps it before
+// f is called. For an error that the guest can handle, return a number as Out. What
+// [HostFunc] says of Call holds for f.
 //
-// Typed panics when a type has no row in the table, and when a field of In is not
-// exported: such a function can never be called.
+// Typed panics when a type is not in the table, and when a field of In is not
+// exported.
 func Typed[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) HostFunc {
 	fields, params, err := fieldsOf(reflect.TypeFor[In]())
 	if err != nil {
