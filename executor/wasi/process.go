@@ -6,13 +6,13 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// An ExitError is within the error of a call, an ErrTrap, whose guest called
-// proc_exit: os.Exit, exit, or the end of a failed Go program.
+// An ExitError says that a guest called proc_exit, as os.Exit, exit and a failed Go
+// program do. The error of the call wraps it beside [executor.ErrTrap].
 type ExitError struct {
 	Code uint32
 }
 
-// Error tells the status.
+// Error returns a text with the exit status.
 func (e *ExitError) Error() string {
 	return "guest exited with status " + strconv.FormatUint(uint64(e.Code), 10)
 }

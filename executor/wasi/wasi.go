@@ -1,54 +1,56 @@
 // Package wasi is WASI preview 1 as host functions, for every engine.
 //
-// All functions of wasi_snapshot_preview1 are there, so that any module links. What
-// they give is in a [Config]; the zero Config gives nothing of the host's.
+// All functions of wasi_snapshot_preview1 are there, so that any module links. A [Config]
+// says what they give to guests; the zero Config gives nothing that belongs to the host.
 //
 //	w, err := wasi.Functions(wasi.Config{Clock: true, Log: log})
 //	in, err := module.Instantiate(ctx, executor.InstanceConfig{Host: []executor.HostFuncs{w}})
 //
 // # No ambient clock or randomness
 //
-// Without [Config].Clock the time is made up: each instance begins at the same
-// instant, each reading takes a microsecond, and a sleep advances the clock by what
-// it asks for and returns at once. Files have no times. Without [Config].Random the
-// random numbers are a stream of ChaCha8 that each instance begins anew from
-// [Config].Seed: good for hash tables and simulations, and for no secret. So two
-// instances that are called alike find the same, on each engine and machine (paper
-// 003); the order of a Go guest's maps comes from here, too.
+// Without [Config].Clock the time is made up: each instance starts at the same instant,
+// each reading advances the clock by a microsecond, and a sleep advances it by its
+// length and returns at once. Files have no times. Without [Config].Random the random
+// numbers are a stream of ChaCha8 that each instance starts anew from [Config].Seed:
+// good for hash tables and simulations, not for secrets. So two instances that get the
+// same calls see the same, on each engine and machine (paper 003). The order of a Go
+// guest's maps comes from here, too.
 //
-// Not made up is what is in the folders that a guest is granted: the bytes, the
-// numbers by which files are told apart, and what others do there at the same time.
-// A list of a folder has the order of its names. Nor is module bungee part of this:
-// its clock is the host's, unless the module's manifest says that it is deterministic.
+// The folders that a guest is granted are real: their bytes, the numbers that identify
+// files, and what other programs do there meanwhile. A folder is listed in the order of
+// its names. The host functions "bungee" are apart from this: their clock is the host's,
+// unless the module's manifest says that it is deterministic.
 //
 // # Sleep
 //
-// A sleep ends with its call. At the deadline the guest traps; when the call is
-// cancelled the sleep is over early, and the guest has a moment to see why. It gives
-// its turn on a core to others meanwhile. sched_yield does so, too.
+// A sleep ends with its call: at the deadline the guest traps, and when the call is
+// cancelled the sleep returns early, so that the guest can end by itself. While a guest
+// sleeps, its core is free for other calls. sched_yield gives it up for a moment.
 //
 // # Files
 //
 // A guest sees regular files and folders below the folders it is given. No path leads
-// out: no "..", no link, no absolute one. Pipes and devices are not opened. In a
-// folder without Write each change answers EROFS. A guest may have 64 files open,
-// moves at most 1 MiB a call, and can list folders of up to 16,384 names. How much it
-// writes is bounded by the disk alone: give it one with a quota. A disk that hangs
-// holds a call past its deadline. Between two open folders a file is moved by copying
-// it (EXDEV).
+// out of them: no "..", no link, no absolute path. Pipes and devices cannot be opened.
+// In a folder without Write each change fails with EROFS. A guest can have 64 files
+// open, read or write at most 1 MiB at a time, and list folders of up to 16,384 names.
+// Only the disk bounds how much it writes: use one with a quota. A disk that hangs
+// holds a call past its deadline. A rename between two open folders fails with EXDEV,
+// upon which programs copy the file.
 //
 // # Output
 //
-// Standard output and error go to [Config].Log by lines of at most 4 KiB; a longer one
-// is cut in several. What follows the last line's end is logged when the instance is
-// closed. How many lines there are is not bounded, as with bungee.log. Standard input
-// is empty.
+// Standard output and standard error go to [Config].Log line by line. A line of more
+// than 4 KiB is split. An unfinished last line is logged when the instance is closed.
+// The number of lines is not bounded, as that of bungee.log is not. Standard input is
+// empty.
 //
 // # What is refused
 //
-// Sockets: package egress is for that. Signals, fd_allocate, fd_fdstat_set_rights,
-// clocks of processor time, and a change of how an open file is written. proc_exit
-// ends the instance: the call's error is an ErrTrap that holds an [*ExitError].
+// Sockets (use package hostfunc/egress), signals, fd_allocate, fd_fdstat_set_rights,
+// clocks of processor time, and changing the flags of an open file.
+//
+// proc_exit ends the instance: the error of the call is [executor.ErrTrap] and wraps an
+// [*ExitError].
 package wasi
 
 import (
@@ -64,38 +66,38 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// Name is the name of the module that guests import.
+// Name is the name that guests import the functions by.
 const Name = "wasi_snapshot_preview1"
 
-// Config says what a guest finds. The zero Config gives it a made-up clock,
-// made-up random numbers, and nothing else.
+// Config says what a guest gets. The zero Config gives it a made-up clock and made-up
+// random numbers, and nothing else.
 type Config struct {
-	// Args are the program's arguments, its name first.
+	// Args are the arguments of the guest. The first is its name.
 	Args []string
-	// Env is its environment, which it gets in the order of names.
+	// Env is the environment of the guest. It is listed in the order of the names.
 	Env map[string]string
-	// Folders are what it can open.
+	// Folders are the folders that the guest can open.
 	Folders []Folder
-	// Clock gives it the real clocks: the wall clock, and a monotonic one that
-	// began with the instance.
+	// Clock gives the guest the real clocks: the wall clock, and a monotonic one that
+	// starts with the instance.
 	Clock bool
-	// Random gives it the system's random numbers.
+	// Random gives the guest the system's random numbers.
 	Random bool
-	// Seed is what made-up random numbers begin from. Zero is as good as any.
+	// Seed is the seed of the made-up random numbers. Zero is a seed like any other.
 	Seed [32]byte
-	// Log receives lines of standard output and error, on the goroutine that
-	// uses the instance. Nil discards them.
+	// Log receives the lines of standard output and standard error, on the goroutine
+	// that uses the instance. Nil discards them.
 	Log func(line string)
 }
 
 // A Folder is a folder of the host that a guest can open.
 type Folder struct {
-	// Name is the folder's path for the guest. One that does not begin with a
-	// slash gets it: "maps" is /maps.
+	// Name is the path that the guest sees. A missing slash at its head is added:
+	// "maps" is /maps.
 	Name string
 	// Path is the folder's path on the host.
 	Path string
-	// Write allows to change what is in it.
+	// Write lets the guest change the folder and what is in it.
 	Write bool
 }
 
@@ -108,8 +110,9 @@ type world struct {
 	log           func(string)
 }
 
-// Functions returns WASI. It fails when a folder cannot be opened, two have one
-// name, or a string could not be told to a guest.
+// Functions returns the functions of WASI. It fails when a folder cannot be opened, two
+// folders have the same name, or a string cannot be passed to a guest since it is not
+// UTF-8 or has a zero byte.
 func Functions(cfg Config) (executor.HostFuncs, error) {
 	w := &world{clock: cfg.Clock, random: cfg.Random, seed: cfg.Seed, log: cfg.Log}
 	var err error
