@@ -7,43 +7,46 @@
 //	m, err := e.Load(ctx, executor.Bytes(wasm))
 //	pool := executor.NewPool(m, executor.PoolConfig{})
 //
-// Close what was made in the reverse order: pool, module, engine.
+// Close them in the reverse order: pool, module, engine.
 //
 // # Cost
 //
-// Compiling a Go guest of 2.6 MB takes 1.6 seconds and 68 MB of memory at its
-// peak, which is given back. One module is compiled at a time, on a thread of low
-// priority, so that calls and loads of other modules go on. From the cache a module
-// is mapped, so that hosts on one machine share its pages. A process reads a file of
-// the cache through when it loads it for the first time, and again once it has
-// changed: a millisecond for a Go guest.
+// Compiling a Go guest of 2.6 MB takes 1.6 seconds and up to 68 MB of memory, which is
+// freed afterwards. One module is compiled at a time, on a thread of low priority, while
+// calls and loads of other modules go on. A module in the cache is mapped, so that hosts
+// on one machine share its pages. A process verifies a file of the cache when it first
+// loads it, and again after the file has changed: a millisecond for a Go guest.
 //
-// A warm call of an empty function takes 0.2 us and allocates nothing; a host function
-// adds 0.06 us, and metering 1.1 us, most of which is the clock of the thread. An
-// instance of a small guest takes 2 us with slots, a little more than half of what it
-// takes mapped by itself, and 8 KB: 130,000 in a GiB. A Go guest takes 0.4 ms either
-// way, nearly all of it to initialise itself, and 380 KB: 2,700 in a GiB. (On two cores
-// of a virtual machine; go test -bench . measures it.) One process has at most 32,000
-// instances, since each needs 4 GiB of an address space of 47 bits and two mappings,
-// or four for a Go guest, of the 65,530 that vm.max_map_count allows by default; with
-// slots 15,000 to 20,000, which need their address space in one piece.
+// A warm call of an empty function takes 0.2 us and allocates nothing. Each call of a
+// host function adds 0.06 us, and metering adds 1.1 us, most of it for reading the clock
+// of the thread. To make an instance of a small guest takes 2 us with slots (see
+// [Config].Instances), which is a little more than half of the time without, and 8 KB:
+// 130,000 in a GiB. To make one of a Go guest takes 0.4 ms with or without slots, nearly
+// all of it in the guest's own initialisation, and 380 KB: 2,700 in a GiB. (Measured on
+// two cores of a virtual machine by go test -bench . )
+//
+// One process can have about 32,000 instances: each needs 4 GiB of an address space of
+// 47 bits, and two mappings, or four for a Go guest, of the 65,530 that vm.max_map_count
+// allows by default. With slots it can have 15,000 to 20,000, since slots need one
+// unbroken range of addresses.
 //
 // # Deadlines
 //
-// Guest code is asked at each tick whether it may go on: it is stopped at the first
-// tick after its deadline, and never before, [Config].Tick later at most plus what the
-// machine takes to run a thread; and at the first one [executor.CancelGrace] after a
-// tick that found it cancelled. Where its call has an [executor.Turn], it gives way
-// there. Ticks come only while a call runs that wants them, and for a few more.
+// A guest is stopped at a tick: at the first one after its deadline, and never before
+// it, so at most [Config].Tick late plus the time that the machine takes to run a
+// thread. When its call is cancelled, it is stopped at the first tick that is
+// [executor.CancelGrace] after the tick that noticed. At a tick it also gives its
+// [executor.Turn] to other calls, if it has one. Ticks stop soon after the last call that
+// needs them.
 //
 // # Limits
 //
 // A host function is not stopped: it must watch its context. Instances must be closed;
-// no finalizer does it. Modules have what WebAssembly 2.0 has, without threads and
-// relaxed SIMD, and at most four tables, which share [executor.Limits].Table equally; with
-// slots each has at most [executor.DefaultTable] elements. Guests have 512 KiB of the
-// stack of a thread. Who may write to the cache folder may run what he likes: the
-// checksums there are against accidents.
+// no finalizer does it. Modules can use WebAssembly 2.0, without threads and relaxed
+// SIMD, and at most four tables, which share [executor.Limits].Table equally; with slots
+// each table has at most [executor.DefaultTable] elements. Guests have 512 KiB of stack.
+// Whoever can write to the cache folder can run any code in this process: the checksums
+// there guard against accidents, not against attacks.
 package wasmtime
 
 import (
@@ -59,24 +62,24 @@ import (
 
 // Config configures an [Engine]. The zero value is ready to use.
 type Config struct {
-	// CacheDir is the folder for compiled modules. It is made when it is
-	// missing. It must be the user's own and closed to others, since what is
-	// in it is run. Processes may share it. Empty means no cache.
+	// CacheDir is the folder for compiled modules. It is made when it is missing.
+	// It must belong to the user and be closed to others, since the code in it is
+	// run. Processes can share it. Empty means no cache.
 	CacheDir string
-	// CacheBytes is how much the folder may hold. What was used least recently is
-	// removed beyond it. Zero means 1 GiB.
+	// CacheBytes bounds the size of the folder, in bytes. Modules that were not used
+	// for longest are removed first. Zero means 1 GiB.
 	CacheBytes int64
-	// Instances is how many instances, of all modules, there can be at once, for which
-	// address space is set aside: it makes them cheaper to make. Zero means 4096.
-	// A negative number sets nothing aside, and any number of instances is mapped
-	// one by one; so it is, with a record of it, where the space cannot be had.
+	// Instances is the number of slots: address space that is reserved for instances,
+	// which are faster to make in it. It bounds the instances of all modules together.
+	// Zero means 4096. A negative number means no slots and no bound. When the address
+	// space cannot be reserved, there are no slots, and Logger receives a record.
 	Instances int
 	// Tick is the precision of deadlines. Zero means 1 ms.
 	Tick time.Duration
-	// ParallelCompile lets a compilation use all cores: done sooner, at about
-	// 10 MB more of memory.
+	// ParallelCompile lets a compilation use all cores: it is faster, and takes about
+	// 10 MB more memory.
 	ParallelCompile bool
-	// Logger receives a record where the cache could not be used. Nil is silent.
+	// Logger receives a record when the cache or slots cannot be used. Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -94,7 +97,7 @@ type Engine struct {
 // that was there has gone to another engine meanwhile.
 var making sync.Mutex
 
-// New makes an engine. It fails when the cache folder is open to others.
+// New makes an engine. It fails when other users have access to the cache folder.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Tick <= 0 {
 		cfg.Tick = time.Millisecond

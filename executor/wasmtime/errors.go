@@ -12,8 +12,8 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// ErrSlots says that the engine has as many instances as [Config].Instances. It is
-// [executor.ErrQuota], too: a pool waits for one of its own instances then.
+// ErrSlots says that all [Config].Instances slots are in use. It is also
+// [executor.ErrQuota], so a pool waits for one of its own instances.
 var ErrSlots error = slotsError{}
 
 type slotsError struct{}
