@@ -5,21 +5,21 @@
 //	m, err := e.Load(ctx, executor.Bytes(wasm))
 //	pool := executor.NewPool(m, executor.PoolConfig{})
 //
-// Close what was made in the reverse order: pool, module, engine.
+// Close them in the reverse order: pool, module, engine.
 //
 // # Limits
 //
-// Guests run 1.5 to 4 times slower than on wasmtime, and up to 8 times slower
-// where a loop is short, since every turn of it looks whether its deadline has
-// come. Host functions are not stopped at the deadline. A guest is never suspended,
-// so it keeps its core until its call ends. Deep recursion may take 100 MB of the host's
-// memory, beside [executor.Limits], before it traps.
+// Guests run 1.5 to 4 times slower than on wasmtime, and short loops up to 8 times
+// slower, since they check the deadline in every iteration. Host functions are not
+// stopped at the deadline. A guest is never suspended, so it keeps its core until its
+// call ends. Deep recursion can take 100 MB of the host's memory, which no
+// [executor.Limits] count, before it traps.
 //
-// A module's tables grow to [executor.DefaultTable] elements together, whatever
-// [executor.Limits] says: the engine fixes that when it compiles. A module that begins
-// with more than its instance's limit is refused all the same.
+// The tables of a module can grow to [executor.DefaultTable] elements together, even
+// where [executor.Limits].Table is less, since the bound is fixed at compile time. A
+// module that begins with more than that limit is refused.
 //
-// Load needs the module's bytes even where the compiled code is in the cache.
+// Load reads the bytes of the module even when its compiled code is in the cache.
 package wazero
 
 import (
@@ -33,20 +33,20 @@ import (
 
 // Config configures an [Engine]. The zero value is ready to use.
 type Config struct {
-	// CacheDir is the folder for compiled modules. It is made when it is
-	// missing. It must be the user's own and closed to others, since what is
-	// in it is run. Engines and processes may share it. Empty means no cache.
+	// CacheDir is the folder for compiled modules. It is made when it is missing.
+	// It must belong to the user and be closed to others, since the code in it is
+	// run. Engines and processes can share it. Empty means no cache.
 	CacheDir string
-	// CacheBytes is how much the folder may hold. What was used least recently is
-	// removed beyond it. Zero means 1 GiB.
+	// CacheBytes bounds the size of the folder, in bytes. Modules that were not used
+	// for longest are removed first. Zero means 1 GiB.
 	CacheBytes int64
 }
 
 // Engine compiles and runs modules with wazero.
 type Engine struct{ cache *cache }
 
-// New makes an engine. It fails when the cache folder cannot be used, as when
-// others have access to it.
+// New makes an engine. It fails when the cache folder cannot be used, such as when other
+// users have access to it.
 func New(cfg Config) (*Engine, error) {
 	c, err := openCache(cfg)
 	if err != nil {
