@@ -1,11 +1,11 @@
 // Package native is an [executor.Engine] that runs Go functions of its own program in
 // place of modules: for a host that serves one application natively, for benchmarks
-// of all but the sandbox, and for tests in virtual time, which a guest cannot be in.
+// of everything but the sandbox, and for tests in virtual time, where guests cannot run.
 //
 // # Limits
 //
-// There is no sandbox: nothing is bounded, stopped or metered but calls and bytes, and
-// a function that panics ends the program.
+// There is no sandbox. Nothing is bounded or stopped, a bill has calls and bytes only,
+// and a function that panics ends the program.
 package native
 
 import (
@@ -17,13 +17,12 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// A Func stands for a guest function. It appends its reply, a status and a payload as
-// the guest ABI has it, to dst. Its error is one of package
-// executor.
+// A Func stands for a guest function. It appends its reply to dst, a status and a payload
+// as in the guest ABI, and returns the result. Its error is one of package executor.
 type Func func(ctx context.Context, request, dst []byte) ([]byte, error)
 
-// Served returns functions that never fail, as codegen.Func.Serve and the functions
-// of an endpoint do not, as Funcs.
+// Served returns Funcs that call functions which have no error, such as
+// codegen.Func.Serve and the functions of an endpoint.
 func Served(functions ...func(ctx context.Context, request, dst []byte) []byte) []Func {
 	served := make([]Func, len(functions))
 	for i, f := range functions {
@@ -32,14 +31,14 @@ func Served(functions ...func(ctx context.Context, request, dst []byte) []byte) 
 	return served
 }
 
-// Engine implements [executor.Engine]. The zero Engine has modules without functions.
+// Engine implements [executor.Engine]. Modules of the zero Engine have no functions.
 type Engine struct {
-	// Functions returns the functions of a new instance, in the order of their
-	// numbers. It may be called by many goroutines at once.
+	// Functions returns the functions of a new instance: function n of the module is
+	// element n. It is called by many goroutines at once. Nil means no functions.
 	Functions func() []Func
-	// Check refuses modules. Nil takes all.
+	// Check returns an error for a module that Load refuses. Nil refuses none.
 	Check func(src executor.Source) error
-	// Manifest is what all modules ask for.
+	// Manifest is the manifest of all modules.
 	Manifest capability.Manifest
 }
 
@@ -61,7 +60,7 @@ type module struct{ engine Engine }
 // Manifest implements [executor.Module].
 func (m module) Manifest() capability.Manifest { return m.engine.Manifest }
 
-// Instantiate implements [executor.Module]. It looks at nothing in the config.
+// Instantiate implements [executor.Module]. It ignores the config.
 func (m module) Instantiate(context.Context, executor.InstanceConfig) (executor.Instance, error) {
 	i := &instance{}
 	if m.engine.Functions != nil {
