@@ -1,6 +1,6 @@
-// Package enginetest is the conformance suite of [executor.Engine]: what every
-// engine must do, on guests of a few lines of WebAssembly text and on one that
-// the Go toolchain builds. An engine's tests call [Run].
+// Package enginetest is the conformance suite of [executor.Engine]: it checks what every
+// engine must do, with guests of a few lines of WebAssembly text and with one that the Go
+// toolchain builds. The tests of an engine call [Run].
 //
 //	func TestEngine(t *testing.T) {
 //		enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t) })
@@ -8,17 +8,18 @@
 //
 // # Guests
 //
-// The guests' bytes are in testdata beside their text; who changes one runs
+// The text of the guests is in testdata, with their bytes beside it. After a change of
+// the text run
 //
 //	go test ./executor/wasmtime -run TestGuestsAreCurrent -update
 //
-// Each attack of the hostile guest is made 30 times. BUNGEE_HOSTILE_ROUNDS=100000 in the
-// environment makes it that often, which takes some minutes.
+// Each attack of the hostile guest is made 30 times. The environment variable
+// BUNGEE_HOSTILE_ROUNDS sets another number; 100000 takes some minutes.
 //
 // # Limits
 //
-// The suite looks at what guests and hosts see of each other. How fast an engine
-// is and how precisely it meets a deadline are for its own benchmarks.
+// The suite checks what guests and hosts see of each other. It does not measure how fast
+// an engine is and how precisely it meets a deadline: its own benchmarks do.
 package enginetest
 
 import (
@@ -32,9 +33,8 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// Run checks the engine that newEngine makes. newEngine is called for several
-// engines, one after the other; Run closes them and then looks for goroutines
-// that they left.
+// Run checks the engine that newEngine makes. It calls newEngine several times, from one
+// goroutine, closes all engines, and fails when they leave goroutines behind.
 func Run(t *testing.T, newEngine func(t testing.TB) executor.Engine) {
 	before := goleak.IgnoreCurrent()
 	s := suite{newEngine, false}
@@ -95,7 +95,7 @@ func (s suite) engine(t *testing.T) executor.Engine {
 	return e
 }
 
-// Load loads wasm in e, and closes both with the test.
+// Load loads wasm in e. The module and e are closed at the end of the test.
 func Load(t testing.TB, e executor.Engine, wasm []byte) executor.Module {
 	t.Helper()
 	return load(t, e, executor.Bytes(wasm))
@@ -112,8 +112,8 @@ func load(t testing.TB, e executor.Engine, src executor.Source) executor.Module 
 	return m
 }
 
-// Instance makes an instance that is given host, and WASI with nothing in it. It is closed
-// with the test.
+// Instance makes an instance of m with the host functions host and a WASI that gives
+// nothing. It is closed at the end of the test.
 func Instance(t testing.TB, m executor.Module, host ...executor.HostFuncs) executor.Instance {
 	t.Helper()
 	w, err := wasi.Functions(wasi.Config{})

@@ -35,7 +35,7 @@ const (
 //go:embed testdata/*.wasm
 var guests embed.FS
 
-// Guest returns the guest that testdata holds under name, such as "basic".
+// Guest returns the module of a guest in testdata, such as "basic".
 func Guest(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := guests.ReadFile("testdata/" + name + ".wasm")
@@ -45,8 +45,8 @@ func Guest(t testing.TB, name string) []byte {
 	return b
 }
 
-// GoGuest builds the guest in testdata/goguest with the Go toolchain, once a process. It
-// skips the test where there is none.
+// GoGuest returns the guest in testdata/goguest, built with the Go toolchain once in each
+// process. It skips the test when there is no toolchain.
 func GoGuest(t testing.TB) []byte {
 	t.Helper()
 	needGo(t)
@@ -61,8 +61,8 @@ var buildGoGuest = sync.OnceValues(func() ([]byte, error) {
 	return buildGo("github.com/bungee-xr/bungee/executor/enginetest/testdata/goguest")
 })
 
-// BuildGo builds the guest in a package, "./testdata/guest" say, with the Go toolchain. It
-// skips the test where there is none.
+// BuildGo builds the guest in package pkg, such as "./testdata/guest", with the Go
+// toolchain. It skips the test when there is none.
 func BuildGo(t testing.TB, pkg string) []byte {
 	t.Helper()
 	needGo(t)
