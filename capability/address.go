@@ -200,9 +200,9 @@ func inner(ip netip.Addr) netip.Addr {
 	return ip
 }
 
-// Connects says whether the module may ask to connect to hostport, a name or an IP
-// with a port. It holds before the name is resolved; [Grant.Dials] holds behind.
-// Its error is a [*Refusal], or says that hostport is no address.
+// Connects returns nil if the module may ask to connect to hostport, a name or an IP with
+// a port. Check it before the name is resolved, and [Grant.Dials] afterwards. The error
+// is a [*Refusal], or says that hostport is not an address.
 func (g Grant) Connects(hostport string) error {
 	a, err := parseAddress(hostport)
 	if err != nil {
@@ -219,9 +219,9 @@ func (g Grant) Connects(hostport string) error {
 	return g.refuse(hostport)
 }
 
-// Dials says whether a connection that the module asked for as hostport may go to
-// ip, which hostport was resolved to. Without this check a name that anyone owns
-// could point to the host's own network. Its errors are those of Connects.
+// Dials returns nil if a connection that the module asked for as hostport may go to ip,
+// one of the addresses that hostport was resolved to. Without this check anyone could
+// point a name of theirs into the host's own network. The errors are those of Connects.
 func (g Grant) Dials(ip netip.AddrPort, hostport string) error {
 	if err := g.Connects(hostport); err != nil {
 		return err

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Rules are what a policy says of one tenant. [Policy.For] makes them.
+// Rules are what a policy says about one tenant. [Policy.For] makes them.
 type Rules struct {
-	// Tenant is the name that they are asked for.
+	// Tenant is the name of the tenant.
 	Tenant string
-	// Quota bounds what the tenant has. It is that of one name, not of all that
-	// match the same [[tenant]].
+	// Quota bounds what the tenant holds. Tenants that match the same [[tenant]]
+	// table each have a quota of their own.
 	Quota Quota
-	// Meter has the tenant's modules count all that a bill has.
+	// Meter says that the tenant's modules count everything in a bill.
 	Meter bool
 
 	table *table
 }
 
-// A Refusal is a capability that a module asks for and is not granted.
+// A Refusal is the error about a capability that a module asks for and is not granted.
 type Refusal struct {
-	Capability string // the key of manifest and policy, such as "connect" or "limits.memory"
-	What       string // what of it, such as "api.example:443"
+	Capability string // the key in manifest and policy, such as "connect" or "limits.memory"
+	What       string // the value that is refused, such as "api.example:443"
 	Tenant     string
 	Where      string // the line of the policy that decides, "edge.toml:12", or "the built-in policy"
 	Cure       string // what to do about it
@@ -35,10 +35,9 @@ func (r *Refusal) Error() string {
 		r.Tenant, r.Capability, r.What, cmp.Or(r.Where, "a grant without a policy"), r.Cure)
 }
 
-// Grant returns what a module with manifest m may use: all that it asks for, and the
-// limits, which are the module's, or where it asks for none the policy's. Its
-// error has a [*Refusal] for each part that is withheld, up to 16, or is that of
-// [Manifest.Check].
+// Grant returns what a module with manifest m may use: everything that m asks for. A
+// limit that m does not ask for is the policy's. The error is that of [Manifest.Check],
+// or wraps a [*Refusal] for each part that is withheld, at most 16.
 func (r Rules) Grant(m Manifest) (Grant, error) {
 	if err := m.Check(); err != nil {
 		return Grant{}, err

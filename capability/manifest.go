@@ -72,14 +72,14 @@ func exactKeys(d *json.Decoder) error {
 	return err
 }
 
-// String returns m as it is written: the text of the section.
+// String returns the text of the section that holds m.
 func (m Manifest) String() string {
 	text, _ := json.Marshal(m) // of strings and numbers, it cannot fail
 	return string(text)
 }
 
-// Check says what is wrong in m, all of it: names that are none, entries that are
-// there twice, addresses without a port, limits below zero, an unknown class, and
+// Check returns an error that says everything that is wrong in m: malformed names,
+// repeated entries, addresses without a port, limits below zero, an unknown class, and
 // Deterministic together with Clock or Random.
 func (m Manifest) Check() error {
 	c := &checker{prefix: "manifest: "}

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// A Policy is what an operator grants to whom. It does not change; [Default],
+// A Policy is what an operator grants to each tenant. It does not change. [Default],
 // [LoadPolicy] and [ParsePolicy] make one.
 type Policy struct {
 	other   *table   // of whom no other table is
@@ -39,11 +39,11 @@ var builtInTable = table{
 	},
 }
 
-// Default returns the built-in policy: everyone gets the real clock, real random
-// numbers, the models that the host serves, scratch memory, and host functions
-// bungee_egress, with no address to connect to; no folder and no environment.
-// Nothing is metered. Each tenant may have 16 modules, 1024 channels, and 1024
-// instances whose limits sum up to 8 GiB.
+// Default returns the built-in policy. Every tenant is granted the real clock, real
+// random numbers, the models that the host serves, scratch memory, and the host functions
+// bungee_egress, but no address to connect to, no folder and no environment. Nothing is
+// metered. Each tenant can have 16 modules, 1024 channels, and 1024 instances whose memory
+// limits sum up to 8 GiB.
 func Default() *Policy {
 	p, err := ParsePolicy("", nil)
 	if err != nil {
@@ -55,8 +55,8 @@ func Default() *Policy {
 // maxPolicy bounds the file of a policy, in bytes.
 const maxPolicy = 1 << 20
 
-// LoadPolicy reads the policy in a file. Its errors are those of opening and reading
-// it and those of [ParsePolicy].
+// LoadPolicy reads a policy from a file. Its errors are those of reading the file and of
+// [ParsePolicy].
 func LoadPolicy(file string) (*Policy, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -70,9 +70,9 @@ func LoadPolicy(file string) (*Policy, error) {
 	return ParsePolicy(filepath.Base(file), text)
 }
 
-// ParsePolicy reads a policy in TOML, which docs/policy.md describes. Errors and
-// refusals name it as name. All errors are returned at once, each with its line
-// and column.
+// ParsePolicy reads a policy in TOML, as docs/policy.md describes it. Errors and refusals
+// call it name, such as the name of its file. The error has all faults in the text, each
+// with its line and column.
 func ParsePolicy(name string, text []byte) (*Policy, error) {
 	if len(text) > maxPolicy {
 		return nil, fmt.Errorf("%s has more than %d bytes, which is no policy", name, maxPolicy)
@@ -99,8 +99,8 @@ func ParsePolicy(name string, text []byte) (*Policy, error) {
 	return p, c.err()
 }
 
-// For returns the rules of the tenant that is named peer: those of the first
-// [[tenant]] whose name matches, else of [default].
+// For returns the rules of the tenant named peer: those of the first [[tenant]] table
+// whose name matches, or of [default] when none does.
 func (p *Policy) For(peer string) Rules {
 	t := p.other
 	for _, o := range p.tenants {

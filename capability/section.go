@@ -11,17 +11,17 @@ import (
 // Section is the name of the custom section that holds a module's manifest, as JSON.
 const Section = "bungee.manifest"
 
-// MaxSection is the most bytes that a manifest may have.
+// MaxSection bounds the text of a manifest, in bytes.
 const MaxSection = 64 << 10
 
-// ErrWasm says that bytes are not laid out as a core Wasm module is.
+// ErrWasm says that bytes do not have the layout of a core Wasm module.
 var ErrWasm = errors.New("not a Wasm module")
 
-// Read returns the manifest of a module, the zero Manifest when it has none. It
-// looks at the frame of the module's sections only: whether the rest is valid is
-// for an engine to say. Bytes that have no such frame give an error that is ErrWasm.
-// A manifest that asks for something unknown, or that [Manifest.Check] refuses, is
-// an error, too: it must not be half understood.
+// Read returns the manifest of a module, or the zero Manifest when the module has none. It
+// looks at the layout of sections only, and returns ErrWasm when wasm has no such
+// layout; an engine decides whether the module is valid. A manifest with an unknown key,
+// and one that [Manifest.Check] refuses, are errors, too, since it must not be half
+// understood.
 func Read(wasm []byte) (Manifest, error) {
 	var found []byte
 	err := sections(wasm, func(s section) error {
@@ -43,9 +43,9 @@ func Read(wasm []byte) (Manifest, error) {
 	return parseManifest(found)
 }
 
-// Append returns wasm with m in place of the manifest it may have. It does not
-// change wasm. Its errors are those of [Manifest.Check], ErrWasm for what is no
-// module, and that m is too large.
+// Append returns a copy of wasm that has the manifest m, in place of an earlier one. The
+// error is that of [Manifest.Check], or ErrWasm when wasm is not a module, or says that m
+// is too large.
 func Append(wasm []byte, m Manifest) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -70,9 +70,9 @@ func Append(wasm []byte, m Manifest) ([]byte, error) {
 	return append(out, body...), nil
 }
 
-// Imports returns the names of the modules that wasm imports from, each once, in
-// the order of its imports. It reads modules that import functions only, as Go's
-// do; other imports are an error.
+// Imports returns the names that wasm imports host functions by, each once, in the order
+// of the imports. It is an error when wasm imports anything but functions; modules that
+// Go builds do not.
 func Imports(wasm []byte) (names []string, err error) {
 	err = sections(wasm, func(s section) error {
 		if s.id != importID {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A Size is a number of bytes. Its text is a number and a unit, B, KiB, MiB, GiB or
-// TiB, such as "64 MiB"; the blank may be left out, and without a unit it is bytes.
+// A Size is a number of bytes. Its text is a number and a unit: B, KiB, MiB, GiB or TiB,
+// such as "64 MiB" or "64MiB". A number without a unit is in bytes.
 type Size int64
 
 var sizeUnits = []string{"TiB", "GiB", "MiB", "KiB", "B"}
 
-// UnmarshalText reads a size. It takes no fractions and no negative numbers.
+// UnmarshalText reads a size. Fractions and negative numbers are errors.
 func (s *Size) UnmarshalText(text []byte) error {
 	number, shift := strings.TrimSpace(string(text)), 0
 	for i, unit := range sizeUnits {
@@ -30,7 +30,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the size in the largest unit that gives a whole number.
+// String returns the size in the largest unit in which it is a whole number.
 func (s Size) String() string {
 	for i, unit := range sizeUnits {
 		if one := Size(1) << (10 * (len(sizeUnits) - 1 - i)); s != 0 && s%one == 0 {
