@@ -5,8 +5,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
@@ -63,15 +63,14 @@ func (s *session) confirmed() bool {
 
 // serve answers the frame that st begins with.
 func (s *session) serve(st *link.Stream) {
-	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
-	t, err := wire.ReadType(st)
+	t, err := control.Begin(st)
 	if err != nil || !mayRepeat(t) && !s.confirmed() {
 		st.Reset()
 		return
 	}
 	switch t {
 	case wire.TypePing:
-		err = s.pong(st)
+		err = control.Pong(st)
 	case wire.TypeHello:
 		err = s.hello(st)
 	case wire.TypeHave:
@@ -88,40 +87,24 @@ func (s *session) serve(st *link.Stream) {
 	}
 }
 
-// refuse answers a control request with err and ends the stream.
+// refuse answers a request with err and logs it.
 func (s *session) refuse(st *link.Stream, err error) {
-	fail := wire.FailOf(err)
+	fail := control.Refuse(st, err)
 	s.h.cfg.Logger.Warn("request refused", "ue", s.ue, "code", fail.Code.String(), "why", fail.Text)
-	answer(st, wire.AppendFail(nil, *fail))
-}
-
-// answer sends the last bytes of a stream. When it cannot, the UE is gone or has
-// given the request up, and there is nobody to tell.
-func answer(st *link.Stream, b []byte) {
-	st.CloseRead()
-	st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
-	if _, err := st.Write(b); err != nil {
-		st.Reset()
-		return
-	}
-	st.Close()
 }
 
 func (s *session) hello(st *link.Stream) error {
-	var hello wire.Hello
-	if err := wire.ReadControl(st, &hello); err != nil {
+	hello, err := control.ReadHello(st)
+	if err != nil {
 		return err
 	}
 	if s.helloed.Swap(true) {
 		return &wire.Fail{Code: wire.CodeProtocol, Text: "hello was said before"}
 	}
 	s.id.Store(hello.Session)
-	w := wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls, Lifeline: s.h.lifelinePort()}
-	if _, err := st.Write(wire.AppendControl(nil, wire.TypeWelcome, w)); err != nil {
-		st.Reset()
-		return nil
+	if control.Welcome(st, wire.Welcome{Name: s.h.cfg.Name, Cores: s.h.cfg.Calls, Lifeline: s.h.lifelinePort()}) == nil {
+		s.greeted <- st // for goAway
 	}
-	s.greeted <- st // for goAway
 	return nil
 }
 
@@ -129,57 +112,39 @@ func (s *session) hello(st *link.Stream) error {
 func (s *session) goAway(reason string) {
 	select {
 	case st := <-s.greeted:
-		answer(st, wire.AppendControl(nil, wire.TypeGoAway, wire.GoAway{Reason: reason}))
+		control.GoAway(st, reason)
 	default:
 	}
 }
 
-func (s *session) pong(st *link.Stream) error {
-	var p wire.Ping
-	if err := wire.ReadControl(st, &p); err != nil {
-		return err
-	}
-	answer(st, wire.AppendControl(nil, wire.TypePong, p))
-	return nil
-}
-
 func (s *session) have(st *link.Stream) error {
-	var have wire.Have
-	if err := wire.ReadControl(st, &have); err != nil {
-		return err
-	}
-	t := s.h.enter(s.ue)
-	defer s.h.leave(t)
-	if !s.h.mods.has(t, have.Digest) && !s.confirmed() {
-		return errors.New("connection has ended")
-	}
-	err := s.h.mods.have(st.Context(), t, have.Digest)
-	if err != nil && !isNoModule(err) {
-		return err
-	}
-	m := wire.Module{Ready: err == nil}
-	answer(st, wire.AppendControl(nil, wire.TypeModule, m))
-	return nil
-}
-
-func (s *session) put(st *link.Stream) error {
-	var put wire.Put
-	if err := wire.ReadControl(st, &put); err != nil {
-		return err
-	}
-	if put.Size < 1 || put.Size > wire.MaxModule {
-		return &wire.Fail{Code: wire.CodeTooLarge, Text: "module size out of bounds"}
-	}
-	st.SetReadDeadline(time.Now().Add(wire.BulkTimeout))
-	wasm, err := wire.ReadPayload(st, nil, put.Size)
+	d, err := control.ReadHave(st)
 	if err != nil {
 		return err
 	}
 	t := s.h.enter(s.ue)
 	defer s.h.leave(t)
-	if err := s.h.mods.put(st.Context(), t, put.Digest, wasm); err != nil {
+	if !s.h.mods.has(t, d) && !s.confirmed() {
+		return errors.New("connection has ended")
+	}
+	err = s.h.mods.have(st.Context(), t, d)
+	if err != nil && !isNoModule(err) {
 		return err
 	}
-	answer(st, wire.AppendControl(nil, wire.TypeModule, wire.Module{Ready: true}))
+	control.Module(st, err == nil)
+	return nil
+}
+
+func (s *session) put(st *link.Stream) error {
+	d, wasm, err := control.ReadPut(st)
+	if err != nil {
+		return err
+	}
+	t := s.h.enter(s.ue)
+	defer s.h.leave(t)
+	if err := s.h.mods.put(st.Context(), t, d, wasm); err != nil {
+		return err
+	}
+	control.Module(st, true)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -161,9 +162,10 @@ func newSession(addr *net.UDPAddr) *session {
 // fails.
 func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Welcome, err error) {
 	var greeted *link.Stream
-	err = st.conn.Early(ctx, func(stream *link.Stream) error {
+	err = st.conn.Early(ctx, func(stream *link.Stream) (err error) {
 		greeted = stream
-		return s.hello(ctx, stream, name, &w)
+		w, err = control.Hello(ctx, stream, wire.Hello{Name: name, Session: s.id})
+		return err
 	})
 	if err == nil {
 		err = confirmed(ctx, st.conn)
@@ -176,15 +178,6 @@ func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Wel
 		return w, fmt.Errorf("hello to %s: %w", s.addr, link.Explain(err))
 	}
 	return w, nil
-}
-
-func (s *session) hello(ctx context.Context, st *link.Stream, name string, w *wire.Welcome) error {
-	stop := context.AfterFunc(ctx, func() { st.CancelRead(0) })
-	defer stop()
-	if _, err := st.Write(wire.AppendControl(nil, wire.TypeHello, wire.Hello{Name: name, Session: s.id})); err != nil {
-		return err
-	}
-	return wire.ExpectControl(st, wire.TypeWelcome, w)
 }
 
 // confirmed waits until nothing that c brings can be a repetition of another
@@ -216,10 +209,9 @@ func (s *session) add(st *strand, greeted *link.Stream) error {
 // listen waits on a connection's first stream for the host to say go away, and
 // then for the connection's end.
 func (s *session) listen(c *link.Conn, st *link.Stream) {
-	var g wire.GoAway
-	if wire.ExpectControl(st, wire.TypeGoAway, &g) == nil {
+	if reason, err := control.AwaitGoAway(st); err == nil {
 		select {
-		case s.leave <- g.Reason:
+		case s.leave <- reason:
 		default: // said on another connection
 		}
 	}

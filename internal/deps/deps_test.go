@@ -47,6 +47,7 @@ var levels = map[string]int{
 	"internal/far/native":               6,
 	"internal/far":                      5,
 	"elastic":                           4,
+	"internal/control":                  5,
 	"executor/wasmtime":                 3,
 	"executor/wazero":                   3,
 	"executor/enginetest":               3,
