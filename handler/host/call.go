@@ -11,42 +11,42 @@ import (
 
 // call runs a call of the session and appends the frame that answers it to dst. Its
 // error is a *wire.Fail.
-func (g *group) call(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
-	dst, err := g.tryCall(ctx, c, request, dst)
+func (s *session) call(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	dst, err := s.tryCall(ctx, c, request, dst)
 	if err == nil {
 		return dst, nil
 	}
 	fail := explain(err)
-	g.h.cfg.Logger.Warn("call failed", "ue", g.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	s.h.cfg.Logger.Warn("call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
 	return dst, fail
 }
 
 // tryCall takes a place in the tenant's queue, then an instance, then a turn.
-func (g *group) tryCall(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
-	if err := g.h.draining(); err != nil {
+func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	if err := s.h.draining(); err != nil {
 		return dst, err
 	}
 	select {
-	case g.tenant.queue <- struct{}{}:
-		defer func() { <-g.tenant.queue }()
+	case s.tenant.queue <- struct{}{}:
+		defer func() { <-s.tenant.queue }()
 	default:
 		return dst, &wire.Fail{Code: wire.CodeOverloaded}
 	}
-	limit := g.h.cfg.CallLimit
+	limit := s.h.cfg.CallLimit
 	if c.Deadline > 0 {
 		limit = min(limit, c.Deadline)
 	}
 	begin := time.Now()
-	m, err := g.h.mods.get(ctx, g.tenant, c.Module, limit)
+	d, err := s.h.deployed.get(ctx, s.tenant, c.Module, limit)
 	if err != nil {
 		return dst, err
 	}
-	defer g.h.mods.done(m)
+	defer s.h.deployed.done(d)
 	waited := time.Since(begin)
-	ctx, cancel := context.WithTimeout(ctx, min(limit-waited, m.deadline))
+	ctx, cancel := context.WithTimeout(ctx, min(limit-waited, d.deadline))
 	defer cancel()
-	call := &executor.Call{Account: g.account}
-	err = m.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
+	call := &executor.Call{Account: s.account}
+	err = d.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}

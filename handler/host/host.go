@@ -50,8 +50,8 @@ type Config struct {
 	// Functions are what modules may be granted, beyond the guest ABI's own and
 	// WASI.
 	Functions []Provider
-	// Policy says what modules of whom may use, and how much. Nil means
-	// capability.Default. A tenant is the name that a UE's certificate proves.
+	// Policy says what the modules of a tenant may use, and how much it may hold. Nil
+	// means capability.Default. A tenant is the name that a UE's certificate proves.
 	Policy *capability.Policy
 	// Calls is how many run at once. Zero means GOMAXPROCS.
 	Calls int
@@ -71,8 +71,8 @@ type Config struct {
 	// CallLimit bounds a call or a message that asks for no deadline, or a longer
 	// one. Zero means 10 s.
 	CallLimit time.Duration
-	// Logger receives a record a session, a module and a failed call. Nil is
-	// silent.
+	// Logger receives a record for each connection, session, module and failed call.
+	// Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -109,10 +109,10 @@ func (c Config) withDefaults() (Config, error) {
 
 // A Handler serves UEs. It may be used by many goroutines.
 type Handler struct {
-	cfg   Config
-	mods  *modules
-	turns *executor.Turns // of calls and messages on the cores
-	fars  chan struct{}   // one for each far endpoint of a channel
+	cfg      Config
+	deployed *deployments
+	turns    *executor.Turns // of calls and messages on the cores
+	channels chan struct{}   // one for each far endpoint of a channel
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
@@ -121,8 +121,8 @@ type Handler struct {
 	closed   bool
 	listener []*link.Listener
 	lifeline *link.LifelineListener // nil: none
-	sessions map[*session]struct{}
-	groups   map[groupKey]*group
+	conns    map[*conn]struct{}
+	sessions map[sessionKey]*session
 	tenants  map[string]*tenant
 	gone     executor.Bill // of tenants that have left
 
@@ -138,13 +138,13 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{
 		cfg:      cfg,
 		turns:    executor.NewTurns(cfg.Calls),
-		fars:     make(chan struct{}, cfg.Channels),
+		channels: make(chan struct{}, cfg.Channels),
 		ended:    make(chan struct{}),
-		sessions: map[*session]struct{}{},
-		groups:   map[groupKey]*group{},
+		conns:    map[*conn]struct{}{},
+		sessions: map[sessionKey]*session{},
 		tenants:  map[string]*tenant{},
 	}
-	h.mods = newModules(h)
+	h.deployed = newDeployments(h)
 	return h, nil
 }
 
@@ -209,19 +209,19 @@ func (h *Handler) lifelinePort() int {
 	return h.lifeline.Addr().(*net.TCPAddr).Port
 }
 
-func (h *Handler) start(conn *link.Conn) {
-	s := &session{h: h, conn: conn, ue: conn.Peer(), greeted: make(chan *link.Stream, 1)}
+func (h *Handler) start(lc *link.Conn) {
+	c := &conn{h: h, link: lc, ue: lc.Peer(), greeted: make(chan *link.Stream, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		conn.Close("host has ended")
+		lc.Close("host has ended")
 		return
 	}
-	h.sessions[s] = struct{}{}
+	h.conns[c] = struct{}{}
 	h.wg.Go(func() {
-		s.run()
+		c.run()
 		h.mu.Lock()
-		delete(h.sessions, s)
+		delete(h.conns, c)
 		h.mu.Unlock()
 	})
 }
@@ -233,18 +233,18 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	const reason = "host is draining"
 	h.end()
 	h.mu.Lock()
-	var left []*session
-	for s := range h.sessions {
-		left = append(left, s)
-		h.wg.Go(func() { s.goAway(reason) })
+	var left []*conn
+	for c := range h.conns {
+		left = append(left, c)
+		h.wg.Go(func() { c.goAway(reason) })
 	}
-	for _, g := range h.groups {
-		h.wg.Go(func() { g.srv.Drain(reason) })
+	for _, s := range h.sessions {
+		h.wg.Go(func() { s.far.Drain(reason) })
 	}
 	h.mu.Unlock()
-	for _, s := range left {
+	for _, c := range left {
 		select {
-		case <-s.conn.Done():
+		case <-c.link.Done():
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), h.Close())
 		}
@@ -255,7 +255,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 // end lets no new call begin.
 func (h *Handler) end() { h.ending.Do(func() { close(h.ended) }) }
 
-// Close ends all sessions, running calls included, and returns when the last
+// Close ends all connections, running calls included, and returns when the last
 // goroutine of the handler has ended. Further calls do nothing.
 func (h *Handler) Close() error {
 	h.end()
@@ -263,8 +263,8 @@ func (h *Handler) Close() error {
 	h.closed = true
 	listeners, lifeline := h.listener, h.lifeline
 	h.listener, h.lifeline = nil, nil
-	for s := range h.sessions {
-		s.conn.Close("host has ended")
+	for c := range h.conns {
+		c.link.Close("host has ended")
 	}
 	h.mu.Unlock()
 	var err error
@@ -275,6 +275,6 @@ func (h *Handler) Close() error {
 		err = errors.Join(err, lifeline.Close())
 	}
 	h.wg.Wait()
-	h.mods.closeAll()
+	h.deployed.closeAll()
 	return err
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// A tenant is whom sessions and modules belong to: the name that the UE's
-// certificate proves, with what the policy says of it. It is there as long as it has
-// a session or a module.
+// A tenant owns sessions and modules. Its name is the one that the UE's certificate
+// proves; its rules are the policy's. The handler forgets a tenant that has neither a
+// session nor a module.
 type tenant struct {
 	*executor.Tenant
-	rules capability.Rules
-	queue chan struct{} // one for each of its calls that runs or waits
-	fars  chan struct{} // one for each far endpoint of its channels
+	rules    capability.Rules
+	queue    chan struct{} // one for each of its calls that runs or waits
+	channels chan struct{} // one for each far endpoint of its channels
 
 	users int // sessions and modules; guarded by the handler's mu
 }
 
-// enter returns the tenant of that name, for a session or a module that calls leave
-// at its end.
+// enter returns the tenant of that name and counts one more session or module of it,
+// at whose end leave is called.
 func (h *Handler) enter(name string) *tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,8 +36,8 @@ func (h *Handler) enterLocked(name string) *tenant {
 		rules := h.cfg.Policy.For(name)
 		t = &tenant{
 			Tenant: executor.NewTenant(name, rules.Quota), rules: rules,
-			queue: make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
-			fars:  make(chan struct{}, bound(rules.Quota.Channels, h.cfg.Channels)),
+			queue:    make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
+			channels: make(chan struct{}, bound(rules.Quota.Channels, h.cfg.Channels)),
 		}
 		h.tenants[name] = t
 	}
@@ -54,7 +54,7 @@ func (h *Handler) leave(t *tenant) {
 	}
 }
 
-// bound returns the smaller bound of two, of which zero is none.
+// bound returns the smaller one of quota and most. A quota of zero does not bound.
 func bound(quota, most int) int {
 	if quota > 0 {
 		return min(quota, most)
@@ -85,19 +85,20 @@ type TenantStats struct {
 	Bill     executor.Bill
 }
 
-// Tenants returns those who have a session or a module, in the order of their names.
+// Tenants returns the tenants that have a session or a module, in the order of their
+// names.
 func (h *Handler) Tenants() []TenantStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sessions := map[*tenant]int{}
-	for _, g := range h.groups {
-		sessions[g.tenant]++
+	for _, s := range h.sessions {
+		sessions[s.tenant]++
 	}
 	var all []TenantStats
 	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
 		t := h.tenants[name]
 		all = append(all, TenantStats{
-			Name: name, Sessions: sessions[t], Channels: len(t.fars), Waiting: len(t.queue),
+			Name: name, Sessions: sessions[t], Channels: len(t.channels), Waiting: len(t.queue),
 			Holding: t.Holding(), Bill: t.Bill(),
 		})
 	}

@@ -1,0 +1,166 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bungee-xr/bungee/internal/control"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// A conn is one QUIC connection of a UE. Each of its streams has a goroutine.
+type conn struct {
+	h    *Handler
+	link *link.Conn
+	ue   string // the name that its certificate proves
+
+	helloed atomic.Bool
+	id      atomic.Uint64     // the session that the UE named in its hello
+	greeted chan *link.Stream // the hello's stream, once it was answered; cap 1: said once
+
+	joining sync.Once
+	session *session // set by joined
+}
+
+// run serves the UE's streams until the connection ends.
+func (c *conn) run() {
+	log := c.h.cfg.Logger.With("ue", c.ue, "addr", c.link.RemoteAddr().String())
+	log.Info("connection begins")
+	var streams sync.WaitGroup
+	for {
+		st, err := c.link.Accept(context.Background())
+		if err != nil {
+			break
+		}
+		streams.Go(func() { c.serve(st) })
+	}
+	c.link.Close("")
+	streams.Wait()
+	if c.session != nil {
+		c.h.part(c.session)
+	}
+	log.Info("connection ends", "why", c.link.Err())
+}
+
+// joined returns the connection's session. A UE that calls before its hello gets a
+// session for this connection alone.
+func (c *conn) joined() *session {
+	c.joining.Do(func() { c.session = c.h.join(c) })
+	return c.session
+}
+
+// mayRepeat says whether frames of type t are served before the connection is
+// confirmed. Somebody else may then have sent them again (package link).
+func mayRepeat(t wire.Type) bool {
+	return t == wire.TypeHello || t == wire.TypeHave || t == wire.TypePing
+}
+
+// confirmed waits until what the UE sent is no repetition.
+func (c *conn) confirmed() bool {
+	select {
+	case <-c.link.Confirmed():
+		return true
+	case <-c.link.Done():
+		return false
+	}
+}
+
+// serve answers what the UE asks on st.
+func (c *conn) serve(st *link.Stream) {
+	t, err := control.Begin(st)
+	if err != nil || !mayRepeat(t) && !c.confirmed() {
+		st.Reset()
+		return
+	}
+	switch t {
+	case wire.TypePing:
+		err = control.Pong(st)
+	case wire.TypeHello:
+		err = c.hello(st)
+	case wire.TypeHave:
+		err = c.have(st)
+	case wire.TypePut:
+		err = c.put(st)
+	case wire.TypeCall, wire.TypeAttach, wire.TypeSingle, wire.TypePart, wire.TypeSnapshot:
+		err = c.data(t, st)
+	default:
+		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}
+	}
+	if err != nil {
+		c.refuse(st, err)
+	}
+}
+
+// refuse answers a request with err and logs it.
+func (c *conn) refuse(st *link.Stream, err error) {
+	fail := control.Refuse(st, err)
+	c.h.cfg.Logger.Warn("request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
+}
+
+func (c *conn) hello(st *link.Stream) error {
+	hello, err := control.ReadHello(st)
+	if err != nil {
+		return err
+	}
+	if c.helloed.Swap(true) {
+		return &wire.Fail{Code: wire.CodeProtocol, Text: "hello was said before"}
+	}
+	c.id.Store(hello.Session)
+	if control.Welcome(st, wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls, Lifeline: c.h.lifelinePort()}) == nil {
+		c.greeted <- st // for goAway
+	}
+	return nil
+}
+
+// goAway tells the UE that no new call is taken.
+func (c *conn) goAway(reason string) {
+	select {
+	case st := <-c.greeted:
+		control.GoAway(st, reason)
+	default:
+	}
+}
+
+func (c *conn) have(st *link.Stream) error {
+	d, err := control.ReadHave(st)
+	if err != nil {
+		return err
+	}
+	t := c.h.enter(c.ue)
+	defer c.h.leave(t)
+	if !c.h.deployed.has(t, d) && !c.confirmed() {
+		return errors.New("connection has ended")
+	}
+	err = c.h.deployed.have(st.Context(), t, d)
+	if err != nil && !isNoModule(err) {
+		return err
+	}
+	control.Module(st, err == nil)
+	return nil
+}
+
+func (c *conn) put(st *link.Stream) error {
+	d, wasm, err := control.ReadPut(st)
+	if err != nil {
+		return err
+	}
+	t := c.h.enter(c.ue)
+	defer c.h.leave(t)
+	if err := c.h.deployed.put(st.Context(), t, d, wasm); err != nil {
+		return err
+	}
+	control.Module(st, true)
+	return nil
+}
+
+// data has the session serve a stream of the data plane, whose first type is t.
+func (c *conn) data(t wire.Type, st *link.Stream) error {
+	if t != wire.TypeCall && !c.helloed.Load() {
+		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
+	}
+	c.joined().far.Serve(st.Context(), t, st)
+	return nil
+}

@@ -1,0 +1,291 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+type digest = [sha256.Size]byte
+
+// A deploymentKey names a module of a tenant. Two tenants with the same module share
+// nothing of it.
+type deploymentKey struct {
+	tenant string
+	digest digest
+}
+
+// deployments are the modules that are ready on this host, each with its pool of
+// instances. When there are as many as there may be, the one that was not used for
+// longest makes room, if nobody uses it; the engine's cache still has its module when it
+// is asked for again.
+type deployments struct {
+	h *Handler
+
+	mu     sync.Mutex
+	closed bool
+	all    map[deploymentKey]*deployment
+	clock  uint64         // counts uses
+	wg     sync.WaitGroup // loads
+}
+
+// A deployment is a module of a tenant, loaded and with an instance that is warm. It is
+// being made until ready is closed; err then says whether it was.
+type deployment struct {
+	tenant *tenant
+	ready  chan struct{}
+	err    error
+
+	module executor.Module
+	pool   *executor.Pool // for calls; the far endpoints of channels have instances of their own
+	linkage
+
+	users int    // guarded by deployments.mu
+	used  uint64 // the clock of the last use; guarded by deployments.mu
+}
+
+func newDeployments(h *Handler) *deployments {
+	return &deployments{h: h, all: map[deploymentKey]*deployment{}}
+}
+
+func isNoModule(err error) bool {
+	var f *wire.Fail
+	return errors.As(err, &f) && f.Code == wire.CodeNoModule
+}
+
+// get returns the deployment of a module of t. It waits for at most limit while that is
+// being made. The caller calls done when it needs it no more.
+func (ds *deployments) get(ctx context.Context, t *tenant, m digest, limit time.Duration) (*deployment, error) {
+	ds.mu.Lock()
+	d := ds.all[deploymentKey{t.Name(), m}]
+	if d == nil {
+		ds.mu.Unlock()
+		return nil, noModule(m)
+	}
+	ds.useLocked(d)
+	ds.mu.Unlock()
+	if !d.isReady() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	if err := d.wait(ctx); err != nil {
+		ds.done(d)
+		return nil, err
+	}
+	return d, nil
+}
+
+func (ds *deployments) useLocked(d *deployment) {
+	ds.clock++
+	d.users++
+	d.used = ds.clock
+}
+
+func (ds *deployments) done(d *deployment) {
+	ds.mu.Lock()
+	d.users--
+	ds.mu.Unlock()
+}
+
+// has says whether a module is deployed, or being deployed.
+func (ds *deployments) has(t *tenant, m digest) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return ds.all[deploymentKey{t.Name(), m}] != nil
+}
+
+// have deploys a module from the engine's cache, unless it is deployed.
+func (ds *deployments) have(ctx context.Context, t *tenant, m digest) error {
+	_, err := ds.deploy(ctx, t, m, func() ([]byte, error) { return nil, noModule(m) })
+	return err
+}
+
+// put deploys a module from its bytes, unless it is deployed.
+func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte) error {
+	for {
+		began, err := ds.deploy(ctx, t, m, func() ([]byte, error) { return wasm, nil })
+		if began || !isNoModule(err) {
+			return err
+		}
+		// We waited for the load of a UE that only asked. Now we load.
+	}
+}
+
+// deploy loads a module and warms one instance of it. It waits for a load under way,
+// or begins one. A failed load leaves nothing, so that it can be tried again.
+func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, wasm func() ([]byte, error)) (began bool, err error) {
+	key := deploymentKey{t.Name(), m}
+	ds.mu.Lock()
+	d := ds.all[key]
+	var evicted *deployment
+	if began = d == nil; began {
+		if evicted, err = ds.roomLocked(t); err == nil {
+			d = &deployment{tenant: ds.h.enter(t.Name()), ready: make(chan struct{})}
+			ds.all[key] = d
+			ds.useLocked(d)
+			// The load belongs to all who wait for it, not to the first UE.
+			ds.wg.Go(func() { ds.load(d, key, wasm) })
+		}
+	}
+	ds.mu.Unlock()
+	ds.close(evicted)
+	if err != nil {
+		return began, err
+	}
+	return began, d.wait(ctx)
+}
+
+func (d *deployment) isReady() bool {
+	select {
+	case <-d.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (d *deployment) wait(ctx context.Context) error {
+	select {
+	case <-d.ready:
+		return d.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: its module was being loaded: %w", executor.ErrNotStarted, context.Cause(ctx))
+	}
+}
+
+// roomLocked counts one more module of t. It may take out a deployment that nobody
+// uses; the caller closes that, also when roomLocked fails.
+func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
+	switch {
+	case ds.closed:
+		return nil, &wire.Fail{Code: wire.CodeDraining}
+	case len(ds.all) >= ds.h.cfg.Modules:
+		evicted = ds.evictLocked(func(*deployment) bool { return true })
+		if evicted == nil {
+			return nil, &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use", ds.h.cfg.Modules)}
+		}
+	}
+	err = t.HoldModule()
+	if err != nil && evicted == nil {
+		if evicted = ds.evictLocked(func(d *deployment) bool { return d.tenant.Tenant == t.Tenant }); evicted != nil {
+			err = t.HoldModule()
+		}
+	}
+	if err != nil {
+		return evicted, denied(err)
+	}
+	return evicted, nil
+}
+
+// evictLocked takes out the deployment that was not used for longest, among those that
+// nobody uses and that may go; nil when there is none.
+func (ds *deployments) evictLocked(may func(*deployment) bool) *deployment {
+	var oldest *deployment
+	var key deploymentKey
+	for k, d := range ds.all {
+		if d.users == 0 && may(d) && (oldest == nil || d.used < oldest.used) {
+			oldest, key = d, k
+		}
+	}
+	if oldest != nil {
+		delete(ds.all, key)
+		oldest.tenant.ReleaseModule()
+	}
+	return oldest
+}
+
+func (ds *deployments) load(d *deployment, key deploymentKey, wasm func() ([]byte, error)) {
+	d.err = d.make(ds.h, key.digest, wasm)
+	ds.mu.Lock()
+	d.users--
+	if d.err != nil {
+		delete(ds.all, key)
+		d.tenant.ReleaseModule()
+	}
+	ds.mu.Unlock()
+	close(d.ready)
+	if d.err != nil {
+		ds.h.leave(d.tenant)
+	}
+	if !isNoModule(d.err) {
+		ds.h.cfg.Logger.Info("module", "tenant", key.tenant, "digest", fmt.Sprintf("%x", key.digest[:6]), "err", d.err)
+	}
+}
+
+// make compiles a module, or takes it from the cache, and makes one instance of it.
+// No function of it has been called then.
+func (d *deployment) make(h *Handler, m digest, wasm func() ([]byte, error)) error {
+	ctx := context.Background()
+	module, err := h.cfg.Engine.Load(ctx, executor.Source{
+		Digest: m, Wasm: wasm, Tenant: d.tenant.Name(), Meter: d.tenant.rules.Meter,
+	})
+	if err != nil {
+		return badModule(err)
+	}
+	if err := d.open(h, module, m); err != nil {
+		module.Close()
+		return badModule(err)
+	}
+	d.module = module
+	return nil
+}
+
+// open makes the pool of module.
+func (d *deployment) open(h *Handler, module executor.Module, m digest) (err error) {
+	if d.linkage, err = h.link(d.tenant, module.Manifest(), m); err != nil {
+		return err
+	}
+	pool := executor.NewPool(module, executor.PoolConfig{Size: h.cfg.Calls, Instance: d.instance, Turns: h.turns})
+	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.CallLimit) // of the guest's own initialisation
+	defer cancel()
+	if err := pool.Warm(ctx, 1); err != nil {
+		pool.Close()
+		return err
+	}
+	d.pool = pool
+	return nil
+}
+
+func noModule(m digest) error {
+	return &wire.Fail{Code: wire.CodeNoModule, Text: fmt.Sprintf("%x", m)}
+}
+
+func badModule(err error) error {
+	if isNoModule(err) {
+		return err
+	}
+	if fail := denied(err); fail != nil {
+		return fail
+	}
+	return &wire.Fail{Code: wire.CodeBadModule, Text: err.Error()}
+}
+
+// close frees a deployment that has been taken out. Nobody uses it. Nil is none.
+func (ds *deployments) close(d *deployment) {
+	if d == nil {
+		return
+	}
+	d.pool.Close()
+	d.module.Close()
+	ds.h.leave(d.tenant)
+}
+
+// closeAll frees all deployments. No call is running any more.
+func (ds *deployments) closeAll() {
+	ds.mu.Lock()
+	ds.closed = true
+	ds.mu.Unlock()
+	ds.wg.Wait()
+	for k, d := range ds.all {
+		delete(ds.all, k)
+		d.tenant.ReleaseModule()
+		ds.close(d)
+	}
+}

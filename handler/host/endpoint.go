@@ -1,0 +1,157 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// An endpoint is the far endpoint of one channel. It has an instance of its module for
+// itself, because the instance holds the endpoint's state.
+type endpoint struct {
+	s  *session
+	d  *deployment
+	in executor.Instance
+	fn uint32 // the first of the endpoint's three guest functions
+}
+
+// openEndpoint makes a far endpoint with the zero value's state.
+func (s *session) openEndpoint(ctx context.Context, module offload.Digest, fn uint32) (far.Endpoint, error) {
+	if err := s.h.draining(); err != nil {
+		return nil, err
+	}
+	if err := s.holdChannel(); err != nil {
+		return nil, err
+	}
+	e, err := s.makeEndpoint(ctx, module, fn)
+	if err != nil {
+		s.releaseChannel()
+		return nil, explain(err)
+	}
+	return e, nil
+}
+
+// holdChannel takes a channel's place at the tenant and at the host.
+func (s *session) holdChannel() error {
+	select {
+	case s.tenant.channels <- struct{}{}:
+	default:
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("tenant %q has %d channels, and may have no more", s.tenant.Name(), cap(s.tenant.channels))}
+	}
+	select {
+	case s.h.channels <- struct{}{}:
+		return nil
+	default:
+		<-s.tenant.channels
+		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(s.h.channels))}
+	}
+}
+
+func (s *session) releaseChannel() {
+	<-s.h.channels
+	<-s.tenant.channels
+}
+
+func (s *session) makeEndpoint(ctx context.Context, module offload.Digest, fn uint32) (*endpoint, error) {
+	limit := s.h.cfg.CallLimit
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d, err := s.h.deployed.get(ctx, s.tenant, module, limit)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.instantiate(ctx, d)
+	if err != nil {
+		s.h.deployed.done(d)
+		return nil, err
+	}
+	return &endpoint{s, d, in, fn}, nil
+}
+
+// instantiate makes an instance of d's module, in a turn of the session's tenant.
+func (s *session) instantiate(ctx context.Context, d *deployment) (executor.Instance, error) {
+	turn, err := s.h.turns.Take(ctx, s.tenant.Tenant)
+	if err != nil {
+		return nil, noTurn
+	}
+	defer turn.Done()
+	return d.module.Instantiate(executor.WithCall(ctx, &executor.Call{Account: s.account, Turn: turn}), d.instance)
+}
+
+// Handle implements far.Endpoint.
+func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
+	return e.call(ctx, e.fn, request)
+}
+
+// Save implements far.Endpoint.
+func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
+	status, state, err := e.call(ctx, e.fn+1, nil)
+	if err == nil && status != abi.OK {
+		err = answered(status, state)
+	}
+	return state, err
+}
+
+// Restore implements far.Endpoint.
+func (e *endpoint) Restore(ctx context.Context, state []byte) error {
+	status, why, err := e.call(ctx, e.fn+2, state)
+	if err == nil && status != abi.OK {
+		err = answered(status, why)
+	}
+	return err
+}
+
+// Limit implements far.Endpoint.
+func (e *endpoint) Limit() time.Duration { return e.d.deadline }
+
+// Close implements far.Endpoint.
+func (e *endpoint) Close() {
+	e.in.Close()
+	e.s.h.deployed.done(e.d)
+	e.s.releaseChannel()
+}
+
+// call runs one of the endpoint's guest functions in its turn. Its error is a
+// *wire.Fail.
+func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Status, []byte, error) {
+	reply, err := e.run(ctx, fn, request)
+	if err == nil && len(reply.Payload) > wire.MaxPayload {
+		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
+	}
+	if err != nil {
+		fail := explain(err)
+		e.s.h.cfg.Logger.Warn("far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
+		return 0, nil, fail
+	}
+	return reply.Status, reply.Payload, nil
+}
+
+// noTurn says that no core came free in time.
+var noTurn = &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+
+func (e *endpoint) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
+	turn, err := e.s.h.turns.Take(ctx, e.s.tenant.Tenant)
+	if err != nil {
+		return executor.Reply{}, noTurn
+	}
+	defer turn.Done()
+	defer func() { e.s.account.Charge(e.in.Last()) }()
+	return e.in.Call(executor.WithCall(ctx, &executor.Call{Account: e.s.account, Turn: turn}), fn, request)
+}
+
+// answered returns the error of a guest that did not save or restore a state, as it
+// told it.
+func answered(status abi.Status, payload []byte) error {
+	if status == abi.Error {
+		if _, text, err := abi.ParseError(payload); err == nil {
+			return &wire.Fail{Code: wire.CodeProtocol, Started: true, Text: text}
+		}
+	}
+	return &wire.Fail{Code: wire.CodeTrap, Started: true, Text: string(payload)}
+}
