@@ -65,8 +65,8 @@ func FuzzHost(f *testing.F) {
 	outcome := append(wire.AppendOutcome(nil, wire.Outcome{Epoch: 1, Seq: 1, Size: 5}), 0, 0, 0, 1, 9)
 	f.Add(outcome, []byte{})
 	f.Add(wire.AppendCredit(nil, wire.TypeCredit, plenty), wire.AppendState(nil, wire.TypeState, wire.State{}))
-	f.Add(wire.AppendHalt(nil, wire.Halt{Seq: 1, Fail: wire.Fail{Code: wire.CodeTrap}}), []byte{})
-	f.Add(wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: wire.CodeDraining}}), wire.AppendFail(nil, wire.Fail{}))
+	f.Add(wire.AppendHalt(nil, wire.Halt{Seq: 1, Fail: wire.Fail{Code: offload.CodeTrapped}}), []byte{})
+	f.Add(wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: offload.CodeDraining}}), wire.AppendFail(nil, wire.Fail{}))
 	f.Fuzz(func(t *testing.T, said, other []byte) {
 		c, err := elastic.Open(sums(true), elastic.Config{CheckpointMessages: 1})
 		if err != nil {

@@ -186,7 +186,7 @@ func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[O
 		return err
 	}
 	switch refusal.Code {
-	case wire.CodeSkipped, wire.CodeOverloaded, wire.CodeGone: // its own stream tells of its end
+	case wire.CodeSkipped, offload.CodeOverloaded, wire.CodeGone: // its own stream tells of its end
 		return nil
 	}
 	return err

@@ -15,6 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // attached is what a host answers an Attach with.
@@ -43,7 +44,7 @@ func TestRudeHosts(t *testing.T) {
 		{"half a frame", "and then the end", wire.AppendOutcome(nil, wire.Outcome{Epoch: 1, Seq: 1, Size: 100})},
 		{"credit that falls", "credit is for good", wire.AppendCredit(nil, wire.TypeCredit, wire.Credit{})},
 		{"more done than was sent", "done counts what was sent", wire.AppendCredit(nil, wire.TypeCredit, wire.Credit{Messages: 1 << 20, Bytes: 1 << 40, Done: 1 << 40})},
-		{"halt for the protocol", "says that we broke it", wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: wire.CodeProtocol}})},
+		{"halt for the protocol", "says that we broke it", wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: offload.CodeProtocol}})},
 	}
 	for _, tt := range tests {
 		inWorld(t, func(t *testing.T, w *world) {
@@ -77,7 +78,7 @@ func TestRudeHosts(t *testing.T) {
 // A host that refuses costs the move and nothing else.
 func TestHostsThatRefuse(t *testing.T) {
 	for name, answer := range map[string][]byte{
-		"fail":           wire.AppendFail(nil, wire.Fail{Code: wire.CodeOverloaded, Text: "full"}),
+		"fail":           wire.AppendFail(nil, wire.Fail{Code: offload.CodeOverloaded, Text: "full"}),
 		"another answer": wire.AppendSnapshot(nil, wire.Snapshot{}),
 		"half an answer": attached(plenty)[:9],
 		"no answer":      nil,
@@ -174,18 +175,18 @@ func TestRudeUEs(t *testing.T) {
 	tests := []struct {
 		name  string
 		bytes []byte
-		code  wire.Code
+		code  offload.Code
 		said  string
 	}{
-		{"replayed message", join(attach, restore, one, one), wire.CodeProtocol, "message 1 of epoch 2"},
-		{"skipped number", join(attach, restore, message(wire.Message{Seq: 3}, "\x01")), wire.CodeProtocol, "message 3"},
-		{"older epoch", join(attach, restore, one, message(wire.Message{Epoch: 1, Seq: 2}, "\x01")), wire.CodeProtocol, "of epoch 1"},
-		{"unknown frame", join(attach, []byte{0x77}), wire.CodeProtocol, "0x77"},
-		{"huge message", join(attach, wire.AppendMessage(nil, wire.Message{Seq: 1, Size: wire.MaxPayload + 1})), wire.CodeProtocol, "over"},
-		{"huge state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: wire.MaxState + 1})), wire.CodeProtocol, "over"},
-		{"state that does not decode", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: 1}), []byte{0xc1}), wire.CodeInternal, "state of sum"},
-		{"second attachment of a name", join(attach, attach), wire.CodeProtocol, ""},
-		{"restore without a state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Same: true})), wire.CodeProtocol, "same"},
+		{"replayed message", join(attach, restore, one, one), offload.CodeProtocol, "message 1 of epoch 2"},
+		{"skipped number", join(attach, restore, message(wire.Message{Seq: 3}, "\x01")), offload.CodeProtocol, "message 3"},
+		{"older epoch", join(attach, restore, one, message(wire.Message{Epoch: 1, Seq: 2}, "\x01")), offload.CodeProtocol, "of epoch 1"},
+		{"unknown frame", join(attach, []byte{0x77}), offload.CodeProtocol, "0x77"},
+		{"huge message", join(attach, wire.AppendMessage(nil, wire.Message{Seq: 1, Size: wire.MaxPayload + 1})), offload.CodeProtocol, "over"},
+		{"huge state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: wire.MaxState + 1})), offload.CodeProtocol, "over"},
+		{"state that does not decode", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: 1}), []byte{0xc1}), offload.CodeInternal, "state of sum"},
+		{"second attachment of a name", join(attach, attach), offload.CodeProtocol, ""},
+		{"restore without a state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Same: true})), offload.CodeProtocol, "same"},
 	}
 	for _, tt := range tests {
 		inWorld(t, func(t *testing.T, w *world) {
@@ -265,7 +266,7 @@ func TestMessageThatBreaksItsGuest(t *testing.T) {
 			}
 			if i%13 == 0 {
 				var f *wire.Fail
-				if !errors.As(r.Err, &f) || f.Code != wire.CodeTrap {
+				if !errors.As(r.Err, &f) || f.Code != offload.CodeTrapped {
 					t.Errorf("message %d: error %v, want a trap", i, r.Err)
 				}
 				continue
@@ -285,7 +286,7 @@ type brittle struct{ far.Endpoint }
 
 func (b *brittle) Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error) {
 	if request[0] < 128 && request[0]%13 == 0 {
-		return 0, nil, &wire.Fail{Code: wire.CodeTrap, Started: true}
+		return 0, nil, &wire.Fail{Code: offload.CodeTrapped, Started: true}
 	}
 	return b.Endpoint.Handle(ctx, request)
 }

@@ -46,14 +46,14 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 // a message broke its guest; or the host gives up.
 func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 	switch h.Fail.Code {
-	case wire.CodeDraining:
+	case offload.CodeDraining:
 		c.mu.Lock()
 		if a == c.own {
 			c.goLocked(func() { c.leave(a) })
 		}
 		c.mu.Unlock()
 		return nil
-	case wire.CodeProtocol:
+	case offload.CodeProtocol:
 		return fmt.Errorf("%w: %w", ErrPeer, &h.Fail)
 	}
 	if brokeGuest(h.Fail.Code) && h.Seq > 0 && c.cfg.Mode == Ordered {

@@ -3,7 +3,7 @@ package offload
 import (
 	"context"
 
-	"github.com/bungee-xr/bungee/internal/errcode"
+	"github.com/bungee-xr/bungee/internal/abi"
 )
 
 // A Fate tells what is known of a call that gave no result.
@@ -72,7 +72,7 @@ type RemoteError struct {
 func (e *RemoteError) Error() string { return e.Text }
 
 // Unwrap returns the registered error, or nil.
-func (e *RemoteError) Unwrap() error { return errcode.Find(e.Code) }
+func (e *RemoteError) Unwrap() error { return abi.RegisteredError(e.Code) }
 
 // PanicError is the cause of a CallError whose guest function panicked: the
 // panic's value and stack.
@@ -91,4 +91,4 @@ func init() {
 // for which the same holds. Call it from an init function of the package of the
 // marked function, so that both versions know it. It panics when code is
 // registered already.
-func RegisterError(code string, err error) { errcode.Register(code, err) }
+func RegisterError(code string, err error) { abi.RegisterError(code, err) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // call runs a call of the session and appends the frame that answers it to dst. Its
@@ -30,7 +31,7 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 	case s.tenant.queue <- struct{}{}:
 		defer func() { <-s.tenant.queue }()
 	default:
-		return dst, &wire.Fail{Code: wire.CodeOverloaded}
+		return dst, &wire.Fail{Code: offload.CodeOverloaded}
 	}
 	limit := s.h.cfg.CallLimit
 	if c.Deadline > 0 {
@@ -48,7 +49,7 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 	call := &executor.Call{Account: s.account}
 	err = d.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
-			return &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
+			return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
 		dst = appendResult(dst, a.Reply, waited+a.Queue, a.Run, call.Spans)
 		return nil
@@ -60,7 +61,7 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 func (h *Handler) draining() error {
 	select {
 	case <-h.ended:
-		return &wire.Fail{Code: wire.CodeDraining}
+		return &wire.Fail{Code: offload.CodeDraining}
 	default:
 		return nil
 	}
@@ -84,12 +85,14 @@ func explain(err error) *wire.Fail {
 	if fail := denied(err); fail != nil {
 		return fail
 	}
-	fail := &wire.Fail{Code: wire.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
+	fail := &wire.Fail{Code: offload.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
 	switch {
 	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
-		fail.Code = wire.CodeDeadline
-	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrFuel), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
-		fail.Code = wire.CodeTrap
+		fail.Code = offload.CodeDeadline
+	case errors.Is(err, executor.ErrFuel):
+		fail.Code = offload.CodeOutOfFuel
+	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
+		fail.Code = offload.CodeTrapped
 	}
 	return fail
 }

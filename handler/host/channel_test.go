@@ -9,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // greet says hello for a session.
@@ -84,8 +85,8 @@ func isState(answer []byte) bool {
 func TestChannelNeedsHello(t *testing.T) {
 	dial(t, func(t *testing.T, c *link.Conn) {
 		ask(t, c, put(wasm), true)
-		if _, fail := attach(t, c, 1); fail == nil || fail.Code != wire.CodeProtocol {
-			t.Errorf("attach before hello: %v, want %v", fail, wire.CodeProtocol)
+		if _, fail := attach(t, c, 1); fail == nil || fail.Code != offload.CodeProtocol {
+			t.Errorf("attach before hello: %v, want %v", fail, offload.CodeProtocol)
 		}
 		greet(t, c, 7)
 		st, fail := attach(t, c, 1)
@@ -156,8 +157,8 @@ func TestChannelsAreBounded(t *testing.T) {
 		if _, fail := attach(t, conns[0], 2); fail != nil {
 			t.Fatal(fail)
 		}
-		if _, fail := attach(t, conns[1], 1); fail == nil || fail.Code != wire.CodeOverloaded {
-			t.Errorf("third far endpoint of two: %v, want %v", fail, wire.CodeOverloaded)
+		if _, fail := attach(t, conns[1], 1); fail == nil || fail.Code != offload.CodeOverloaded {
+			t.Errorf("third far endpoint of two: %v, want %v", fail, offload.CodeOverloaded)
 		}
 		first.Reset()
 		time.Sleep(time.Second)
@@ -172,8 +173,8 @@ func TestAttachOfAnUnknownModule(t *testing.T) {
 	dial(t, func(t *testing.T, c *link.Conn) {
 		greet(t, c, 7)
 		for id := range uint64(5) {
-			if _, fail := attach(t, c, id); fail == nil || fail.Code != wire.CodeNoModule {
-				t.Errorf("attach: %v, want %v", fail, wire.CodeNoModule)
+			if _, fail := attach(t, c, id); fail == nil || fail.Code != offload.CodeNoModule {
+				t.Errorf("attach: %v, want %v", fail, offload.CodeNoModule)
 			}
 		}
 		ask(t, c, put(wasm), true)

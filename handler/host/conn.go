@@ -9,6 +9,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // A conn is one QUIC connection of a UE. Each of its streams has a goroutine.
@@ -87,7 +88,7 @@ func (c *conn) serve(st *link.Stream) {
 	case wire.TypeCall, wire.TypeAttach, wire.TypeSingle, wire.TypePart, wire.TypeSnapshot:
 		err = c.data(t, st)
 	default:
-		err = &wire.Fail{Code: wire.CodeProtocol, Text: "no request begins with this frame"}
+		err = &wire.Fail{Code: offload.CodeProtocol, Text: "no request begins with this frame"}
 	}
 	if err != nil {
 		c.refuse(st, err)
@@ -106,7 +107,7 @@ func (c *conn) hello(st *link.Stream) error {
 		return err
 	}
 	if c.helloed.Swap(true) {
-		return &wire.Fail{Code: wire.CodeProtocol, Text: "hello was said before"}
+		return &wire.Fail{Code: offload.CodeProtocol, Text: "hello was said before"}
 	}
 	c.id.Store(hello.Session)
 	if control.Welcome(st, wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls, Lifeline: c.h.lifelinePort()}) == nil {
@@ -159,7 +160,7 @@ func (c *conn) put(st *link.Stream) error {
 // data has the session serve a stream of the data plane, whose first type is t.
 func (c *conn) data(t wire.Type, st *link.Stream) error {
 	if t != wire.TypeCall && !c.helloed.Load() {
-		return &wire.Fail{Code: wire.CodeProtocol, Text: "a channel needs a hello before it"}
+		return &wire.Fail{Code: offload.CodeProtocol, Text: "a channel needs a hello before it"}
 	}
 	c.joined().far.Serve(st.Context(), t, st)
 	return nil

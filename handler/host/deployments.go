@@ -10,6 +10,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 type digest = [sha256.Size]byte
@@ -56,7 +57,7 @@ func newDeployments(h *Handler) *deployments {
 
 func isNoModule(err error) bool {
 	var f *wire.Fail
-	return errors.As(err, &f) && f.Code == wire.CodeNoModule
+	return errors.As(err, &f) && f.Code == offload.CodeNoModule
 }
 
 // get returns the deployment of a module of t. It waits for at most limit while that is
@@ -165,11 +166,11 @@ func (d *deployment) wait(ctx context.Context) error {
 func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
 	switch {
 	case ds.closed:
-		return nil, &wire.Fail{Code: wire.CodeDraining}
+		return nil, &wire.Fail{Code: offload.CodeDraining}
 	case len(ds.all) >= ds.h.cfg.Modules:
 		evicted = ds.evictLocked(func(*deployment) bool { return true })
 		if evicted == nil {
-			return nil, &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use", ds.h.cfg.Modules)}
+			return nil, &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use", ds.h.cfg.Modules)}
 		}
 	}
 	err = t.HoldModule()
@@ -254,7 +255,7 @@ func (d *deployment) open(h *Handler, module executor.Module, m digest) (err err
 }
 
 func noModule(m digest) error {
-	return &wire.Fail{Code: wire.CodeNoModule, Text: fmt.Sprintf("%x", m)}
+	return &wire.Fail{Code: offload.CodeNoModule, Text: fmt.Sprintf("%x", m)}
 }
 
 func badModule(err error) error {
@@ -264,7 +265,7 @@ func badModule(err error) error {
 	if fail := denied(err); fail != nil {
 		return fail
 	}
-	return &wire.Fail{Code: wire.CodeBadModule, Text: err.Error()}
+	return &wire.Fail{Code: offload.CodeBadModule, Text: err.Error()}
 }
 
 // close frees a deployment that has been taken out. Nobody uses it. Nil is none.

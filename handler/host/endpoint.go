@@ -42,14 +42,14 @@ func (s *session) holdChannel() error {
 	select {
 	case s.tenant.channels <- struct{}{}:
 	default:
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("tenant %q has %d channels, and may have no more", s.tenant.Name(), cap(s.tenant.channels))}
+		return &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("tenant %q has %d channels, and may have no more", s.tenant.Name(), cap(s.tenant.channels))}
 	}
 	select {
 	case s.h.channels <- struct{}{}:
 		return nil
 	default:
 		<-s.tenant.channels
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(s.h.channels))}
+		return &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(s.h.channels))}
 	}
 }
 
@@ -122,7 +122,7 @@ func (e *endpoint) Close() {
 func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Status, []byte, error) {
 	reply, err := e.run(ctx, fn, request)
 	if err == nil && len(reply.Payload) > wire.MaxPayload {
-		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "reply of the guest function"}
+		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 	}
 	if err != nil {
 		fail := explain(err)
@@ -133,7 +133,7 @@ func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Sta
 }
 
 // noTurn says that no core came free in time.
-var noTurn = &wire.Fail{Code: wire.CodeDeadline, Text: "while it waited for its turn"}
+var noTurn = &wire.Fail{Code: offload.CodeDeadline, Text: "while it waited for its turn"}
 
 func (e *endpoint) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
 	turn, err := e.s.h.turns.Take(ctx, e.s.tenant.Tenant)
@@ -150,8 +150,8 @@ func (e *endpoint) run(ctx context.Context, fn uint32, request []byte) (executor
 func answered(status abi.Status, payload []byte) error {
 	if status == abi.Error {
 		if _, text, err := abi.ParseError(payload); err == nil {
-			return &wire.Fail{Code: wire.CodeProtocol, Started: true, Text: text}
+			return &wire.Fail{Code: offload.CodeProtocol, Started: true, Text: text}
 		}
 	}
-	return &wire.Fail{Code: wire.CodeTrap, Started: true, Text: string(payload)}
+	return &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: string(payload)}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // echoEngine takes every module that begins as Wasm does; calls answer with
@@ -115,7 +116,7 @@ func ask(t *testing.T, c *link.Conn, b []byte, end bool) []byte {
 	return answer
 }
 
-func wantFail(t *testing.T, what string, answer []byte, code wire.Code) {
+func wantFail(t *testing.T, what string, answer []byte, code offload.Code) {
 	t.Helper()
 	r := bytes.NewReader(answer)
 	if typ, err := wire.ReadType(r); err != nil || typ != wire.TypeFail {
@@ -155,17 +156,17 @@ func TestBadRequests(t *testing.T) {
 	tests := []struct {
 		name    string
 		request []byte
-		code    wire.Code
+		code    offload.Code
 	}{
-		{"no such frame", []byte{0x7f}, wire.CodeProtocol},
-		{"answer in place of a request", wire.AppendFail(nil, wire.Fail{}), wire.CodeProtocol},
-		{"call of an unknown module", wire.AppendCall(nil, wire.Call{Module: [32]byte{9}}), wire.CodeNoModule},
-		{"call with a huge request", wire.AppendCall(nil, wire.Call{Module: digest, Size: wire.MaxPayload + 1}), wire.CodeProtocol},
-		{"module with another digest", append(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: len(wasm)}), wasm...), wire.CodeBadModule},
-		{"module that is none", put([]byte("ELF")), wire.CodeBadModule},
-		{"huge module", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: wire.MaxModule + 1}), wire.CodeTooLarge},
-		{"module of negative size", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: -1}), wire.CodeTooLarge},
-		{"control that is no msgpack", []byte{byte(wire.TypePing), 0, 1, 0xc1}, wire.CodeProtocol},
+		{"no such frame", []byte{0x7f}, offload.CodeProtocol},
+		{"answer in place of a request", wire.AppendFail(nil, wire.Fail{}), offload.CodeProtocol},
+		{"call of an unknown module", wire.AppendCall(nil, wire.Call{Module: [32]byte{9}}), offload.CodeNoModule},
+		{"call with a huge request", wire.AppendCall(nil, wire.Call{Module: digest, Size: wire.MaxPayload + 1}), offload.CodeProtocol},
+		{"module with another digest", append(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: len(wasm)}), wasm...), offload.CodeBadModule},
+		{"module that is none", put([]byte("ELF")), offload.CodeBadModule},
+		{"huge module", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: wire.MaxModule + 1}), offload.CodeTooLarge},
+		{"module of negative size", wire.AppendControl(nil, wire.TypePut, wire.Put{Size: -1}), offload.CodeTooLarge},
+		{"control that is no msgpack", []byte{byte(wire.TypePing), 0, 1, 0xc1}, offload.CodeProtocol},
 	}
 	dial(t, func(t *testing.T, c *link.Conn) {
 		for _, tt := range tests {
@@ -238,8 +239,8 @@ func TestCallsOnOneStream(t *testing.T) {
 		if reply, fail := callOn(t, st, wasm); reply != "hi" || fail != nil {
 			t.Errorf("first call: %q, %v; want hi", reply, fail)
 		}
-		if _, fail := callOn(t, st, module(1)); fail == nil || fail.Code != wire.CodeNoModule {
-			t.Errorf("call of an unknown module: %v, want %v", fail, wire.CodeNoModule)
+		if _, fail := callOn(t, st, module(1)); fail == nil || fail.Code != offload.CodeNoModule {
+			t.Errorf("call of an unknown module: %v, want %v", fail, offload.CodeNoModule)
 		}
 		time.Sleep(time.Hour)
 		if reply, fail := callOn(t, st, wasm); reply != "hi" || fail != nil {
@@ -248,8 +249,8 @@ func TestCallsOnOneStream(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- h.Shutdown(context.Background()) }()
 		time.Sleep(time.Second)
-		if _, fail := callOn(t, st, wasm); fail == nil || fail.Code != wire.CodeDraining || fail.Started {
-			t.Errorf("call of a host that drains: %v, want %v, not started", fail, wire.CodeDraining)
+		if _, fail := callOn(t, st, wasm); fail == nil || fail.Code != offload.CodeDraining || fail.Started {
+			t.Errorf("call of a host that drains: %v, want %v, not started", fail, offload.CodeDraining)
 		}
 		conns[0].Close("")
 		if err := <-ended; err != nil {
@@ -305,13 +306,13 @@ func TestModulesMakeRoom(t *testing.T) {
 		ask(t, c, put(module(2)), true)
 		wantEcho(t, "one that was called since", ask(t, c, call(module(0)), true))
 		wantEcho(t, "the new one", ask(t, c, call(module(2)), true))
-		wantFail(t, "the one that had to go", ask(t, c, call(module(1)), true), wire.CodeNoModule)
+		wantFail(t, "the one that had to go", ask(t, c, call(module(1)), true), offload.CodeNoModule)
 		for i := range uint64(2) {
 			if _, fail := attachTo(t, c, i+1, module(2*int(i))); fail != nil {
 				t.Fatal(fail)
 			}
 		}
-		wantFail(t, "a module when all are in use", ask(t, c, put(module(3)), true), wire.CodeOverloaded)
+		wantFail(t, "a module when all are in use", ask(t, c, put(module(3)), true), offload.CodeOverloaded)
 		wantEcho(t, "one in use", ask(t, c, call(module(0)), true))
 	})
 }
@@ -328,7 +329,7 @@ func TestSecondHello(t *testing.T) {
 		if err := wire.ExpectControl(st, wire.TypeWelcome, &w); err != nil || w.Name != "edge" || w.Cores < 1 {
 			t.Errorf("%+v, %v", w, err)
 		}
-		wantFail(t, "second hello", ask(t, c, hello, true), wire.CodeProtocol)
+		wantFail(t, "second hello", ask(t, c, hello, true), offload.CodeProtocol)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // A tenant owns sessions and modules. Its name is the one that the UE's certificate
@@ -68,9 +69,9 @@ func denied(err error) *wire.Fail {
 	var refusal *capability.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		return &wire.Fail{Code: wire.CodeDenied, Text: err.Error()}
+		return &wire.Fail{Code: offload.CodeDenied, Text: err.Error()}
 	case errors.Is(err, executor.ErrQuota):
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: err.Error()}
+		return &wire.Fail{Code: offload.CodeOverloaded, Text: err.Error()}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 func policy(t *testing.T, text string) *capability.Policy {
@@ -44,7 +45,7 @@ func TestTenantsShareNothing(t *testing.T) {
 		ask(t, ann, put(wasm), true)
 		wantEcho(t, "its owner", ask(t, ann, call(wasm), true))
 		wantEcho(t, "another connection of the owner", ask(t, again, call(wasm), true))
-		wantFail(t, "another tenant", ask(t, bob, call(wasm), true), wire.CodeNoModule)
+		wantFail(t, "another tenant", ask(t, bob, call(wasm), true), offload.CodeNoModule)
 		have := wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: sha256.Sum256(wasm)})
 		var m wire.Module
 		if err := wire.ExpectControl(bytes.NewReader(ask(t, bob, have, true)), wire.TypeModule, &m); err != nil || m.Ready {
@@ -104,7 +105,7 @@ func TestPolicyDecides(t *testing.T) {
 		ask(t, conns[0], put(wasm), true)
 		wantEcho(t, "who is granted it", ask(t, conns[0], call(wasm), true))
 		answer := ask(t, conns[1], put(wasm), true)
-		wantFail(t, "who is not", answer, wire.CodeDenied)
+		wantFail(t, "who is not", answer, offload.CodeDenied)
 		for _, word := range []string{"sensor.lidar", "bob", "policy"} {
 			if !bytes.Contains(answer, []byte(word)) {
 				t.Errorf("the refusal %q does not say %q", answer, word)
@@ -124,13 +125,13 @@ func TestQuotasOfATenant(t *testing.T) {
 		if _, fail := attachTo(t, ann, 1, module(0)); fail != nil {
 			t.Fatal(fail)
 		}
-		if _, fail := attachTo(t, ann, 2, module(0)); fail == nil || fail.Code != wire.CodeOverloaded {
+		if _, fail := attachTo(t, ann, 2, module(0)); fail == nil || fail.Code != offload.CodeOverloaded {
 			t.Errorf("second channel of one: %v", fail)
 		}
 		if _, fail := attachTo(t, bob, 1, module(0)); fail != nil {
 			t.Errorf("the other tenant's channel: %v", fail)
 		}
-		wantFail(t, "second module of one, the first in use", ask(t, ann, put(module(1)), true), wire.CodeOverloaded)
+		wantFail(t, "second module of one, the first in use", ask(t, ann, put(module(1)), true), offload.CodeOverloaded)
 		wantEcho(t, "the first", ask(t, ann, call(module(0)), true))
 	})
 }
@@ -154,7 +155,7 @@ func TestTenantsQueueForThemselves(t *testing.T) {
 			go func() { answers <- ask(t, conns[0], call(wasm), true) }()
 		}
 		sleep()
-		wantFail(t, "third call of a tenant that may have two", ask(t, conns[0], call(wasm), true), wire.CodeOverloaded)
+		wantFail(t, "third call of a tenant that may have two", ask(t, conns[0], call(wasm), true), offload.CodeOverloaded)
 		go func() { answers <- ask(t, conns[1], call(wasm), true) }()
 		sleep()
 		close(release)

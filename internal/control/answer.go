@@ -6,6 +6,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // soon is when the UE must have sent, or taken, a frame.
@@ -60,7 +61,7 @@ func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
 	}
 	if p.Size < 1 || p.Size > wire.MaxModule {
 		text := fmt.Sprintf("module of %d bytes, not 1 to %d", p.Size, wire.MaxModule)
-		return d, nil, &wire.Fail{Code: wire.CodeTooLarge, Text: text}
+		return d, nil, &wire.Fail{Code: offload.CodeTooLarge, Text: text}
 	}
 	st.SetReadDeadline(time.Now().Add(wire.BulkTimeout))
 	wasm, err = wire.ReadPayload(st, nil, p.Size)

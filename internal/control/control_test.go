@@ -15,6 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 const oneWay = 5 * time.Millisecond
@@ -96,7 +97,7 @@ func host(leave <-chan string, heard func(wire.Hello)) func(st *link.Stream) {
 		case wire.TypePut:
 			var wasm []byte
 			if _, wasm, err = control.ReadPut(st); err == nil && len(wasm) < 2 {
-				err = &wire.Fail{Code: wire.CodeBadModule}
+				err = &wire.Fail{Code: offload.CodeBadModule}
 			}
 			if err == nil {
 				control.Module(st, true)
@@ -133,8 +134,8 @@ func TestBothEnds(t *testing.T) {
 			t.Errorf("put: %v", err)
 		}
 		var fail *wire.Fail
-		if err := control.Put(t.Context(), open(t, ue), control.Digest{2}, []byte{1}); !errors.As(err, &fail) || fail.Code != wire.CodeBadModule {
-			t.Errorf("put of a bad module: %v, want %v", err, wire.CodeBadModule)
+		if err := control.Put(t.Context(), open(t, ue), control.Digest{2}, []byte{1}); !errors.As(err, &fail) || fail.Code != offload.CodeBadModule {
+			t.Errorf("put of a bad module: %v, want %v", err, offload.CodeBadModule)
 		}
 		if took, err := control.Ping(t.Context(), open(t, ue)); took != 2*oneWay || err != nil {
 			t.Errorf("ping: %v, %v; want %v", took, err, 2*oneWay)
@@ -179,9 +180,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 		answer []byte
 		is     func(error) bool
 	}{
-		{"fail", wire.AppendFail(nil, wire.Fail{Code: wire.CodeOverloaded, Text: "full"}), func(err error) bool {
+		{"fail", wire.AppendFail(nil, wire.Fail{Code: offload.CodeOverloaded, Text: "full"}), func(err error) bool {
 			var f *wire.Fail
-			return errors.As(err, &f) && f.Code == wire.CodeOverloaded
+			return errors.As(err, &f) && f.Code == offload.CodeOverloaded
 		}},
 		{"another frame", wire.AppendSnapshot(nil, wire.Snapshot{}), func(err error) bool { return errors.Is(err, wire.ErrFrame) }},
 		{"the end", nil, func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
@@ -261,8 +262,8 @@ func TestPutIsBounded(t *testing.T) {
 			st := open(t, ue)
 			st.Write(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: size}))
 			var fail *wire.Fail
-			if err := wire.ExpectControl(st, wire.TypeModule, new(wire.Module)); !errors.As(err, &fail) || fail.Code != wire.CodeTooLarge {
-				t.Errorf("module of %d bytes: %v, want %v", size, err, wire.CodeTooLarge)
+			if err := wire.ExpectControl(st, wire.TypeModule, new(wire.Module)); !errors.As(err, &fail) || fail.Code != offload.CodeTooLarge {
+				t.Errorf("module of %d bytes: %v, want %v", size, err, offload.CodeTooLarge)
 			}
 		}
 	})

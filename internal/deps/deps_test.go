@@ -17,7 +17,6 @@ const ours = "github.com/bungee-xr/bungee/"
 // levels of our packages, the longest prefix counts. A new package needs a line
 // here: where it belongs should be thought of before what it imports.
 var levels = map[string]int{
-	"internal/errcode":                  0,
 	"internal/wire":                     2,
 	"internal/abi":                      0,
 	"internal/cgroup":                   0,

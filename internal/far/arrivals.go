@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // arrivals are the messages of mode Latest that have come to a far endpoint and
@@ -35,7 +36,7 @@ func (a *arrivals) enter(size int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.count >= 2*wire.MaxParts*a.window || a.count > 0 && a.bytes+size > maxArrivals {
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: "too much under way"}
+		return &wire.Fail{Code: offload.CodeOverloaded, Text: "too much under way"}
 	}
 	a.count++
 	a.bytes += size

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // An attachment is a far endpoint that serves a channel.
@@ -253,10 +254,10 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 	begin := time.Now()
 	status, reply, err := a.far.Handle(ctx, payload)
 	if err == nil && status == abi.Panic {
-		err = &wire.Fail{Code: wire.CodeTrap, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
+		err = &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
 	}
 	if err == nil && len(reply) > wire.MaxPayload {
-		err = &wire.Fail{Code: wire.CodeTooLarge, Started: true, Text: "outcome of a message"}
+		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "outcome of a message"}
 	}
 	if err != nil {
 		a.broken = err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // calls answers the calls that come on st, one after another, until the UE ends the
@@ -46,7 +47,7 @@ func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 	if err != nil {
 		fail := wire.FailOf(err)
 		buf.reply = wire.AppendFail(buf.reply[:0], *fail)
-		more = fail.Code != wire.CodeProtocol // by which the UE knows that the stream ends
+		more = fail.Code != offload.CodeProtocol // by which the UE knows that the stream ends
 	}
 	if ctx.Err() == nil { // else the UE has given the call up
 		st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))

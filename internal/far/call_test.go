@@ -84,7 +84,7 @@ var echoes = far.Config{
 	Call: func(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
 		switch c.Fn {
 		case 1:
-			return dst, &wire.Fail{Code: wire.CodeTrap, Started: true}
+			return dst, &wire.Fail{Code: offload.CodeTrapped, Started: true}
 		case 2:
 			<-ctx.Done()
 			return dst, context.Cause(ctx)
@@ -144,11 +144,11 @@ func TestCallsFollowOneAnother(t *testing.T) {
 			}
 		}
 		st.Write(frame(1, ""))
-		if _, fail := answer(t, st); fail == nil || fail.Code != wire.CodeTrap || !fail.Started {
+		if _, fail := answer(t, st); fail == nil || fail.Code != offload.CodeTrapped || !fail.Started {
 			t.Errorf("call that traps: %v", fail)
 		}
 		st.Write(frame(3, ""))
-		if _, fail := answer(t, st); fail == nil || fail.Code != wire.CodeInternal {
+		if _, fail := answer(t, st); fail == nil || fail.Code != offload.CodeInternal {
 			t.Errorf("call that fails for another reason: %v", fail)
 		}
 		// Several at once are answered in their order.
@@ -179,8 +179,8 @@ func TestStreamOfCallsMayIdle(t *testing.T) {
 		}
 		st.Write(frame(0, "x")[:7])
 		begin := time.Now()
-		if _, fail := answer(t, st); fail == nil || fail.Code != wire.CodeProtocol {
-			t.Errorf("half a frame: %v, want %v", fail, wire.CodeProtocol)
+		if _, fail := answer(t, st); fail == nil || fail.Code != offload.CodeProtocol {
+			t.Errorf("half a frame: %v, want %v", fail, offload.CodeProtocol)
 		}
 		if took := time.Since(begin); took > 2*wire.FrameTimeout {
 			t.Errorf("half a frame was refused after %v, want %v", took, wire.FrameTimeout)
@@ -206,8 +206,8 @@ func TestRudeCallers(t *testing.T) {
 			if reply, fail := answer(t, st); reply != "good" || fail != nil {
 				t.Errorf("the call before %s: %q, %v", tt.name, reply, fail)
 			}
-			if _, fail := answer(t, st); fail == nil || fail.Code != wire.CodeProtocol || fail.Started {
-				t.Errorf("%s: %v, want %v", tt.name, fail, wire.CodeProtocol)
+			if _, fail := answer(t, st); fail == nil || fail.Code != offload.CodeProtocol || fail.Started {
+				t.Errorf("%s: %v, want %v", tt.name, fail, offload.CodeProtocol)
 			}
 			if _, err := st.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("%s: %v after the refusal, want the end", tt.name, err)

@@ -122,7 +122,7 @@ func refuse(st Stream, err error) {
 }
 
 func protocol(format string, args ...any) error {
-	return &wire.Fail{Code: wire.CodeProtocol, Text: fmt.Sprintf(format, args...)}
+	return &wire.Fail{Code: offload.CodeProtocol, Text: fmt.Sprintf(format, args...)}
 }
 
 // Drain tells the UE that its far endpoints are to go elsewhere, and takes no new
@@ -136,7 +136,7 @@ func (s *Server) Drain(reason string) {
 	}
 	s.mu.Unlock()
 	for _, a := range all {
-		a.halt(0, &wire.Fail{Code: wire.CodeDraining, Text: reason})
+		a.halt(0, &wire.Fail{Code: offload.CodeDraining, Text: reason})
 	}
 }
 
@@ -158,9 +158,9 @@ func (s *Server) add(a *attachment) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed || s.draining != "":
-		return &wire.Fail{Code: wire.CodeDraining, Text: s.draining}
+		return &wire.Fail{Code: offload.CodeDraining, Text: s.draining}
 	case len(s.attached) >= s.cfg.Endpoints:
-		return &wire.Fail{Code: wire.CodeOverloaded, Text: fmt.Sprintf("a UE may have %d far endpoints", s.cfg.Endpoints)}
+		return &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("a UE may have %d far endpoints", s.cfg.Endpoints)}
 	case s.attached[a.ID] != nil:
 		return protocol("attachment exists")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // snapshot answers a Snapshot on st.
@@ -59,14 +60,14 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 		return h, nil, a.broken
 	}
 	if a.shows >= maxShows {
-		return h, nil, &wire.Fail{Code: wire.CodeOverloaded, Text: "states are still being sent"}
+		return h, nil, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
 	}
 	ctx, cancel := within(ctx, a.far.Limit())
 	defer cancel()
 	begin := time.Now()
 	b, err := a.far.Save(ctx)
 	if err == nil && len(b) > wire.MaxState {
-		err = &wire.Fail{Code: wire.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
+		err = &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
 	}
 	if err != nil {
 		a.broken = err

@@ -132,42 +132,33 @@ func readSpan(r io.Reader) (Span, error) {
 	return Span{string(b[:n]), duration(b[n:])}, nil
 }
 
-// A Code says why something cannot be done. Codes decide, texts only explain.
-type Code = offload.Code
-
-// Codes that channels tell each other, and applications never see.
+// Codes that channels tell each other, and applications never see. The others are
+// those of package offload.
 const (
-	CodeSkipped Code = 9  // a newer message of the channel came first
-	CodeGone    Code = 10 // the far endpoint is not there, or no more
-)
-
-// The codes of package offload.
-const (
-	CodeInternal   = offload.CodeInternal
-	CodeNoModule   = offload.CodeNoModule
-	CodeBadModule  = offload.CodeBadModule
-	CodeDraining   = offload.CodeDraining
-	CodeOverloaded = offload.CodeOverloaded
-	CodeDeadline   = offload.CodeDeadline
-	CodeTrap       = offload.CodeTrapped
-	CodeTooLarge   = offload.CodeTooLarge
-	CodeProtocol   = offload.CodeProtocol
-	CodeDenied     = offload.CodeDenied
+	CodeSkipped offload.Code = 9  // a newer message of the channel came first
+	CodeGone    offload.Code = 10 // the far endpoint is not there, or no more
 )
 
 // A Fail says that a request was not done. It is an error.
 type Fail struct {
-	Code    Code
+	Code    offload.Code
 	Started bool   // the guest function may have run
 	Text    string // bounded; it explains and never decides
 }
 
 // Error returns the code and the text.
 func (f *Fail) Error() string {
-	if f.Text == "" {
-		return f.Code.String()
+	what := f.Code.String()
+	switch f.Code {
+	case CodeSkipped:
+		what = "skipped for a newer message"
+	case CodeGone:
+		what = "no such far endpoint"
 	}
-	return f.Code.String() + ": " + f.Text
+	if f.Text == "" {
+		return what
+	}
+	return what + ": " + f.Text
 }
 
 // ErrorCode returns Code, for offload.CodeOf.
@@ -196,7 +187,7 @@ func ReadFail(r io.Reader) (*Fail, error) {
 	if _, err := io.ReadFull(r, text); err != nil {
 		return nil, midFrame(err)
 	}
-	return &Fail{Code(h[0]), h[1] != 0, strings.ToValidUTF8(string(text), "?")}, nil
+	return &Fail{offload.Code(h[0]), h[1] != 0, strings.ToValidUTF8(string(text), "?")}, nil
 }
 
 // firstRead is how much of a payload is allocated on the word of its length

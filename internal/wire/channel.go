@@ -234,8 +234,8 @@ func ReadOutcome(r io.Reader) (Outcome, error) {
 	return o, err
 }
 
-// A Halt says that the far endpoint is gone; with CodeDraining that it is to go
-// elsewhere, and is served until it has. With CodeTrap message Seq broke the guest.
+// A Halt says that the far endpoint is gone; with offload.CodeDraining that it is to go
+// elsewhere, and is served until it has. With offload.CodeTrapped message Seq broke the guest.
 type Halt struct {
 	Seq  uint64
 	Fail Fail

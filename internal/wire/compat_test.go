@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // recordedWasm is the digest of the module in the recorded session.
@@ -41,15 +43,15 @@ func TestRecordedVersion2(t *testing.T) {
 			"\x92\x07\xc3",
 			Result{Run: time.Microsecond, Size: 1}, "\xc0",
 		}},
-		{"5-refused", []any{Call{Module: recordedWasm, Fn: 9}}, []any{Fail{Code: CodeOverloaded, Text: "64 calls wait"}}},
-		{"6-trap", []any{Call{Module: recordedWasm, Fn: 4, Deadline: time.Second}}, []any{Fail{Code: CodeTrap, Started: true, Text: "unreachable"}}},
+		{"5-refused", []any{Call{Module: recordedWasm, Fn: 9}}, []any{Fail{Code: offload.CodeOverloaded, Text: "64 calls wait"}}},
+		{"6-trap", []any{Call{Module: recordedWasm, Fn: 4, Deadline: time.Second}}, []any{Fail{Code: offload.CodeTrapped, Started: true, Text: "unreachable"}}},
 		{"7-ping", []any{Ping{Token: 41}}, []any{Ping{Token: 41}}},
 		{"8-channel", []any{
 			Attach{ID: 9, Module: recordedWasm, Fn: 3, Window: 32, Deadline: 100 * time.Millisecond, Extensions: recordedExtensions},
 			State{Seq: 40, Size: 2}, "st", Message{Epoch: 2, Seq: 41, Size: 2}, "in",
 		}, []any{
 			Credit{Messages: 32, Bytes: 1 << 20}, Credit{Messages: 32, Bytes: 1 << 20},
-			Outcome{Epoch: 2, Seq: 41, Run: time.Millisecond, Size: 3}, "out", Halt{Fail: Fail{Code: CodeDraining, Text: "drain"}},
+			Outcome{Epoch: 2, Seq: 41, Run: time.Millisecond, Size: 3}, "out", Halt{Fail: Fail{Code: offload.CodeDraining, Text: "drain"}},
 		}},
 	}
 	files, err := os.ReadDir("testdata/v2")

@@ -1,6 +1,10 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/bungee-xr/bungee/offload"
+)
 
 // FailOf returns the Fail that tells err to the peer: err's own if it has one, that
 // the peer broke the protocol if it is an ErrFrame, else an internal error.
@@ -10,7 +14,7 @@ func FailOf(err error) *Fail {
 	case errors.As(err, &f):
 		return f
 	case errors.Is(err, ErrFrame):
-		return &Fail{Code: CodeProtocol, Text: err.Error()}
+		return &Fail{Code: offload.CodeProtocol, Text: err.Error()}
 	}
-	return &Fail{Code: CodeInternal, Text: err.Error()}
+	return &Fail{Code: offload.CodeInternal, Text: err.Error()}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/bungee-xr/bungee/offload"
 )
 
 func TestFailOf(t *testing.T) {
@@ -12,9 +14,9 @@ func TestFailOf(t *testing.T) {
 		want Fail
 		why  string
 	}{
-		{fmt.Errorf("load: %w", &Fail{Code: CodeTrap, Started: true, Text: "t"}), Fail{CodeTrap, true, "t"}, "what is said already is said unchanged"},
-		{malformed("x"), Fail{CodeProtocol, false, "malformed frame: x"}, "the peer broke the protocol"},
-		{errors.New("disk full"), Fail{CodeInternal, false, "disk full"}, "anything else is our own fault"},
+		{fmt.Errorf("load: %w", &Fail{Code: offload.CodeTrapped, Started: true, Text: "t"}), Fail{offload.CodeTrapped, true, "t"}, "what is said already is said unchanged"},
+		{malformed("x"), Fail{offload.CodeProtocol, false, "malformed frame: x"}, "the peer broke the protocol"},
+		{errors.New("disk full"), Fail{offload.CodeInternal, false, "disk full"}, "anything else is our own fault"},
 	}
 	for _, tt := range tests {
 		if got := *FailOf(tt.err); got != tt.want {

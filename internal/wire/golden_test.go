@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // A golden is an example frame of docs/protocol.md.
@@ -38,7 +40,7 @@ var goldenFrames = map[string]golden{
 		Queue: time.Millisecond, Run: 2 * time.Millisecond, Size: 2,
 		Spans: []Span{{"x", 3 * time.Microsecond}},
 	}, "ok"),
-	"fail": dataFrame(AppendFail, readFail, Fail{Code: CodeDraining, Text: "no"}, ""),
+	"fail": dataFrame(AppendFail, readFail, Fail{Code: offload.CodeDraining, Text: "no"}, ""),
 
 	"attach": dataFrame(AppendAttach, ReadAttach, Attach{
 		ID: 9, Module: [32]byte{1}, Fn: 3, Window: 32, Deadline: 100 * time.Millisecond,
@@ -49,7 +51,7 @@ var goldenFrames = map[string]golden{
 	"message":  dataFrame(AppendMessage, ReadMessage, Message{Epoch: 2, Seq: 41, Quiet: true, Size: 2}, "in"),
 	"outcome":  dataFrame(AppendOutcome, ReadOutcome, Outcome{Epoch: 2, Seq: 42, Run: time.Millisecond, Size: 3}, "out"),
 	"credit":   dataFrame(appendCredit, ReadCredit, Credit{Messages: 34, Bytes: 1<<20 + 4, Done: 2}, ""),
-	"halt":     dataFrame(AppendHalt, ReadHalt, Halt{Seq: 43, Fail: Fail{Code: CodeTrap, Started: true, Text: "no"}}, ""),
+	"halt":     dataFrame(AppendHalt, ReadHalt, Halt{Seq: 43, Fail: Fail{Code: offload.CodeTrapped, Started: true, Text: "no"}}, ""),
 	"snapshot": dataFrame(AppendSnapshot, ReadSnapshot, Snapshot{ID: 9, Have: NoState}, ""),
 	"state":    dataFrame(appendState, ReadState, State{Seq: 42, Took: 5 * time.Microsecond, Size: 2}, "st"),
 	"part":     dataFrame(AppendPart, ReadPart, Part{ID: 9, Epoch: 2, Seq: 44, Index: 1, Parts: 4, Size: 2}, "in"),

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bungee-xr/bungee/offload"
 )
 
 func TestCallRoundTrip(t *testing.T) {
@@ -75,7 +77,7 @@ func TestResultKeepsItsBounds(t *testing.T) {
 }
 
 func TestFailRoundTrip(t *testing.T) {
-	want := Fail{Code: CodeTrap, Started: true, Text: "unreachable"}
+	want := Fail{Code: offload.CodeTrapped, Started: true, Text: "unreachable"}
 	r := bytes.NewReader(AppendFail(nil, want))
 	expectType(t, r, TypeFail)
 	got, err := ReadFail(r)
@@ -99,7 +101,7 @@ func TestControlRoundTrip(t *testing.T) {
 }
 
 func TestExpectControl(t *testing.T) {
-	fail := Fail{Code: CodeOverloaded, Text: "64 modules"}
+	fail := Fail{Code: offload.CodeOverloaded, Text: "64 modules"}
 	var w Welcome
 	err := ExpectControl(bytes.NewReader(AppendFail(nil, fail)), TypeWelcome, &w)
 	var got *Fail

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 
 	"github.com/bungee-xr/bungee/internal/abi"
-	"github.com/bungee-xr/bungee/internal/errcode"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
@@ -100,7 +99,7 @@ func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byt
 	if err == nil {
 		return dst
 	}
-	return abi.AppendError(append(dst, failed), errcode.Of(err), err.Error())
+	return abi.AppendError(append(dst, failed), abi.ErrorCode(err), err.Error())
 }
 
 func (s *served[In, Out]) save(_ context.Context, _, dst []byte) []byte {

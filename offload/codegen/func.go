@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
-	"github.com/bungee-xr/bungee/internal/errcode"
 	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
@@ -139,7 +138,7 @@ func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
 	}
 	out, err := f.Native(ctx, in)
 	if err != nil {
-		return abi.AppendError(append(dst, byte(abi.Error)), errcode.Of(err), err.Error())
+		return abi.AppendError(append(dst, byte(abi.Error)), abi.ErrorCode(err), err.Error())
 	}
 	return f.AppendOut(append(dst, byte(abi.OK)), out)
 }

@@ -126,9 +126,9 @@ func (g guest) Handle(ctx context.Context, request []byte) (abi.Status, []byte, 
 	case err != nil:
 		return 0, nil, err
 	case ctx.Err() != nil:
-		return 0, nil, &wire.Fail{Code: wire.CodeDeadline, Started: true}
+		return 0, nil, &wire.Fail{Code: offload.CodeDeadline, Started: true}
 	case traps(request):
-		return 0, nil, &wire.Fail{Code: wire.CodeTrap, Started: true, Text: errTrap.Error()}
+		return 0, nil, &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: errTrap.Error()}
 	}
 	return status, payload, nil
 }

@@ -128,7 +128,7 @@ func (l *life) listen(events iter.Seq[elastic.Event]) {
 		case strings.Contains(e.Reason.Error(), "is not kept"): // a message that a replay needs: no sentinel says so
 			l.w.fail("the channel has lost count of its messages: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
 		case errors.Is(e.Reason, elastic.ErrPeer), errors.Is(e.Reason, wire.ErrFrame),
-			errors.As(e.Reason, &refusal) && refusal.Code == wire.CodeProtocol:
+			errors.As(e.Reason, &refusal) && refusal.Code == offload.CodeProtocol:
 			l.w.fail("an honest host is said to break the protocol: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
 		case e.Kind == elastic.FellBack && errors.Is(e.Reason, offload.ErrDeadline):
 			l.w.count.Hedged.Add(1)

@@ -11,6 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -77,7 +78,7 @@ func TestFaultsAreFound(t *testing.T) {
 		}})},
 		{"a trap leaves no error", "got message", faulty(broken{handle: func(ctx context.Context, f far.Endpoint, request []byte) (abi.Status, []byte, error) {
 			status, payload, err := f.Handle(ctx, request)
-			if fail, ok := err.(*wire.Fail); ok && fail.Code == wire.CodeTrap {
+			if fail, ok := err.(*wire.Fail); ok && fail.Code == offload.CodeTrapped {
 				return 0, make([]byte, 4), nil
 			}
 			return status, payload, err

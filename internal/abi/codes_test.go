@@ -1,4 +1,4 @@
-package errcode
+package abi
 
 import (
 	"errors"
@@ -8,18 +8,18 @@ import (
 
 func TestCodes(t *testing.T) {
 	dark, far := errors.New("too dark"), errors.New("too far")
-	Register("test.dark", dark)
-	Register("test.far", far)
-	if got := Of(fmt.Errorf("frame 7: %w", far)); got != "test.far" {
+	RegisterError("test.dark", dark)
+	RegisterError("test.far", far)
+	if got := ErrorCode(fmt.Errorf("frame 7: %w", far)); got != "test.far" {
 		t.Errorf("a wrapped error has code %q, want test.far", got)
 	}
-	if got := Of(errors.Join(far, dark)); got != "test.dark" {
+	if got := ErrorCode(errors.Join(far, dark)); got != "test.dark" {
 		t.Errorf("an error that is both has code %q, want the one registered first", got)
 	}
-	if got := Of(errors.New("too dark")); got != "" {
+	if got := ErrorCode(errors.New("too dark")); got != "" {
 		t.Errorf("another error of the same text has code %q, want none", got)
 	}
-	if Find("test.dark") != dark || Find("test.bright") != nil {
+	if RegisteredError("test.dark") != dark || RegisteredError("test.bright") != nil {
 		t.Error("codes do not find their errors")
 	}
 	defer func() {
@@ -27,5 +27,5 @@ func TestCodes(t *testing.T) {
 			t.Error("a code was registered twice")
 		}
 	}()
-	Register("test.dark", far)
+	RegisterError("test.dark", far)
 }
