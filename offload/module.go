@@ -9,13 +9,20 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"strings"
 )
 
-// ErrModule reports an embedded module that does not match its digest.
-var ErrModule = errors.New(`embedded module does not match its digest; run "go generate" again`)
+// errModule says that an embedded module does not match its digest.
+var errModule = moduleError{}
+
+type moduleError struct{}
+
+func (moduleError) Error() string {
+	return `embedded module does not match its digest; run "go generate" again`
+}
+
+func (moduleError) ErrorCode() Code { return CodeBadModule }
 
 // String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
@@ -23,18 +30,19 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // maxModule bounds a module's size in bytes. The protocol has the same bound.
 const maxModule = 64 << 20
 
-// Wasm returns the module's bytes, checked against Digest.
+// Wasm returns the module's bytes. When they do not match Digest, the error's code is
+// CodeBadModule.
 func (m *Module) Wasm() ([]byte, error) {
 	z, err := gzip.NewReader(strings.NewReader(m.Gzip))
 	if err != nil {
-		return nil, ErrModule
+		return nil, errModule
 	}
 	var b bytes.Buffer
 	if _, err := io.Copy(&b, io.LimitReader(z, maxModule+1)); err != nil || b.Len() > maxModule {
-		return nil, ErrModule
+		return nil, errModule
 	}
 	if sha256.Sum256(b.Bytes()) != m.Digest {
-		return nil, ErrModule
+		return nil, errModule
 	}
 	return b.Bytes(), nil
 }

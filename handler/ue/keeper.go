@@ -219,7 +219,7 @@ func (k *keeper) finish(d deployment) error {
 	case d.err == nil:
 		k.modules[d.mod.Digest] = nil
 		log.Info("module is on the edge host", "uploaded", d.uploaded)
-	case errors.As(d.err, &refusal), errors.Is(d.err, offload.ErrModule):
+	case errors.As(d.err, &refusal), offload.CodeOf(d.err) == offload.CodeBadModule:
 		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
 		log.Warn("edge host refused a module", "why", d.err)
 	default:
