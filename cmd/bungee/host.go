@@ -25,7 +25,6 @@ import (
 type hostFlags struct {
 	listen, certs, cache, name string
 	policy, metrics            string
-	cpuProfile                 string
 	nn                         nnOptions
 	calls, channels            int
 	memoryMiB, cacheMiB        int64
@@ -76,18 +75,11 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
 	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log each session and module, not warnings only")
-	fl.StringVar(&f.cpuProfile, "cpuprofile", "", "file for a CPU profile of the host (default: none)")
-	fl.MarkHidden("cpuprofile") // for those who work on bungee
 	return c
 }
 
-func (f *hostFlags) run(ctx context.Context) (err error) {
+func (f *hostFlags) run(ctx context.Context) error {
 	log := f.logger()
-	stop, err := cli.CPUProfile(f.cpuProfile)
-	if err != nil {
-		return fmt.Errorf("--cpuprofile: %w", err)
-	}
-	defer func() { err = errors.Join(err, stop()) }()
 	if f.untilEOF {
 		ctx = cli.UntilEOF(ctx, os.Stdin)
 	}

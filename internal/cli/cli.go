@@ -1,5 +1,5 @@
 // Package cli is what the main functions of our commands share: flags as people write
-// them, errors as one sentence, the exit status, and profiles.
+// them, errors as one sentence, and the exit status.
 package cli
 
 import (
@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/pprof"
 	"slices"
 	"syscall"
 
@@ -81,22 +80,4 @@ func UntilEOF(ctx context.Context, r io.Reader) context.Context {
 		cancel()
 	}()
 	return ctx
-}
-
-// CPUProfile begins a CPU profile into file, and stop ends it. With no file there is none.
-func CPUProfile(file string) (stop func() error, err error) {
-	if file == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
 }

@@ -3,8 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -45,24 +43,5 @@ func TestStatusOf(t *testing.T) {
 		if got := statusOf(tt.err); got != tt.want {
 			t.Errorf("statusOf(%v) = %d; want %d: %s", tt.err, got, tt.want, tt.why)
 		}
-	}
-}
-
-func TestCPUProfile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "cpu.pprof")
-	for _, name := range []string{"", file} {
-		stop, err := CPUProfile(name)
-		if err != nil {
-			t.Fatalf("CPUProfile(%q): %v", name, err)
-		}
-		if err := stop(); err != nil {
-			t.Errorf("stop of CPUProfile(%q): %v", name, err)
-		}
-	}
-	if b, err := os.ReadFile(file); err != nil || len(b) == 0 {
-		t.Errorf("the profile has %d bytes, %v", len(b), err)
-	}
-	if _, err := CPUProfile(filepath.Join(file, "x")); err == nil {
-		t.Error("a profile in a folder that is none gave no error")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/cli"
 	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
@@ -89,13 +90,12 @@ func channelBench(s *bench.Setup, run func(context.Context) ([]bench.Figure, err
 }
 
 // hostDaemon makes the command of the bungee that was built with this program.
-func hostDaemon(certs, cache, profile string) (*exec.Cmd, error) {
+func hostDaemon(certs, cache string) (*exec.Cmd, error) {
 	bungee, err := beside("bungee")
 	if err != nil {
 		return nil, err
 	}
-	return exec.Command(bungee, "host", "--certs", certs, "--cache", cache, "--cpuprofile", profile,
-		"--listen", "127.0.0.1:0", "--name", "edge", "--until-eof"), nil
+	return exec.Command(bungee, "host", "--certs", certs, "--cache", cache, "--listen", "127.0.0.1:0", "--name", "edge", "--until-eof"), nil
 }
 
 // sceneBar shows the case under way on stderr, nil where that is no terminal.
@@ -115,7 +115,7 @@ func sceneBar() func(name string, done, total int) {
 // edge makes the commands of edge hosts, of this program at path self.
 func edge(self string) bench.Program {
 	return func(h bench.Host) *exec.Cmd {
-		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cpuprofile", h.Profile)
+		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile)
 	}
 }
 
@@ -128,12 +128,14 @@ func benchHostCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return h.Run(cli.UntilEOF(c.Context(), os.Stdin), os.Stdout)
+			engine := func(cache string) (executor.Engine, error) { return benchEngines[0].New(cache, 0) }
+			return h.Run(cli.UntilEOF(c.Context(), os.Stdin), engine, os.Stdout)
 		},
 	}
 	c.Flags().StringVar(&h.Certs, "certs", "", "folder with certificates")
 	c.Flags().StringVar(&h.Listen, "listen", "", "UDP address to listen on")
 	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
+	c.Flags().StringVar(&h.Cache, "cache", "", "folder for compiled modules; native code runs without")
 	c.Flags().StringVar(&h.Profile, "cpuprofile", "", "file for a CPU profile")
 	return c
 }

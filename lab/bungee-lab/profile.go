@@ -11,11 +11,11 @@ import (
 
 // profileCommand is for those who work on the data path, and for "make pgo".
 func profileCommand() *cobra.Command {
-	p := bench.Profile{Host: hostDaemon}
+	p := bench.Profile{}
 	c := &cobra.Command{
 		Use:   "profile",
 		Short: "Profile both ends of calls and messages",
-		Long: `profile sends calls of 1 KB and 50 KB to a "bungee host" that runs them as Wasm, and
+		Long: `profile sends calls of 1 KB and 50 KB to an edge host that runs them as Wasm, and
 messages of 1 KB to a native far endpoint, one in flight, and leaves CPU profiles of
 the UE's and the host's process in --out: LOAD-ue.pprof and LOAD-host.pprof.`,
 		Args: cobra.NoArgs,

@@ -16,9 +16,8 @@ import (
 )
 
 // A Daemon makes the command of a "bungee host" that listens on a port of its own, caches
-// modules in folder cache, writes a CPU profile to file profile unless that is empty, and
-// ends with its standard input.
-type Daemon func(certs, cache, profile string) (*exec.Cmd, error)
+// modules in that folder, and ends with its standard input.
+type Daemon func(certs, cache string) (*exec.Cmd, error)
 
 // A callee is a "bungee host" that serves the marked functions as Wasm, and the handler
 // whose calls go there.
@@ -31,18 +30,17 @@ type callee struct {
 // prepareTimeout bounds the time until a module is sent and compiled.
 const prepareTimeout = time.Minute
 
-// callee starts d, with a profile or without, and waits until the marked functions are
-// ready on it.
-func (r *rig) callee(ctx context.Context, d Daemon, profile string) (c *callee, err error) {
+// callee starts d and waits until the marked functions are ready on it.
+func (r *rig) callee(ctx context.Context, d Daemon) (c *callee, err error) {
 	c = &callee{}
-	if err := c.start(ctx, r, d, profile); err != nil {
+	if err := c.start(ctx, r, d); err != nil {
 		return nil, errors.Join(err, c.end())
 	}
 	return c, nil
 }
 
-func (c *callee) start(ctx context.Context, r *rig, d Daemon, profile string) (err error) {
-	cmd, err := d(r.certs, filepath.Join(r.certs, "modules"), profile) // compiled once for all cases
+func (c *callee) start(ctx context.Context, r *rig, d Daemon) (err error) {
+	cmd, err := d(r.certs, filepath.Join(r.certs, "modules")) // compiled once for all cases
 	if err != nil {
 		return err
 	}
@@ -53,10 +51,7 @@ func (c *callee) start(ctx context.Context, r *rig, d Daemon, profile string) (e
 	if err != nil {
 		return err
 	}
-	address, ok := strings.CutPrefix(line, "listening on ")
-	if !ok {
-		return fmt.Errorf("bungee host says %q, not where it listens", line)
-	}
+	address := strings.TrimPrefix(line, "listening on ") // as bungee host says it
 	if c.ue, err = r.handler(ctx, ue.Config{Edge: address}); err != nil {
 		return err
 	}
@@ -127,7 +122,7 @@ type goal struct {
 // elasticCalls measures b as calls of a generated function, beside gRPC.
 func (c Channel) elasticCalls(r *rig, b batch, goals ...goal) trial {
 	return func(ctx context.Context, name string) (figures []Figure, err error) {
-		host, err := r.callee(ctx, c.Host, "")
+		host, err := r.callee(ctx, c.Host)
 		if err != nil {
 			return nil, err
 		}

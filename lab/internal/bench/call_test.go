@@ -3,34 +3,17 @@ package bench
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// buildBungee returns how to start a bungee that is built of this checkout.
-func buildBungee(t *testing.T) Daemon {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bungee")
-	if out, err := exec.Command("go", "build", "-o", path, "../../../cmd/bungee").CombinedOutput(); err != nil {
-		t.Fatalf("build bungee: %v: %s", err, out)
-	}
-	return func(certs, cache, profile string) (*exec.Cmd, error) {
-		return exec.Command(path, "host", "--certs", certs, "--cache", cache, "--cpuprofile", profile, "--listen", "127.0.0.1:0", "--until-eof"), nil
-	}
-}
-
-func TestBungeeHost(t *testing.T) {
-	host := buildBungee(t)
-	t.Run("calls", func(t *testing.T) { testElasticCalls(t, host) })
-	t.Run("profile", func(t *testing.T) { testProfile(t, host) })
-}
-
-// Whatever the time they take: calls are answered by a real host, and each has its figures.
-func testElasticCalls(t *testing.T, host Daemon) {
+// Whatever the time they take: calls are answered by a host, and each has its figures.
+func TestElasticCalls(t *testing.T) {
 	s := quick(t)
 	r := testRig(t, s)
-	c := Channel{Setup: *s, Host: host}
+	c := Channel{Setup: *s, Host: func(certs, cache string) (*exec.Cmd, error) {
+		return s.Edge(Host{Certs: certs, Cache: cache, Name: "edge"}), nil
+	}}
 	for name, b := range map[string]batch{
 		"one in flight": {Requests: 20, In: small, Out: small},
 		"paced":         {Requests: 20, In: image, Out: small, Rate: 500},
@@ -65,9 +48,9 @@ func TestOverGRPC(t *testing.T) {
 }
 
 // Each load leaves a profile of the UE and one of its host.
-func testProfile(t *testing.T, host Daemon) {
+func TestProfile(t *testing.T) {
 	s := quick(t)
-	p := Profile{Setup: *s, Host: host, Out: t.TempDir(), For: time.Millisecond}
+	p := Profile{Setup: *s, Out: t.TempDir(), For: time.Millisecond}
 	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

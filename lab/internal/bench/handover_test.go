@@ -16,7 +16,7 @@ import (
 	"github.com/bungee-xr/bungee/elastic"
 )
 
-// asHost makes the test's program an edge host: certificates, address, name and profile in
+// asHost makes the test's program an edge host: certificates, address, name, cache and profile in
 // the environment's variable of this name.
 const asHost = "BUNGEE_BENCH_HOST"
 
@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if conf := strings.Split(os.Getenv(asHost), "\n"); len(conf) == 4 {
+	if conf := strings.Split(os.Getenv(asHost), "\n"); len(conf) == 5 {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
 			os.Stdin.Read(make([]byte, 1)) // ends with the parent
 			cancel()
 		}()
-		if err := (Host{Certs: conf[0], Listen: conf[1], Name: conf[2], Profile: conf[3]}).Run(ctx, os.Stdout); err != nil {
+		if err := (Host{Certs: conf[0], Listen: conf[1], Name: conf[2], Cache: conf[3], Profile: conf[4]}).Run(ctx, testEngine, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -52,7 +52,7 @@ func quick(t *testing.T) *Setup {
 	}
 	return &Setup{Quick: true, Yardstick: "../../../bin/yardstick", Edge: func(h Host) *exec.Cmd {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), asHost+"="+h.Certs+"\n"+h.Listen+"\n"+h.Name+"\n"+h.Profile)
+		cmd.Env = append(os.Environ(), asHost+"="+h.Certs+"\n"+h.Listen+"\n"+h.Name+"\n"+h.Cache+"\n"+h.Profile)
 		return cmd
 	}}
 }

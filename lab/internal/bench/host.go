@@ -8,25 +8,27 @@ import (
 	"io"
 	"net"
 
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
-	"github.com/bungee-xr/bungee/internal/cli"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
 // A Host is an edge host of the benchmarks, in a process of its own: the host
-// offload handler over an engine that runs native code.
+// offload handler over an engine that runs native code, or Wasm.
 type Host struct {
 	Certs  string // folder that identity.Write wrote
 	Listen string // UDP address; "": any port of the loopback
 	Name   string
 
+	Cache   string // folder for compiled modules; "": native code runs
 	Profile string // file for a CPU profile; "": none
 }
 
-// Run serves until ctx ends. It prints its address to out when it is ready.
-func (h Host) Run(ctx context.Context, out io.Writer) (err error) {
-	stop, err := cli.CPUProfile(h.Profile)
+// Run serves until ctx ends, with engine where there is a Cache. It prints its address to
+// out when it is ready.
+func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engine, error), out io.Writer) (err error) {
+	stop, err := cpuProfile(h.Profile)
 	if err != nil {
 		return err
 	}
@@ -35,7 +37,14 @@ func (h Host) Run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	handler, err := host.New(host.Config{Name: h.Name, Engine: endpoints, TLS: conf, Channels: 2 * idleChannels})
+	var runs executor.Engine = endpoints
+	if h.Cache != "" {
+		if runs, err = engine(h.Cache); err != nil {
+			return err
+		}
+		defer runs.Close()
+	}
+	handler, err := host.New(host.Config{Name: h.Name, Engine: runs, TLS: conf, Channels: 2 * idleChannels})
 	if err != nil {
 		return err
 	}

@@ -7,19 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
-	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 // Profile configures the run that profiles both ends of the data path: calls and messages
 // of ours, each sent when the one before has been answered.
 type Profile struct {
 	Setup
-	// Host makes the command of an edge host that runs Wasm, for calls.
-	Host Daemon
 	// Out is the folder for LOAD-ue.pprof and LOAD-host.pprof of each load. It is made.
 	Out string
 	// For is how long each load is profiled.
@@ -62,7 +60,9 @@ func (p Profile) calls(ctx context.Context, name string, b batch) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.end()) }()
-	host, err := r.callee(ctx, p.Host, p.file(name, "host"))
+	host, err := r.callee(ctx, func(certs, cache string) (*exec.Cmd, error) {
+		return p.Edge(Host{Certs: certs, Name: "edge", Cache: cache, Profile: p.file(name, "host")}), nil
+	})
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p Profile) messages(ctx context.Context, name string, b batch) (err error)
 
 // repeat runs b until the time is over, under the UE's profile.
 func (p Profile) repeat(ctx context.Context, name string, run exchanger, b batch) error {
-	stop, err := cli.CPUProfile(p.file(name, "ue"))
+	stop, err := cpuProfile(p.file(name, "ue"))
 	if err != nil {
 		return err
 	}
@@ -100,4 +100,22 @@ func (p Profile) repeat(ctx context.Context, name string, run exchanger, b batch
 		_, err = run(ctx, b)
 	}
 	return errors.Join(err, stop())
+}
+
+// cpuProfile begins a CPU profile into file, and stop ends it. With no file there is none.
+func cpuProfile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }

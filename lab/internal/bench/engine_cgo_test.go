@@ -1,0 +1,13 @@
+//go:build cgo
+
+package bench
+
+import (
+	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wasmtime"
+)
+
+// testEngine makes the engine of the tests' edge hosts.
+func testEngine(cache string) (executor.Engine, error) {
+	return wasmtime.New(wasmtime.Config{CacheDir: cache})
+}
