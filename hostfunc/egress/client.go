@@ -20,27 +20,28 @@ import (
 	"time"
 )
 
-// Rules say what may be reached. [capability.Grant] has them. They may be asked by
-// many goroutines.
+// Rules decide what may be connected to. A [capability.Grant] implements them. They are
+// called by many goroutines.
 //
 // [capability.Grant]: https://pkg.go.dev/github.com/bungee-xr/bungee/capability#Grant
 type Rules interface {
-	// Connects says why hostport may not be asked for, before it is resolved.
+	// Connects returns an error if hostport is not allowed. It is called before the
+	// name is resolved.
 	Connects(hostport string) error
-	// Dials says why addr may not be connected to, which hostport resolved to.
+	// Dials returns an error if addr, an address of hostport, is not allowed.
 	Dials(addr netip.AddrPort, hostport string) error
 }
 
 // Config configures a [Client]. The zero Config restricts nothing.
 type Config struct {
-	// Rules say what may be reached. Nil means everything.
+	// Rules decide what may be connected to. Nil allows everything.
 	Rules Rules
-	// TLS is for https. Nil means the roots of the system.
+	// TLS configures https. Nil means the roots of the system.
 	TLS *tls.Config
-	// Body is the most bytes of the body of a request or response. Zero means
+	// Body bounds the body of a request or response, in bytes. Zero means
 	// [MaxBody].
 	Body int64
-	// Conns is the most open connections, those of HTTP included. Zero is no
+	// Conns bounds the open connections, those for HTTP included. Zero means no
 	// bound.
 	Conns int
 }
@@ -65,7 +66,7 @@ type Client struct {
 	dialled int // as many as are open or being dialled
 }
 
-// NewClient returns a client. Close it.
+// NewClient returns a client. The caller closes it.
 func NewClient(cfg Config) *Client {
 	if cfg.Body <= 0 {
 		cfg.Body = MaxBody
@@ -96,7 +97,7 @@ func checkRedirect(_ *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Close closes all connections, also those in use. It may be called twice.
+// Close closes all connections, including those in use. It may be called twice.
 func (c *Client) Close() {
 	c.end()
 	c.mu.Lock()
@@ -123,8 +124,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	return Response{Status: s.Status, Header: s.Header, Body: body}, err
 }
 
-// Open makes an HTTP request and returns the response with its body still to be read,
-// until ctx ends. The caller closes it.
+// Open makes an HTTP request and returns a response whose body can be read until ctx
+// ends. The caller closes it.
 func (c *Client) Open(ctx context.Context, r Request) (*Stream, error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -173,7 +174,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// A Stream is a response whose body is read as it comes.
+// A Stream is a response whose body is read while it arrives.
 type Stream struct {
 	Status int
 	Header Header
@@ -182,7 +183,7 @@ type Stream struct {
 	body io.ReadCloser
 }
 
-// Read reads the body. Past its bound the error is [ErrTooLarge].
+// Read reads the body. Beyond the bound of [Config].Body it returns [ErrTooLarge].
 func (s *Stream) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
 	var over *http.MaxBytesError
@@ -195,7 +196,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives the response up.
+// Close ends the response.
 func (s *Stream) Close() error { return s.body.Close() }
 
 // Dial opens a TCP connection to hostport, a name or an IP with a port. The caller

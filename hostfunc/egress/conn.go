@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// A Conn is a TCP connection. It can be read by one goroutine and written by another.
+// A Conn is a TCP connection. One goroutine can read it while another writes it.
 type Conn struct {
 	conn net.Conn
 	ctx  context.Context
 }
 
-// Bind has reads and writes end with ctx from here on, in place of the context of
-// Dial or of the last Bind. A guest that keeps a connection binds it in each call.
-// Nothing may be read or written meanwhile.
+// Bind makes later reads and writes end with ctx, in place of the context of Dial or of
+// the last Bind. A guest that keeps a connection between calls binds it in each of them.
+// Do not read or write during Bind.
 func (c *Conn) Bind(ctx context.Context) { c.ctx = ctx }
 
-// Read implements [io.Reader]. When the context ends first it returns the cause of
-// that, and the connection can be used further.
+// Read implements [io.Reader]. When the context ends first it returns the cause, and the
+// connection can still be used.
 func (c *Conn) Read(p []byte) (int, error) {
 	return c.until(c.conn.SetReadDeadline, func() (int, error) { return c.conn.Read(p) })
 }
 
-// Write implements [io.Writer], with the context as Read has it.
+// Write implements [io.Writer]. It treats the end of the context as Read does.
 func (c *Conn) Write(p []byte) (int, error) {
 	return c.until(c.conn.SetWriteDeadline, func() (int, error) { return c.conn.Write(p) })
 }

@@ -1,9 +1,9 @@
-// Package egress reaches out over the network from code that compiles natively and to
-// Wasm: HTTP requests and TCP connections (paper 001, II: a host resource).
+// Package egress makes HTTP requests and TCP connections from code that compiles natively
+// and to Wasm (paper 001, II: a host resource).
 //
-// In a native program the calls go to net/http and net; in a guest the same calls go to
-// host functions of the edge host, which connect to granted addresses only. So a
-// marked function that uses egress is one source for both.
+// In a native program the calls go to net/http and net. In a guest they go to host
+// functions of the edge host, which connect to granted addresses only. So a marked
+// function that uses egress has one source for both.
 //
 //	resp, err := egress.Do(ctx, egress.Request{URL: "https://maps.example.com/tile/7/3"})
 //	if resp.Status == 200 { use(resp.Body) }
@@ -13,23 +13,24 @@
 //
 // # What a guest may reach
 //
-// Its manifest must ask for an address and the policy of the edge host must grant it. The
-// name is checked before it is resolved, and each address it resolves to before a
-// connection is made, also for redirects. Anything else is [ErrDenied]. Native programs
-// are not restricted, unless [Use] is given a client that is.
+// An address that the guest's manifest asks for and the policy of the edge host grants.
+// A name is checked before it is resolved, and each of its addresses before a connection
+// is made to it, for redirects too. Anything else is [ErrDenied]. Native programs are not
+// restricted, except by the client given to [Use].
 //
 // # Bounds
 //
-// The same on both sides: requests and responses of at most 16 MiB, with headers of at
-// most 64 KiB, and five redirects. A guest has at most 16 connections, those that HTTP
-// uses included. HTTP is version 1.1, by no proxy, keeps no cookies and decompresses
-// nothing. Certificates are verified by the roots of the system. There is no listening
-// and no UDP.
+// In native programs and in guests, the bodies of requests and responses have at most
+// 16 MiB, their headers at most 64 KiB, and a request follows at most five redirects. A
+// guest has at most 16 connections, those for HTTP included. HTTP is version 1.1, without
+// proxy, cookies and decompression. Certificates are verified with the system's roots.
+// There is no listening and no UDP.
 //
 // # Concurrency
 //
-// Do and Dial may be called by many goroutines, and a [Conn] be read by one and written
-// by another. In a guest each of these calls holds up all goroutines until it returns.
+// Do and Dial may be called by many goroutines. One goroutine can read a [Conn] while
+// another writes it. In a guest each of these calls blocks all goroutines until it
+// returns.
 package egress
 
 import (
@@ -39,14 +40,15 @@ import (
 	"strings"
 )
 
-// Errors that callers act on. A call that its context ended returns that context's
-// cause; other errors are the network's.
+// Errors that callers can act on. A call whose context ends returns the cause of the
+// context. Other errors come from the network.
 var (
-	// ErrDenied says that the address, or one that it resolved to, is not granted.
+	// ErrDenied says that the name, or the address that it resolves to, is not
+	// granted.
 	ErrDenied = errors.New("egress: address is not granted")
-	// ErrTooLarge says that a request or a response is over its bound.
+	// ErrTooLarge says that a request or a response exceeds a bound.
 	ErrTooLarge = errors.New("egress: larger than its bound")
-	// ErrTooMany says that as many connections are open as may be.
+	// ErrTooMany says that no more connections may be open.
 	ErrTooMany = errors.New("egress: too many open connections; close one")
 )
 
@@ -67,8 +69,8 @@ type Request struct {
 	Method string
 	// URL has the scheme http or https.
 	URL string
-	// Header may be nil. Host, Content-Length, Transfer-Encoding and Trailer in
-	// it do nothing: they follow from the rest.
+	// Header may be nil. Host, Content-Length, Transfer-Encoding and Trailer are
+	// ignored: URL and Body decide them.
 	Header Header
 	// Body may be nil. It is not kept.
 	Body []byte

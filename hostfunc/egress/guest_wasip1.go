@@ -53,7 +53,7 @@ const (
 // maxText is the most bytes of an error's text that are asked for.
 const maxText = 1024
 
-// A hostError is what the host said of a call that it refused.
+// A hostError is the host's error about a call that it refused.
 type hostError struct {
 	kind error
 	text string
@@ -92,8 +92,8 @@ func timeout(ctx context.Context) int64 {
 	return max(1, int64(time.Until(d)))
 }
 
-// Do has the host make an HTTP request and reads the response. An address that is not
-// granted is [ErrDenied], also one that a redirect leads to.
+// Do lets the host make an HTTP request and reads the response. It returns [ErrDenied]
+// when the address, or that of a redirect, is not granted.
 func Do(ctx context.Context, r Request) (Response, error) {
 	head, err := r.Header.MarshalText()
 	if err != nil {
@@ -132,9 +132,9 @@ func response(ctx context.Context, handle uint32) (Response, error) {
 	}
 }
 
-// Dial has the host open a TCP connection to hostport, a name or an IP with a port. Reads
-// and writes end with ctx; see [Conn.Bind]. The caller closes it. An address that is
-// not granted is [ErrDenied].
+// Dial lets the host open a TCP connection to hostport, a name or an IP with a port. It
+// returns [ErrDenied] when the address is not granted. Reads and writes end with ctx; see
+// [Conn.Bind]. The caller closes the connection.
 func Dial(ctx context.Context, hostport string) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -146,20 +146,20 @@ func Dial(ctx context.Context, hostport string) (*Conn, error) {
 	return &Conn{handle: uint32(h), ctx: ctx}, nil
 }
 
-// A Conn is a TCP connection that the host has. It can be read by one goroutine and
-// written by another.
+// A Conn is a TCP connection of the host. One goroutine can read it while another writes
+// it.
 type Conn struct {
 	handle uint32 // 0 once closed
 	ctx    context.Context
 }
 
-// Bind has reads and writes end with ctx from here on, in place of the context of
-// Dial or of the last Bind. A guest that keeps a connection binds it in each call.
-// Nothing may be read or written meanwhile.
+// Bind makes later reads and writes end with ctx, in place of the context of Dial or of
+// the last Bind. A guest that keeps a connection between calls binds it in each of them.
+// Do not read or write during Bind.
 func (c *Conn) Bind(ctx context.Context) { c.ctx = ctx }
 
-// Read implements [io.Reader]. When the context ends first it returns the cause of
-// that, and the connection can be used further.
+// Read implements [io.Reader]. When the context ends first it returns the cause, and the
+// connection can still be used.
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)
@@ -177,7 +177,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// Write implements [io.Writer], with the context as Read has it.
+// Write implements [io.Writer]. It treats the end of the context as Read does.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)

@@ -1,8 +1,7 @@
 // Package host gives guests the network: package egress as host functions.
 //
-// A guest that uses package egress imports the functions of module [Name];
-// docs/hostfunctions.md describes all of them. They reach what a module's grant allows
-// and nothing else:
+// A guest that uses package egress imports [Functions]; docs/hostfunctions.md describes
+// all of them. They connect to what the grant of a module allows, and to nothing else:
 //
 //	host.Provider{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs {
 //		return egress.Functions(g, egress.Config{})
@@ -11,19 +10,19 @@
 // # Concurrency
 //
 // What [Functions] returns serves many instances. Each has its own connections and handles.
-// While a function waits for the network, the call's core goes to others.
+// While a function waits for the network, other calls can use the core of its call.
 //
 // # Limits
 //
 // An instance has at most [Config].Conns connections, which are closed with it, and as
-// many handles. A function given a bad handle or size returns an errno and touches
-// nothing; a pointer outside the memory traps. Nothing outlasts the deadline of its
-// call. There is no limit on calls or bytes a second.
+// many handles. A function that gets a bad handle or size returns an errno and changes
+// nothing; a pointer outside the memory traps. No function runs past the deadline of its
+// call. Calls and bytes per second are not limited.
 //
 // # What it costs
 //
-// The bytes of all connections, TLS and HTTP included, are in the bill of the call that
-// was running when they were seen, or of the instance's next one.
+// The bytes of all connections, with those of TLS and HTTP, are in the bill of the call
+// during which they were counted, or of the next call of the instance.
 package host
 
 import (
@@ -40,23 +39,23 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/egress"
 )
 
-// Name is the name of the module that guests import, in manifests and policies too.
+// Name is the name that guests import the functions by, and that manifests and policies
+// call them by.
 const Name = "bungee_egress"
 
 // Config configures [Functions]. The zero Config is ready to use.
 type Config struct {
-	// TLS is for https. Nil means the roots of the system.
+	// TLS configures https. Nil means the roots of the system.
 	TLS *tls.Config
-	// Body is the most bytes of the body of a request or response. Zero means
+	// Body bounds the body of a request or response, in bytes. Zero means
 	// [egress.MaxBody].
 	Body int64
-	// Conns is the most connections of an instance. Zero means
-	// [egress.MaxConns].
+	// Conns bounds the connections of an instance. Zero means [egress.MaxConns].
 	Conns int
 }
 
-// Functions returns the host functions by which guests reach what rules allow. Nil
-// rules allow nothing.
+// Functions returns the host functions that connect guests to what rules allow. Nil rules
+// allow nothing.
 func Functions(rules egress.Rules, cfg Config) executor.HostFuncs {
 	if rules == nil {
 		rules = nothing{}
