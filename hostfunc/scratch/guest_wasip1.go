@@ -15,7 +15,7 @@ func hostSet(key string, value *byte, n uint32) int32
 //go:wasmimport bungee_scratch delete
 func hostDelete(key string)
 
-// Get returns the value of key, and whether there is one. It belongs to the caller.
+// Get returns a copy of the value of key, and whether there is one.
 func Get(key string) (value []byte, ok bool) {
 	buf := make([]byte, 512)
 	for {
@@ -30,8 +30,8 @@ func Get(key string) (value []byte, ok bool) {
 	}
 }
 
-// Set sets the value of key, which is not kept. Its errors are [ErrTooLarge] and
-// [ErrFull]; after one the old value is there.
+// Set sets the value of key to a copy of value. After an error the key has its old value.
+// The errors are [ErrTooLarge] and [ErrFull].
 func Set(key string, value []byte) error {
 	switch hostSet(key, unsafe.SliceData(value), uint32(len(value))) {
 	case 0:

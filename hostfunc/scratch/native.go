@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// A Store is the scratch of a session. The zero Store is empty and ready to use. It may
-// be used by many goroutines.
+// A Store is the scratch of a session. The zero Store is empty and ready to use. A Store
+// may be used by many goroutines.
 type Store struct {
 	mu     sync.Mutex
 	values map[string][]byte
 	size   int // bytes of all keys and values
 }
 
-// View gives use the value of key, and says whether there is one. use keeps nothing
-// and uses no method of s.
+// View calls use with the value of key and returns true, or returns false when there is
+// none. use must not keep the value and must not call methods of s.
 func (s *Store) View(key string, use func(value []byte)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,7 +28,8 @@ func (s *Store) View(key string, use func(value []byte)) bool {
 	return ok
 }
 
-// Set sets the value of key, which is copied. After an error the old one is there.
+// Set sets the value of key to a copy of value. After an error the key has its old value.
+// The errors are [ErrTooLarge] and [ErrFull].
 func (s *Store) Set(key string, value []byte) error {
 	if len(key) > MaxKey || len(value) > MaxValue {
 		return fmt.Errorf("%w: %d and %d bytes; at most %d and %d", ErrTooLarge, len(key), len(value), MaxKey, MaxValue)
@@ -64,14 +65,14 @@ func (s *Store) Delete(key string) {
 // process is the scratch of a native program.
 var process Store
 
-// Get returns the value of key, and whether there is one. It belongs to the caller.
+// Get returns a copy of the value of key, and whether there is one.
 func Get(key string) (value []byte, ok bool) {
 	ok = process.View(key, func(v []byte) { value = append([]byte{}, v...) })
 	return value, ok
 }
 
-// Set sets the value of key, which is not kept. Its errors are [ErrTooLarge] and
-// [ErrFull]; after one the old value is there.
+// Set sets the value of key to a copy of value. After an error the key has its old value.
+// The errors are [ErrTooLarge] and [ErrFull].
 func Set(key string, value []byte) error { return process.Set(key, value) }
 
 // Delete deletes key, if it is there.

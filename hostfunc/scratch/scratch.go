@@ -1,8 +1,8 @@
-// Package scratch keeps small values for code that compiles natively and to Wasm: what a
-// function computed in one call and can use in the next.
+// Package scratch keeps small values from one call to the next, for code that compiles
+// natively and to Wasm.
 //
-// Instances of a module share nothing, and which one a call meets is not known. A value
-// set here is there for all calls of the session, whichever instance they meet:
+// The instances of a module share no memory, and a call can run in any of them. A value
+// set here is there for all calls of the session, in whichever instance they run:
 //
 //	table, ok := scratch.Get("calibration")
 //	if !ok {
@@ -12,29 +12,29 @@
 //
 // # How long it lasts
 //
-// As long as the session at that edge host, which is the stay of one UE. It does not
-// move with a handover, and what another host or the UE has is another scratch. So it is
-// for what can be computed again, not for state: that belongs into an endpoint. Natively
-// there is one scratch, of the process.
+// A value lasts as long as the session, the stay of one UE, at that edge host. It does not
+// move with a handover: other hosts and the UE have scratches of their own. So use it for
+// what can be computed again, and an endpoint for state. A native program has one scratch
+// until it ends.
 //
-// # Whose it is
+// # Who shares it
 //
-// All modules of a session share it. No other session sees it, be it of the same
-// tenant.
+// All modules of a session share one scratch. Other sessions do not see it, not even those
+// of the same tenant.
 //
 // # Concurrency
 //
-// All functions may be called by many goroutines, and calls of a session in other
-// instances run at once: two that set a key leave one value whole, not both.
+// All functions may be called by many goroutines. Calls of a session can run at the same
+// time in several instances: when two of them set a key, it has one of the two values.
 package scratch
 
 import "errors"
 
 // Errors of [Set].
 var (
-	// ErrTooLarge says that the key or the value is over its bound.
+	// ErrTooLarge says that the key or the value exceeds its bound.
 	ErrTooLarge = errors.New("scratch: key or value over its bound")
-	// ErrFull says that there are as many keys or bytes as may be. Delete some.
+	// ErrFull says that there is no room for another key or more bytes. Delete keys.
 	ErrFull = errors.New("scratch: full; delete keys")
 )
 

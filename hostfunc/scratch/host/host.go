@@ -1,7 +1,7 @@
 // Package host gives guests a scratch: package scratch as host functions.
 //
-// A guest that uses package scratch imports the functions of module [Name];
-// docs/hostfunctions.md describes all of them.
+// A guest that uses package scratch imports [Functions]; docs/hostfunctions.md describes
+// all of them.
 //
 //	host.Provider{Name: scratch.Name, Functions: func(capability.Grant) executor.HostFuncs {
 //		return scratch.Functions()
@@ -21,13 +21,14 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/scratch"
 )
 
-// Name is the name of the module that guests import, in manifests and policies too.
+// Name is the name that guests import the functions by, and that manifests and policies
+// call them by.
 const Name = "bungee_scratch"
 
 // storeKey is where an account has its store.
 type storeKey struct{}
 
-// Functions returns the host functions by which guests keep values. It serves many
+// Functions returns the host functions that keep values for guests. They serve many
 // instances.
 func Functions() executor.HostFuncs {
 	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
