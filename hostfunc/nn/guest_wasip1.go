@@ -71,8 +71,8 @@ const typeF32 = 1
 // maxText is the most bytes of an error's text that are asked for.
 const maxText = 1024
 
-// A hostError is what the host said of a call that it refused. errors.Is tells
-// whether it is [ErrNoGraph] or [ErrBadImage].
+// A hostError is the host's error about a call that it refused. It can be [ErrNoGraph]
+// or [ErrBadImage].
 type hostError struct {
 	kind error
 	text string
@@ -107,8 +107,8 @@ type Graph struct {
 	inputs [][]int
 }
 
-// Load returns the graph registered under name at the host. Its errors wrap
-// [ErrNoGraph] or are the host's.
+// Load returns the graph of that name at the host. Its errors wrap [ErrNoGraph] or are
+// the host's.
 func Load(name string) (*Graph, error) {
 	var g Graph
 	if err := check(hostLoad(name, &g.handle)); err != nil {
@@ -195,9 +195,9 @@ func (s *Session) SetInput(index int, t Tensor) error {
 
 func address(p unsafe.Pointer) uint32 { return uint32(uintptr(p)) }
 
-// SetImage has the host decode an encoded image (JPEG, PNG) and letterbox it
-// into input index. It returns how the image was placed. Bytes that do not
-// decode give an error that wraps [ErrBadImage].
+// SetImage lets the host decode an encoded image (JPEG, PNG) and letterbox it into input
+// index. It returns how the image was placed. When the bytes cannot be decoded, the error
+// wraps [ErrBadImage].
 func (s *Session) SetImage(ctx context.Context, index int, encoded []byte) (Fit, error) {
 	var raw [7]uint32
 	errno := hostSetImage(s.handle, uint32(index), unsafe.SliceData(encoded), uint32(len(encoded)), &raw)

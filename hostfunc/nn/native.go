@@ -8,48 +8,46 @@ import (
 	"sync/atomic"
 )
 
-// A Backend runs graphs. Implementations live in subpackages.
-//
-// All methods may be called from many goroutines at once.
+// A Backend runs graphs. Implementations are in subpackages. All methods may be called
+// from many goroutines at once.
 type Backend interface {
-	// Graph returns the graph registered under name, or an error that wraps
-	// ErrNoGraph.
+	// Graph returns the graph of that name, or an error that wraps ErrNoGraph.
 	Graph(name string) (BackendGraph, error)
 }
 
-// A BackendGraph is a network ready to run.
+// A BackendGraph is a network that is ready to run.
 type BackendGraph interface {
 	// Inputs returns the shapes of the inputs, NCHW for images.
 	Inputs() [][]int
-	// NewSession returns a session, which is used by one goroutine at a time.
+	// NewSession returns a session, which one goroutine at a time uses.
 	NewSession() (BackendSession, error)
 }
 
 // A BatchGraph is a BackendGraph that can compute several sessions as one batch.
 type BatchGraph interface {
 	BackendGraph
-	// MaxBatch returns the most sessions of a batch: 1 when the network has no
+	// MaxBatch returns how many sessions a batch can have: 1 when the network has no
 	// free batch dimension.
 	MaxBatch() int
-	// ComputeBatch is Compute of all sessions, with the results that each alone
-	// would have. They are 1 to MaxBatch of this graph, have all inputs set, and
-	// nobody else uses them meanwhile. After an error none has outputs.
+	// ComputeBatch computes all sessions, with the results of a Compute of each. The
+	// sessions are 1 to MaxBatch of this graph, have all inputs set, and are not used
+	// otherwise meanwhile. After an error none has outputs.
 	ComputeBatch(ctx context.Context, sessions []BackendSession) error
 }
 
-// A Finder is a Backend that knows its networks by their files, too.
+// A Finder is a Backend that can also find its networks by their files.
 type Finder interface {
-	// Find returns the name of the network whose one file has the SHA-256. It
-	// need not know networks that were never used.
+	// Find returns the name of the network of one file whose SHA-256 is digest. It
+	// may miss networks that were never used.
 	Find(digest [sha256.Size]byte) (name string, ok bool)
 }
 
 // A BackendSession is one use of a network. Its owner closes it.
 type BackendSession interface {
-	// SetInput copies t into input index. t is not kept.
+	// SetInput copies t into input index, and does not keep it.
 	SetInput(index int, t Tensor) error
-	// SetImage decodes and letterboxes an encoded image into input index.
-	// encoded is not kept. Bytes that do not decode give an error that wraps
+	// SetImage decodes and letterboxes an encoded image into input index, and does
+	// not keep encoded. When the bytes cannot be decoded, the error wraps
 	// ErrBadImage.
 	SetImage(ctx context.Context, index int, encoded []byte) (Fit, error)
 	// Compute runs the network. It needs all inputs set.
@@ -57,7 +55,7 @@ type BackendSession interface {
 	// Outputs returns the outputs of the last Compute. They are valid until
 	// the next call of Compute or Close.
 	Outputs() ([]Tensor, error)
-	// Timings returns where the time went since the last SetImage.
+	// Timings returns the times since the last SetImage.
 	Timings() Timings
 	Close() error
 }
@@ -70,8 +68,8 @@ func Use(b Backend) { backend.Store(&b) }
 // A Graph is a network that can be run. It needs no closing.
 type Graph struct{ g BackendGraph }
 
-// Load returns the graph registered under name. Its errors wrap ErrNoGraph or
-// ErrNoBackend, or are the backend's.
+// Load returns the graph of that name. Its errors wrap ErrNoGraph or ErrNoBackend, or are
+// the backend's.
 func Load(name string) (*Graph, error) {
 	b := backend.Load()
 	if b == nil {
@@ -102,9 +100,9 @@ type Session struct{ s BackendSession }
 // SetInput copies t into input index.
 func (s *Session) SetInput(index int, t Tensor) error { return s.s.SetInput(index, t) }
 
-// SetImage decodes an encoded image (JPEG, PNG) and letterboxes it into input
-// index. It returns how the image was placed. Bytes that do not decode give an
-// error that wraps ErrBadImage.
+// SetImage decodes an encoded image (JPEG, PNG) and letterboxes it into input index. It
+// returns how the image was placed. When the bytes cannot be decoded, the error wraps
+// ErrBadImage.
 func (s *Session) SetImage(ctx context.Context, index int, encoded []byte) (Fit, error) {
 	return s.s.SetImage(ctx, index, encoded)
 }
@@ -127,8 +125,8 @@ func (s *Session) Close() error { return s.s.Close() }
 
 type timingsKey struct{}
 
-// WithTimings returns a context whose native sessions write their timings to t
-// at each Compute. In a guest the host keeps the timings and this does nothing.
+// WithTimings returns a context in which a Compute writes the timings of its session to
+// t. In a guest it does nothing: there the host keeps the timings.
 func WithTimings(ctx context.Context, t *Timings) context.Context {
 	return context.WithValue(ctx, timingsKey{}, t)
 }

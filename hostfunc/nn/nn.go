@@ -1,9 +1,9 @@
 // Package nn runs neural networks from code that compiles natively and to Wasm.
 //
-// It has the shape of wasi-nn: load a graph by name, make a session, set its
-// input, compute, get its outputs. In a native program the calls go to the
-// [Backend] given to [Use]; in a guest the same calls go to host functions, so
-// a marked function that uses nn is one source for both.
+// It works like wasi-nn: load a graph by name, make a session, set its input, compute,
+// and get its outputs. In a native program the calls go to the [Backend] given to [Use];
+// in a guest they go to host functions. So a marked function that uses nn has one source
+// for both.
 //
 //	g, err := nn.Load("yolo-fastest-1.1-xl")
 //	s, err := g.NewSession()
@@ -14,13 +14,13 @@
 //
 // # Beyond wasi-nn
 //
-// [Session.SetImage] hands over an encoded image, which the backend decodes and
-// letterboxes into the input tensor, so that pixels need not pass through guest
-// memory. [Graph.Inputs] and [Session.Outputs] tell shapes.
+// [Session.SetImage] takes an encoded image, which the backend decodes and letterboxes
+// into the input tensor, so that pixels need not pass through guest memory.
+// [Graph.Inputs] and [Session.Outputs] give shapes.
 //
 // # Concurrency
 //
-// A Graph may be used by many goroutines, a Session by one at a time.
+// A Graph may be used by many goroutines, and a Session by one at a time.
 package nn
 
 import (
@@ -28,13 +28,14 @@ import (
 	"time"
 )
 
-// ErrNoGraph is returned by [Load] when no graph has the name.
+// ErrNoGraph says that the backend has no graph of that name. [Load] returns it.
 var ErrNoGraph = errors.New("nn: no such graph")
 
-// ErrNoBackend is returned by [Load] in a program that called no [Use].
+// ErrNoBackend says that the program has not called [Use]. [Load] returns it.
 var ErrNoBackend = errors.New("nn: no backend in this program; call nn.Use")
 
-// ErrBadImage is returned by [Session.SetImage] for bytes that do not decode.
+// ErrBadImage says that bytes are not an image that can be decoded. [Session.SetImage]
+// returns it.
 var ErrBadImage = errors.New("nn: not an image that can be decoded")
 
 // Bounds on what crosses between guest and host.
@@ -45,15 +46,15 @@ const (
 	MaxTensor = 1 << 28  // bytes of a tensor
 )
 
-// A Tensor is float32 data in row-major order.
+// A Tensor is an array of float32 in row-major order.
 type Tensor struct {
 	Shape []int
 	Data  []float32
 }
 
-// A Fit tells how an image was placed in an input tensor: scaled by Scale, then
-// put at (PadX, PadY). A point (x, y) of the input is ((x-PadX)/Scale,
-// (y-PadY)/Scale) of the image. All are in pixels.
+// A Fit tells how an image was placed in an input tensor: it was scaled by Scale and put
+// at (PadX, PadY). The point (x, y) of the input is ((x-PadX)/Scale, (y-PadY)/Scale) of
+// the image. All but Scale are in pixels.
 type Fit struct {
 	ImageW, ImageH int
 	InputW, InputH int
@@ -61,8 +62,8 @@ type Fit struct {
 	PadX, PadY     float32
 }
 
-// Timings tells where the time of a session went since it was made or since
-// the last [Session.SetImage].
+// Timings are the times that the parts of a session took since the last
+// [Session.SetImage], or since it was made.
 type Timings struct {
 	Decode    time.Duration // encoded image to pixels
 	Letterbox time.Duration // pixels to input tensor

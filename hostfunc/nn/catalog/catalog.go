@@ -1,9 +1,8 @@
 // Package catalog knows object detectors and finds their files.
 //
-// An [Entry] says what a detector wants of its input, what its outputs are and
-// what its files must be, to the byte. [Resolve] finds those files on this
-// machine or fetches them, and says in a sentence what it took and why. No
-// model is part of this package.
+// An [Entry] describes a detector: its input, its outputs, and its files with their
+// digests. [Resolve] finds these files on this machine or fetches them, and says in a
+// sentence which it took and why. No model is part of this package.
 //
 //	found, err := catalog.Resolve(ctx, "", catalog.Options{})
 //	log.Print(found.Why)
@@ -11,21 +10,22 @@
 //
 // # Where it looks
 //
-// The first of: the folder that BUNGEE_MODELS names; the user's cache; the
-// entry's source, from which it is put into the cache. With no name asked for
-// that is [Default], and where that one cannot be had, "centernet".
+// In the folder that BUNGEE_MODELS names, then in the user's cache, then at the entry's
+// source, from where it puts the files into the cache. The empty name asks for
+// [Default], and if that cannot be found, for "centernet".
 //
-// A name that ends in .onnx or .weights is a file of the user's own: see
+// A name that ends in .onnx or .weights is the path of a file of the user's own: see
 // [Options].
 //
 // # Limits
 //
-// What is fetched is pinned by size and SHA-256. A user's own file is not.
+// Fetched files must have the size and the SHA-256 of their entry. A user's own file can
+// be any.
 //
 // # Concurrency
 //
-// All may be called from many goroutines and processes at once: files come into
-// the cache whole, by rename.
+// All functions may be called from many goroutines and processes at once. A file appears
+// in the cache whole or not at all.
 package catalog
 
 import (
@@ -36,7 +36,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 )
 
-// Default is the entry that an empty name asks for first.
+// Default is the name of the entry that an empty name asks for first.
 const Default = "yolo-fastest-1.1-xl"
 
 // fallback is taken where Default cannot be fetched.
@@ -44,19 +44,19 @@ const fallback = "centernet"
 
 // An Entry is a detector.
 type Entry struct {
-	// Name is what it is asked for by.
+	// Name is the name that [Resolve] and [Lookup] take.
 	Name string
-	// Head is how its outputs are read: darknet, yolox, centernet, yolov8.
-	// Empty means by their shape.
+	// Head is the form of its outputs: darknet, yolox, centernet or yolov8. Empty
+	// means that their shape tells.
 	Head string
 	// Labels are the names of its classes.
 	Labels []string
-	// Model is what the backend needs. In [Entries] the paths are file names;
-	// in a [Found] they can be opened.
+	// Model is the model for a backend. In [Entries] the paths are file names; in a
+	// [Found] they can be opened.
 	Model model.Model
-	// Licence is that of the weights.
+	// Licence is the licence of the weights.
 	Licence string
-	// Source is where the files come from.
+	// Source says where the files come from.
 	Source string
 
 	from origin
@@ -71,7 +71,7 @@ const (
 	byNPM
 )
 
-// Entries returns all detectors known, the default first.
+// Entries returns all known detectors, the default first.
 func Entries() []Entry {
 	const yoloFastest = "the author's repository dog-qiuqiu/Yolo-Fastest, folder ModelZoo/yolo-fastest-1.1_coco"
 	return []Entry{

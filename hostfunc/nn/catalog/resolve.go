@@ -13,39 +13,39 @@ import (
 	"strings"
 )
 
-// ErrNotFound is wrapped by the error of a [Resolve] that found no usable files
-// of the model. The error says what was tried and every way to get them.
+// ErrNotFound says that [Resolve] found no usable files of the model. Its error wraps
+// this one, and says what was tried and how to get the files.
 var ErrNotFound = errors.New("no usable files of the model")
 
 // Options configure [Resolve]. The zero Options are ready to use.
 type Options struct {
-	// Dir is the folder looked at first. Empty means what the environment
+	// Dir is the folder to search first. Empty means the folder that the environment
 	// variable BUNGEE_MODELS names.
 	Dir string
-	// CacheDir is where fetched models are kept. Empty means bungee/models in
-	// the user's cache folder.
+	// CacheDir is the folder for fetched models. Empty means bungee/models in the
+	// user's cache folder.
 	CacheDir string
-	// Offline keeps Resolve to what is on this machine.
+	// Offline forbids Resolve to fetch files.
 	Offline bool
 
-	// Head says how the outputs of the user's own model are read, and in what
-	// form it wants its input: darknet, yolox, centernet or yolov8. Empty
-	// means darknet for .weights; for .onnx by the outputs' shape, with the
-	// input of yolov8. For a model of the catalog it replaces the entry's.
+	// Head is the form of the outputs and of the input of the user's own model:
+	// darknet, yolox, centernet or yolov8. Empty means darknet for .weights; for .onnx
+	// it means that the shape of the outputs tells, and an input as for yolov8. For a
+	// model of the catalog it replaces the entry's Head.
 	Head string
-	// InputSize is the side of the input of the user's own model, in pixels.
-	// Zero means what the .cfg says, or else 640, 512 for centernet.
+	// InputSize is the side of the input of the user's own model, in pixels. Zero
+	// means that of the .cfg, or else 512 for centernet and 640 for others.
 	InputSize int
 
-	// HTTP fetches files. Nil means a client of our own with time limits.
+	// HTTP fetches files. Nil means a client with time limits.
 	HTTP *http.Client
-	// BaseURL is the folder of the Yolo-Fastest files, ending in a slash.
-	// Empty means its author's repository.
+	// BaseURL is the folder of the Yolo-Fastest files, with a slash at its end. Empty
+	// means the author's repository.
 	BaseURL string
 	// NPM runs the npm client with args in dir. Nil means the npm on the path.
 	NPM func(ctx context.Context, dir string, args ...string) error
-	// Progress is called as a file comes in, from one goroutine at a time.
-	// total is 0 where it is not known. Nil is quiet.
+	// Progress is called while a file is fetched, from one goroutine at a time, with
+	// bytes. total is 0 when it is not known. Nil is quiet.
 	Progress func(file string, done, total int64)
 }
 
@@ -74,22 +74,21 @@ func (o Options) filled() Options {
 	return o
 }
 
-// A Found is a detector whose files are there and as pinned.
+// A Found is a detector whose files are on this machine, with the right digests.
 type Found struct {
 	// Entry has a Model whose paths can be opened.
 	Entry
-	// Why says in a sentence what was taken, from where, and what was passed
-	// over for what reason.
+	// Why says in a sentence what was taken and from where, and why other places
+	// were passed over.
 	Why string
 }
 
-// Resolve finds the model called name, and fetches it if it must. The empty name
-// asks for the default, a path that ends in .onnx or .weights for the user's
-// own file; labels are then taken from a file that ends in .names beside it, or
-// else are COCO's.
+// Resolve finds the model called name, and fetches it if necessary. The empty name asks
+// for the default. A path that ends in .onnx or .weights asks for the user's own file; its
+// labels come from a file beside it that ends in .names, or are those of COCO.
 //
-// Where no files can be had the error wraps [ErrNotFound]. A cancelled ctx
-// gives its cause.
+// When no usable files are found the error wraps [ErrNotFound]. When ctx ends the error is
+// its cause.
 func Resolve(ctx context.Context, name string, opt Options) (Found, error) {
 	if opt.Head != "" && !slices.Contains(heads, opt.Head) {
 		return Found{}, fmt.Errorf("no head is called %q; known are %s", opt.Head, strings.Join(heads, ", "))

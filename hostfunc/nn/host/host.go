@@ -1,18 +1,18 @@
 // Package host gives guests neural networks: package nn as host functions.
 //
-// A guest that uses package nn imports [Functions]. They have the
-// names and types of wasi-nn where its meaning fits, and the prefix bungee_
-// where it has nothing; docs/nn.md describes all of them.
+// A guest that uses package nn imports [Functions]. Some have the names, types and
+// meaning of wasi-nn; those that wasi-nn lacks have the prefix bungee_. docs/nn.md
+// describes all of them.
 //
 //	cfg := executor.InstanceConfig{Host: []executor.HostFuncs{host.Functions(backend, []string{"yolo*"})}}
 //
 // # What a guest may use
 //
-// The networks whose names match the patterns given to [Functions], and no others: of
-// those it is not told whether they are there. A guest brings no networks:
-// wasi-nn's load takes the bytes of one that the host has, and finds it by its digest.
-// So guests that bring their network run, and no stranger's bytes reach the backend's
-// parser, which is native code.
+// A guest can use the networks whose names match the patterns given to [Functions]. It
+// cannot find out whether the host has others. It cannot load a network of its own
+// either: wasi-nn's load takes the bytes of a network that the host has, and finds that
+// one by its digest. So guests that carry their network run, and no bytes of strangers
+// reach the parser of the backend, which is native code.
 //
 // # Concurrency
 //
@@ -20,10 +20,10 @@
 //
 // # Limits
 //
-// What an instance holds here lies outside its memory limit, so it is bounded:
-// [MaxGraphs] graphs and [MaxContexts] contexts, which are closed with the
-// instance. A function given bad handles, pointers or sizes returns an errno
-// and touches nothing. The text of the backend's errors goes to the guest.
+// Graphs and contexts are outside the memory limit of an instance, which can hold
+// [MaxGraphs] and [MaxContexts] of them. They are closed with the instance. A function
+// that gets a bad handle, pointer or size returns an errno and changes nothing. Guests can
+// read the text of the backend's errors.
 package host
 
 import (
@@ -38,7 +38,7 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
-// Name is the name of the module that guests import.
+// Name is the name that guests import the functions by.
 const Name = "wasi_ephemeral_nn"
 
 // Bounds on what an instance holds. A context holds an input and the outputs:
@@ -54,8 +54,8 @@ const maxNetwork = 64 << 20
 // maxText bounds the text of an error.
 const maxText = 1024
 
-// Functions returns the host functions by which guests use the networks of b whose
-// names match one of models: patterns as of [path.Match], and "*" for all.
+// Functions returns the host functions that give guests the networks of b whose names
+// match one of models: patterns as in [path.Match], or "*" for all.
 func Functions(b nn.Backend, models []string) executor.HostFuncs {
 	models = slices.Clone(models)
 	return executor.HostFuncs{

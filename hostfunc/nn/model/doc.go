@@ -1,7 +1,6 @@
 // Package model describes networks: their files, and how an image becomes their input.
 //
-// Backends share it, so that one list of models serves all of them, and a list
-// builds without any.
+// All backends take these descriptions, and they need no backend to build.
 //
 //	m := model.Model{Name: "yolox_nano", Files: files, InputW: 416, InputH: 416, Align: model.TopLeft}
 //	err := m.Check() // files there, of the right size and digest
@@ -9,14 +8,13 @@
 // # Images
 //
 // [Prepare] decodes a JPEG or PNG and letterboxes it into an input tensor with the
-// standard library. It does what OpenCV does: the resizing is the same to the bit,
-// and so is what becomes of a PNG; pixels of a JPEG may differ by a few levels, as
-// decoders round in their own ways. Images are bounded before they are decoded:
-// see [Bound].
+// standard library. It computes what OpenCV computes: a PNG gives the same tensor bit by
+// bit; pixels of a JPEG differ by a few levels, since JPEG decoders round differently.
+// Images are bounded before they are decoded: see [Bound].
 //
-// The orientation in a JPEG's EXIF header is left alone, which OpenCV does not.
+// Prepare ignores the orientation in the EXIF header of a JPEG. OpenCV applies it.
 //
 // # Concurrency
 //
-// A Model is a value. Its Read and Check may not run at once on one Model.
+// A Model is a value. Do not call Read and Check of one Model at the same time.
 package model

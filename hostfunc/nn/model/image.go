@@ -22,9 +22,8 @@ const (
 	maxPasses    = 16 * MaxPixels // pixels x scans
 )
 
-// Bound says why an encoded image should not be decoded: too long, too large, or
-// of a form that would take for ever. It looks at the header alone. Its errors wrap
-// [nn.ErrBadImage].
+// Bound returns an error when an encoded image should not be decoded: it has too many
+// bytes or pixels, or would take too long. Its errors wrap [nn.ErrBadImage].
 func Bound(encoded []byte) error {
 	if err := bound(encoded); err != nil {
 		return fmt.Errorf("%w: %d bytes: %w", nn.ErrBadImage, len(encoded), err)
@@ -55,14 +54,14 @@ func bound(encoded []byte) error {
 	return nil
 }
 
-// A Preparer fills the input of m with an encoded image. input has the
-// 3*InputH*InputW numbers of a tensor [1, 3, InputH, InputW]; none of it is kept.
-// An error leaves it in any state; bytes that do not decode give one that wraps
-// [nn.ErrBadImage]. It returns how the image was placed and how long decoding and
-// letterboxing took. A Preparer may be called by many goroutines.
+// A Preparer fills input, the tensor [1, 3, InputH, InputW] of m, with an encoded image.
+// It returns how the image was placed, and how long decoding and letterboxing took. It
+// keeps none of its arguments. After an error input has any content; when the bytes
+// cannot be decoded, the error wraps [nn.ErrBadImage]. A Preparer may be called by many
+// goroutines.
 type Preparer func(m *Model, encoded []byte, input []float32) (nn.Fit, nn.Timings, error)
 
-// Prepare is the [Preparer] of the standard library.
+// Prepare is the [Preparer] that uses the standard library.
 func Prepare(m *Model, encoded []byte, input []float32) (nn.Fit, nn.Timings, error) {
 	var t nn.Timings
 	start := time.Now()

@@ -12,7 +12,8 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
 
-// ErrModel is wrapped by every error about a model's files or description.
+// ErrModel says that the files or the description of a model are unusable. All errors
+// about them wrap it.
 var ErrModel = errors.New("model cannot be used")
 
 // Bounds on a model.
@@ -21,52 +22,52 @@ const (
 	maxFile = 1 << 30 // bytes of a model file
 )
 
-// A Model describes a network and what its image must be like. It is plain data.
+// A Model describes a network and its input. It is plain data.
 type Model struct {
-	// Name is what [nn.Load] asks for.
+	// Name is the name that [nn.Load] takes.
 	Name string
-	// Files are what a backend reads: the ONNX file, or Darknet's weights and
-	// then its cfg.
+	// Files are the files that a backend reads: the ONNX file, or the weights and
+	// then the cfg of Darknet.
 	Files []File
-	// InputW and InputH are the input's size in pixels. Both are zero for a
-	// network that takes tensors and no image, which package onnx runs only.
+	// InputW and InputH are the size of the input, in pixels. Both are zero for a
+	// network that takes tensors and no image; only package onnx runs these.
 	InputW, InputH int
 	// Scale multiplies each channel after Mean is subtracted. Zero means 1.
 	Scale float64
 	// Mean is subtracted from the channels, in the order the network sees them.
 	Mean [3]float64
-	// SwapRB is true for networks that want RGB: decoded images are BGR.
+	// SwapRB is true for networks whose input is RGB. Otherwise it is BGR.
 	SwapRB bool
 	// Pad is the grey level around a letterboxed image.
 	Pad uint8
-	// Align says where in the input a letterboxed image lies.
+	// Align is the place of a letterboxed image in the input.
 	Align Align
 }
 
-// An Align is a place of a letterboxed image in the input.
+// An Align is the place of a letterboxed image in the input.
 type Align uint8
 
 // The values of Align.
 const (
-	Centre  Align = iota // bars of one width at both sides
-	TopLeft              // bars at the right and at the bottom, as YOLOX has them
+	Centre  Align = iota // bars of the same width on both sides
+	TopLeft              // bars on the right and at the bottom, as for YOLOX
 )
 
 // A File is a file of a model.
 type File struct {
 	Path string
-	// Size is its size in bytes. Zero means that any size will do.
+	// Size is its size in bytes. Zero means any size.
 	Size int64
-	// SHA256 is its digest in hex. Empty means any.
+	// SHA256 is its digest in hex. Empty means any digest.
 	SHA256 string
 }
 
 // TakesImage says whether the network takes an image.
 func (m *Model) TakesImage() bool { return m.InputW != 0 || m.InputH != 0 }
 
-// Check looks at the description and at each file: there, of the right size
-// and digest. It reads files with a digest whole. Its errors wrap [ErrModel] and
-// name the file.
+// Check returns an error unless the description is complete and each file is there with
+// its size and digest. It reads the whole of each file that has a digest. Its errors wrap
+// [ErrModel] and name the file.
 func (m *Model) Check() error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrModel, m.Name, err)
@@ -141,9 +142,10 @@ func digest(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Read returns the bytes of the files, in their order, once they are as pinned, and
-// pins those that were not: what is read next time is the same, or an error.
-// Its errors wrap [ErrModel] and name the file.
+// Read returns the bytes of the files, in their order. It fails when a file does not have
+// its size and digest. A file without a digest gets that of what was read, so that a
+// later Read returns the same bytes or fails. Its errors wrap [ErrModel] and name the
+// file.
 func (m *Model) Read() ([][]byte, error) {
 	all := make([][]byte, len(m.Files))
 	sums := make([]string, len(m.Files))

@@ -2,15 +2,15 @@
 
 // Package nntest has a backend for tests that need no real network.
 //
-// [Mean] computes something small, quickly and the same everywhere, with
-// nothing but the standard library:
+// The graph of [Mean] is small and quick, gives the same results everywhere, and needs
+// only the standard library:
 //
 //	nn.Use(nntest.Mean())
 //	g, err := nn.Load("mean")
 //
 // # Concurrency
 //
-// The backend may be used by many goroutines, as package nn wants it.
+// The backend may be used by many goroutines, as package nn asks for.
 package nntest
 
 import (
@@ -35,7 +35,7 @@ const Name = "mean"
 // side is the width and height of the graph's input.
 const side = 4
 
-// Batch is the most sessions of a batch of the graph.
+// Batch is how many sessions a batch of the graph can have.
 const Batch = 4
 
 // A MeanBackend is the backend that [Mean] returns.
@@ -43,8 +43,8 @@ type MeanBackend struct{ open, batches atomic.Int64 }
 
 // Mean returns a backend with one graph, [Name]. Its input is an image tensor
 // [1, 3, 4, 4] of values 0 to 255. Its outputs are the mean of each channel,
-// [1, 3], and the input itself, [1, 3, 4, 4]. An image is put into the input
-// whole, its aspect kept, nearest pixels taken, zeros around it.
+// [1, 3], and the input itself, [1, 3, 4, 4]. A whole image is scaled into the
+// input by nearest pixels, with its aspect ratio kept and zeros around it.
 func Mean() *MeanBackend { return new(MeanBackend) }
 
 // Open returns how many sessions have not been closed.
@@ -53,7 +53,7 @@ func (b *MeanBackend) Open() int { return int(b.open.Load()) }
 // Batches returns how many batches of more than one session were computed.
 func (b *MeanBackend) Batches() int { return int(b.batches.Load()) }
 
-// Digest is the SHA-256 of "the file" of the graph, which is its name's.
+// Digest returns the SHA-256 that Find knows the graph by: that of its name.
 func Digest() [sha256.Size]byte { return sha256.Sum256([]byte(Name)) }
 
 // Find implements [nn.Finder].

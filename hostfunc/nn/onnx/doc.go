@@ -1,8 +1,8 @@
 // Package onnx is the [nn.Backend] that runs networks with ONNX Runtime.
 //
-// [New] needs cgo, and the library of ONNX Runtime 1.24 or later when it runs, not
-// when it is built: [Library] says where it is looked for. Without it New returns
-// an error that is [ErrNoLibrary], and a host can go on with another backend.
+// [New] needs cgo, and at run time the library of ONNX Runtime 1.24 or later: [Library]
+// says where it is searched. Without the library New returns [ErrNoLibrary], and a host
+// can use another backend.
 //
 //	b, err := onnx.New(onnx.Config{Threads: 2, Models: models})
 //	if errors.Is(err, onnx.ErrNoLibrary) {
@@ -13,35 +13,34 @@
 //
 // # Networks
 //
-// A network has up to 16 inputs and 16 outputs of float32. The sizes of its inputs
-// are fixed, but for a first dimension that may be free: such a network computes
-// one image at a time, or several sessions' as one batch. A [model.Model] with an image size
-// gives its image to input 0; one without takes tensors only. Each network runs
-// once on zeros when it is loaded, which warms it up.
+// A network has up to 16 inputs and 16 outputs of float32. The shapes of its inputs are
+// fixed, except that the first dimension may be free: then the network computes one
+// session, or several as one batch. The image of a [model.Model] with an image size is
+// input 0; a model without one takes tensors only. Each network runs once on zeros when it
+// is loaded, which warms it up.
 //
 // # Model files
 //
-// What is read is compared with the size and the digest of the model. ONNX Runtime's
-// exceptions become errors that are [model.ErrModel]: a bad file never ends the process.
-// Models are the operator's own; nothing here makes it safe to load a stranger's.
+// The bytes of a file must have the size and the digest of the model. ONNX Runtime's
+// exceptions become errors that are [model.ErrModel], so that a damaged file does not end
+// the process. It is not safe to load the models of strangers.
 //
 // # Concurrency
 //
-// A Backend may be used by many goroutines. At most Config.Nets sessions of a model compute
-// at once, on one copy of its weights. A Compute whose context ends is stopped
-// within the time of one operation of the network.
+// A Backend may be used by many goroutines. At most Config.Nets sessions of a model
+// compute at once, on one copy of its weights. When the context of a Compute ends, the
+// Compute stops after the operation of the network that runs.
 //
 // # Limits
 //
-// The library is loaded once in a process, by the first New that finds it, and
-// stays loaded.
+// The first New that finds the library loads it. It stays loaded until the process ends.
 package onnx
 
 import "errors"
 
-// ErrNoLibrary says that the library of ONNX Runtime is not there, is too old, or
-// that this program was built without cgo.
+// ErrNoLibrary says that the library of ONNX Runtime is missing or too old, or that the
+// program was built without cgo.
 var ErrNoLibrary = errors.New("ONNX Runtime cannot be used")
 
-// ErrClosed is returned by sessions that were closed, or whose backend was.
+// ErrClosed says that a session, or its backend, was closed.
 var ErrClosed = errors.New("onnx: closed")

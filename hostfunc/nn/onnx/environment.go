@@ -34,7 +34,7 @@ func initialise(path string) error {
 		ErrNoLibrary, Env, errors.Join(faults...))
 }
 
-// Version returns the version of the library that was loaded, "" for none.
+// Version returns the version of the loaded library, or "" when none is loaded.
 func Version() string {
 	environment.Lock()
 	defer environment.Unlock()

@@ -9,10 +9,10 @@ import (
 // Env is the environment variable that names the library's file.
 const Env = "BUNGEE_ONNXRUNTIME"
 
-// Library returns the files that the library of ONNX Runtime is looked for in, one
-// after the other: path if it is not empty; else what the environment variable
-// [Env] names; else where scripts/onnxruntime.sh puts it, and the usual names, which
-// the dynamic linker finds. A file that is named is the only one.
+// Library returns the files that New tries as the library of ONNX Runtime, in their
+// order: only path, if it is not empty; else only the file that the environment variable
+// [Env] names, if it is set; else the file that scripts/onnxruntime.sh installs, and the
+// usual names of the library, which the dynamic linker finds.
 func Library(path string) []string {
 	if path != "" {
 		return []string{path}

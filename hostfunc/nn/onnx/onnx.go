@@ -25,25 +25,25 @@ const (
 
 // Config configures a [Backend]. The zero Config has no models.
 type Config struct {
-	// Library is the file of the library. Empty means where [Library] looks.
+	// Library is the file of the library. Empty means the files of [Library].
 	Library string
-	// Threads is how many threads a network uses. Zero means GOMAXPROCS. They sleep
-	// while it does not run.
+	// Threads is how many threads a network uses. They sleep while it does not run.
+	// Zero means GOMAXPROCS.
 	Threads int
 	// Nets is how many sessions, or batches, of one model compute at once. Zero
 	// means 1.
 	Nets int
-	// Batch is the most sessions in a batch. Zero means 8, and 1 that there are no
-	// batches. Networks without a free first dimension have none.
+	// Batch bounds the sessions in a batch. Zero means 8, and 1 means no batches.
+	// Networks without a free first dimension have no batches.
 	Batch int
-	// Provider is what runs the networks: [CPU], which empty means too, or [CUDA],
-	// which needs a library that was built with it.
+	// Provider is what runs the networks: [CPU], or [CUDA], which needs a library
+	// that was built with it. Empty means CPU.
 	Provider string
-	// Options are the provider's own, passed on as they are: for CUDA such as
-	// "device_id": "1" or "gpu_mem_limit": "2147483648".
+	// Options are passed to the provider as they are, such as "device_id": "1" and
+	// "gpu_mem_limit": "2147483648" to CUDA. CPU has none.
 	Options map[string]string
-	// Prepare decodes and letterboxes images. Nil means [model.Prepare]; that of
-	// package opencv is faster.
+	// Prepare decodes and letterboxes images. Nil means [model.Prepare]. The Prepare
+	// of package opencv is faster.
 	Prepare model.Preparer
 	// Models are the models that can be loaded. They are copied.
 	Models []model.Model
@@ -70,9 +70,9 @@ type Backend struct {
 	close   sync.Once
 }
 
-// New loads the library, checks the files of all models and returns a backend that
-// has them. Its errors are [ErrNoLibrary], or about a model [model.ErrModel], or say
-// what is wrong with the provider.
+// New loads the library, checks the files of all models and returns a backend with these
+// models. Its errors are [ErrNoLibrary], or [model.ErrModel] about a model, or say what is
+// wrong with the provider.
 func New(cfg Config) (*Backend, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -157,9 +157,9 @@ func provideCUDA(o *ort.SessionOptions, options map[string]string) error {
 	return o.AppendExecutionProviderCUDA(c)
 }
 
-// Graph returns the model of that name, or an error that wraps [nn.ErrNoGraph], or
-// [model.ErrModel] when it cannot be used: it is loaded by the first Graph, which
-// waits for that.
+// Graph returns the model of that name. The first Graph of a model loads it. The error
+// wraps [nn.ErrNoGraph] when there is no such model, and [model.ErrModel] when the model
+// cannot be used.
 func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 	g := b.graphs[name]
 	if g == nil {
@@ -182,8 +182,8 @@ func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
 	return "", false
 }
 
-// Close frees all networks. It waits for each Compute that runs. Sessions then
-// return [ErrClosed], and are closed by their owners.
+// Close waits for running Computes and frees all networks. Sessions return [ErrClosed]
+// from then on; their owners still close them.
 func (b *Backend) Close() error {
 	var err error
 	b.close.Do(func() {

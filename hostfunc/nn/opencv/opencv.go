@@ -20,11 +20,11 @@ var ErrClosed = errors.New("opencv: closed")
 
 // Config configures a [Backend].
 type Config struct {
-	// Threads is how many threads OpenCV uses, in all of this process. Zero
-	// leaves OpenCV's own number, which is one a core.
+	// Threads is how many threads OpenCV uses, in the whole process. Zero keeps
+	// OpenCV's own number, one for each core.
 	Threads int
-	// Nets is the most networks made of one model, and so how many sessions of
-	// it compute at once. They are made on demand. Zero means 1.
+	// Nets bounds the networks of one model, and so how many of its sessions compute
+	// at once. Networks are made on demand. Zero means 1.
 	Nets int
 	// Models are the models that can be loaded. They are copied.
 	Models []Model
@@ -37,8 +37,8 @@ type Backend struct {
 	close  sync.Once
 }
 
-// New checks the files of all models and returns a backend that has them. Its
-// errors about a model wrap [model.ErrModel].
+// New checks the files of all models and returns a backend with these models. Its errors
+// about a model wrap [model.ErrModel].
 func New(cfg Config) (*Backend, error) {
 	if cfg.Threads < 0 || cfg.Nets < 0 {
 		return nil, fmt.Errorf("opencv: %d threads and %d nets; want 0 or more", cfg.Threads, cfg.Nets)
@@ -63,7 +63,7 @@ func New(cfg Config) (*Backend, error) {
 }
 
 // Graph returns the model of that name, or an error that wraps [nn.ErrNoGraph].
-// It reads nothing: the model's first network is made by the first NewSession.
+// It reads nothing: the first NewSession makes the model's first network.
 func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 	if g := b.graphs[name]; g != nil {
 		return g, nil
@@ -71,7 +71,7 @@ func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 	return nil, fmt.Errorf("%w: %.*q", nn.ErrNoGraph, nn.MaxName, name)
 }
 
-// Find implements [nn.Finder]: it knows the ONNX files of which a network was made.
+// Find implements [nn.Finder]. It knows the ONNX files that a network was made of.
 func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
 	want := hex.EncodeToString(digest[:])
 	for name, g := range b.graphs {
@@ -82,9 +82,9 @@ func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
 	return "", false
 }
 
-// Warm makes n networks of a model, or as many as Config.Nets allows, and runs
-// each once: the first inference of a network takes 2 to 3 times the time. It
-// returns once they are ready.
+// Warm makes n networks of a model, or as many as Config.Nets allows, and runs each one
+// once, since the first run of a network takes 2 to 3 times as long. It returns when they
+// are ready.
 func (b *Backend) Warm(ctx context.Context, name string, n int) error {
 	g := b.graphs[name]
 	if g == nil {
@@ -93,8 +93,8 @@ func (b *Backend) Warm(ctx context.Context, name string, n int) error {
 	return g.nets.warm(ctx, n)
 }
 
-// Close frees all networks and buffers. It waits for each Compute that runs.
-// Sessions then return [ErrClosed], and are closed by their owners.
+// Close waits for running Computes and frees all networks and buffers. Sessions return
+// [ErrClosed] from then on; their owners still close them.
 func (b *Backend) Close() error {
 	b.close.Do(func() {
 		close(b.quit)

@@ -1,36 +1,37 @@
 // Package share shares the networks of an edge host between tenants and sessions.
 //
-// A [Backend] wraps another one. Computations wait here, not there, and so can be put
-// in an order that is fair, and into batches:
+// A [Backend] wraps another one. Computations wait in it, so that it can put them into a
+// fair order, and into batches:
 //
 //	b := share.New(onnxBackend, share.Config{Nets: 1})
 //	cfg.Functions = append(cfg.Functions, host.Functions(b, grant.Models))
 //
 // # Fairness
 //
-// A network that comes free goes to the tenant that has been served least, as time
-// of computation over its weight ([executor.Tenant].Quota), and there to who waits
-// longest. Time at which a tenant wanted nothing does not count for it. Whose a
-// computation is the session of its context says; all others are one tenant.
+// A free network goes to the tenant that has had the least time of computation, divided
+// by its weight ([executor.Tenant].Quota), and among the computations of that tenant to
+// the one that waits longest. A tenant saves up nothing while it computes nothing. A
+// computation belongs to the tenant of the call in its context; those without one belong
+// to one tenant together.
 //
 // # Batches
 //
-// Computations of one network that wait run as one batch, where the network can:
-// [nn.BatchGraph]. They are not held back for it, but by Config.Window. A batch
-// grows no further than the deadlines of all in it allow, by the times that batches
-// took before. Its time is charged in equal parts.
+// Waiting computations of one network run as one batch, if it is an [nn.BatchGraph]. None
+// is held back for that longer than Config.Window. A batch grows only as long as all
+// computations in it are expected to meet their deadlines, by the times of earlier
+// batches. Its time is charged to them in equal parts.
 //
 // # What is not promised
 //
-// A computation that runs is not interrupted for another tenant's: the longest that
-// one waits for its turn is one computation of another. One in a batch runs to
-// its end, also when its context ends.
+// A running computation is not interrupted for another tenant: the tenant whose turn it
+// is waits until one computation of another ends. A computation in a batch runs to its
+// end, even when its context ends earlier.
 //
 // # Concurrency
 //
-// A Backend may be used by many goroutines. It has none of its own: who gets a network
-// computes for all of the batch. While a computation waits, its call's turn on a core is
-// given up ([executor.Aside]).
+// A Backend may be used by many goroutines. It has none of its own: the caller that gets a
+// network computes for the whole batch. A computation gives up the core of its call while
+// it waits ([executor.Aside]).
 package share
 
 import (
@@ -44,25 +45,25 @@ import (
 
 // Config configures a [Backend]. The zero Config is ready to use.
 type Config struct {
-	// Nets is how many computations run at once, of all networks together: no more
-	// than the wrapped backend runs of one. Zero means 1: a computation has all cores,
-	// or the accelerator.
+	// Nets is how many computations, of all networks together, run at once. It must
+	// not exceed how many of one network the wrapped backend runs at once. Zero means
+	// 1: a computation has all cores, or the accelerator, to itself.
 	Nets int
-	// Window is how long a computation is held back so that others may join
-	// it, where its deadline allows that. Zero means not at all: then a batch is made of
-	// those that waited anyway.
+	// Window is how long a computation is held back for others to join it, if its
+	// deadline allows that. Zero means not at all: a batch has only computations that
+	// had to wait anyway.
 	Window time.Duration
 }
 
 // Stats counts what a [Backend] did.
 type Stats struct {
-	Waiting  int           // computations, at this moment
+	Waiting  int           // computations that wait now
 	Computed uint64        // computations that ran
-	Runs     uint64        // of a network: fewer than Computed where there were batches
-	Busy     time.Duration // the sum of the runs' times
+	Runs     uint64        // runs of networks: fewer than Computed when there were batches
+	Busy     time.Duration // the sum of the times of the runs
 }
 
-// A Backend is an [nn.Backend] that shares another's networks.
+// A Backend is an [nn.Backend] that shares the networks of another one.
 type Backend struct {
 	// Set by New, then constant.
 	inner  nn.Backend
@@ -78,7 +79,7 @@ type Backend struct {
 	stats    Stats
 }
 
-// New returns a backend that shares the networks of b, which it does not own.
+// New returns a backend that shares the networks of b. The caller closes b.
 func New(b nn.Backend, cfg Config) *Backend {
 	return &Backend{
 		inner: b, window: cfg.Window, free: max(cfg.Nets, 1),
@@ -86,7 +87,7 @@ func New(b nn.Backend, cfg Config) *Backend {
 	}
 }
 
-// Graph returns the graph that the wrapped backend has under name, shared.
+// Graph returns the graph of that name of the wrapped backend, shared.
 func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 	inner, err := b.inner.Graph(name)
 	if err != nil {
@@ -102,7 +103,7 @@ func (b *Backend) Graph(name string) (nn.BackendGraph, error) {
 	return g, nil
 }
 
-// Find implements [nn.Finder], where the wrapped backend does.
+// Find implements [nn.Finder]. It finds nothing unless the wrapped backend is one.
 func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
 	if f, ok := b.inner.(nn.Finder); ok {
 		return f.Find(digest)
@@ -110,7 +111,7 @@ func (b *Backend) Find(digest [sha256.Size]byte) (string, bool) {
 	return "", false
 }
 
-// Stats returns what the backend did so far.
+// Stats returns the counts of the backend.
 func (b *Backend) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
