@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,9 +29,10 @@ its own. All of them touch each byte of a message and compute nothing else; no W
 runs. What is called grpc carries its bytes in a protobuf message, as an application
 would and as a channel's message does; grpcraw does without, which nobody would.
 
-Calls are of a generated function, whose module a "bungee host" beside this program
-runs as Wasm, in turn with gRPC: the median of five rounds' ratios counts. A call that
-runs on the UE stands beside the plain call of the same function.
+Calls are of a generated function, in turn with gRPC: the median of five rounds' ratios
+counts. A host runs the function natively, as gRPC's does, or as Wasm: then it is a
+"bungee host" beside this program. A call that runs on the UE stands beside the plain
+call of the same function.
 
 Then it measures video over a link that delays, limits and loses packets, in real
 time, and what a channel costs that has nothing to do. It exits 1 when a target is
@@ -115,7 +117,7 @@ func sceneBar() func(name string, done, total int) {
 // edge makes the commands of edge hosts, of this program at path self.
 func edge(self string) bench.Program {
 	return func(h bench.Host) *exec.Cmd {
-		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile)
+		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile, fmt.Sprintf("--marked=%t", h.Marked))
 	}
 }
 
@@ -136,6 +138,7 @@ func benchHostCommand() *cobra.Command {
 	c.Flags().StringVar(&h.Listen, "listen", "", "UDP address to listen on")
 	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
 	c.Flags().StringVar(&h.Cache, "cache", "", "folder for compiled modules; native code runs without")
+	c.Flags().BoolVar(&h.Marked, "marked", false, "that code is the marked functions, not the endpoint")
 	c.Flags().StringVar(&h.Profile, "cpuprofile", "", "file for a CPU profile")
 	return c
 }

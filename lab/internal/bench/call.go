@@ -19,8 +19,8 @@ import (
 // modules in that folder, and ends with its standard input.
 type Daemon func(certs, cache string) (*exec.Cmd, error)
 
-// A callee is a "bungee host" that serves the marked functions as Wasm, and the handler
-// whose calls go there.
+// A callee is an edge host that serves the marked functions, and the handler whose calls
+// go there.
 type callee struct {
 	host  *process
 	ue    *ue.Handler
@@ -119,10 +119,16 @@ type goal struct {
 	most   float64
 }
 
-// elasticCalls measures b as calls of a generated function, beside gRPC.
-func (c Channel) elasticCalls(r *rig, b batch, goals ...goal) trial {
+// native makes the command of an edge host that runs the marked functions natively.
+func (c Channel) native(certs, _ string) (*exec.Cmd, error) {
+	return c.Edge(Host{Certs: certs, Name: "edge", Marked: true}), nil
+}
+
+// elasticCalls measures b as calls of a generated function to a host that d makes, beside
+// gRPC.
+func (c Channel) elasticCalls(r *rig, d Daemon, b batch, goals ...goal) trial {
 	return func(ctx context.Context, name string) (figures []Figure, err error) {
-		host, err := r.callee(ctx, c.Host)
+		host, err := r.callee(ctx, d)
 		if err != nil {
 			return nil, err
 		}

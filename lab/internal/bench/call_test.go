@@ -11,14 +11,19 @@ import (
 func TestElasticCalls(t *testing.T) {
 	s := quick(t)
 	r := testRig(t, s)
-	c := Channel{Setup: *s, Host: func(certs, cache string) (*exec.Cmd, error) {
+	c := Channel{Setup: *s}
+	wasm := func(certs, cache string) (*exec.Cmd, error) {
 		return s.Edge(Host{Certs: certs, Cache: cache, Name: "edge"}), nil
-	}}
-	for name, b := range map[string]batch{
-		"one in flight": {Requests: 20, In: small, Out: small},
-		"paced":         {Requests: 20, In: image, Out: small, Rate: 500},
+	}
+	for name, tt := range map[string]struct {
+		host Daemon
+		batch
+	}{
+		"wasm, one in flight": {wasm, batch{Requests: 20, In: small, Out: small}},
+		"wasm, paced":         {wasm, batch{Requests: 20, In: image, Out: small, Rate: 500}},
+		"native":              {c.native, batch{Requests: 20, In: small, Out: small}},
 	} {
-		figures, err := c.elasticCalls(r, b, goal{"p50", p50, 1})(t.Context(), name)
+		figures, err := c.elasticCalls(r, tt.host, tt.batch, goal{"p50", p50, 1})(t.Context(), name)
 		if err != nil || len(figures) != 3 || figures[0].N != 20 {
 			t.Errorf("%s: %+v, %v; want 20 calls, their ratio and their allocations", name, figures, err)
 		}

@@ -17,7 +17,8 @@ import (
 // or a call costs, beside gRPC and a bare stream.
 type Channel struct {
 	Setup
-	// Host makes the command of an edge host that runs Wasm, for calls.
+	// Host makes the command of an edge host that runs Wasm, for calls. Calls of native
+	// code go to one of Edge: what stands beside them, gRPC's handler, is native, too.
 	Host Daemon
 }
 
@@ -39,8 +40,10 @@ func (c Channel) Run(ctx context.Context) (figures []Figure, err error) {
 		{"local", c.local},
 		{"1KB/one in flight", c.pingPong(r)},
 		{"local/call", c.localCall},
-		{"call/1KB/one in flight", c.elasticCalls(r, batch{Requests: c.pick(30000, 3000), In: small, Out: small}, goal{"p50", p50, 0.80})},
-		{"call/50KB/30hz", c.elasticCalls(r, batch{Requests: 30 * c.pick(50, 2), In: image, Out: small, Rate: 30}, goal{"p50", p50, 0.95}, goal{"p99", p99, 0.95})},
+		{"call/1KB/native", c.elasticCalls(r, c.native, batch{Requests: c.pick(30000, 3000), In: small, Out: small}, goal{"p50", p50, 0.80})},
+		{"call/1KB/wasm", c.elasticCalls(r, c.Host, batch{Requests: c.pick(30000, 3000), In: small, Out: small}, goal{"p50", p50, 0.80})},
+		{"call/50KB/30hz/native", c.elasticCalls(r, c.native, batch{Requests: 30 * c.pick(50, 2), In: image, Out: small, Rate: 30}, goal{"p50", p50, 0.95}, goal{"p99", p99, 0.95})},
+		{"call/50KB/30hz/wasm", c.elasticCalls(r, c.Host, batch{Requests: 30 * c.pick(50, 2), In: image, Out: small, Rate: 30}, goal{"p50", p50, 0.95}, goal{"p99", p99, 0.95})},
 		{"100KB in, 1KB out/30hz", c.paced(r, 30)},
 		{"100KB in, 1KB out/90hz", c.paced(r, 90)},
 		{"100KB both ways/16 in flight", c.throughput(r)},

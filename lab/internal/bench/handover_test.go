@@ -3,11 +3,11 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,19 +28,29 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if conf := strings.Split(os.Getenv(asHost), "\n"); len(conf) == 5 {
-		ctx, cancel := context.WithCancel(context.Background())
-		go func() {
-			os.Stdin.Read(make([]byte, 1)) // ends with the parent
-			cancel()
-		}()
-		if err := (Host{Certs: conf[0], Listen: conf[1], Name: conf[2], Cache: conf[3], Profile: conf[4]}).Run(ctx, testEngine, os.Stdout); err != nil {
+	if conf := os.Getenv(asHost); conf != "" {
+		if err := serveAs(conf); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// serveAs is the process of an edge host, until its standard input ends. A process that
+// cannot be one must end: it would run the tests, and start hosts itself.
+func serveAs(conf string) error {
+	var h Host
+	if err := json.Unmarshal([]byte(conf), &h); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		os.Stdin.Read(make([]byte, 1)) // ends with the parent
+		cancel()
+	}()
+	return h.Run(ctx, testEngine, os.Stdout)
 }
 
 // quick is a setup whose edge hosts are processes of the test's program.
@@ -52,7 +62,11 @@ func quick(t *testing.T) *Setup {
 	}
 	return &Setup{Quick: true, Yardstick: "../../../bin/yardstick", Edge: func(h Host) *exec.Cmd {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), asHost+"="+h.Certs+"\n"+h.Listen+"\n"+h.Name+"\n"+h.Cache+"\n"+h.Profile)
+		conf, err := json.Marshal(h)
+		if err != nil {
+			panic(err) // a Host is text and bools
+		}
+		cmd.Env = append(os.Environ(), asHost+"="+string(conf))
 		return cmd
 	}}
 }

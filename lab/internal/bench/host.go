@@ -12,6 +12,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
 
 // A Host is an edge host of the benchmarks, in a process of its own: the host
@@ -22,6 +23,7 @@ type Host struct {
 	Name   string
 
 	Cache   string // folder for compiled modules; "": native code runs
+	Marked  bool   // that code is the functions of package marked, not the endpoint
 	Profile string // file for a CPU profile; "": none
 }
 
@@ -38,6 +40,9 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 		return err
 	}
 	var runs executor.Engine = endpoints
+	if h.Marked {
+		runs = functions
+	}
 	if h.Cache != "" {
 		if runs, err = engine(h.Cache); err != nil {
 			return err
@@ -76,3 +81,6 @@ var endpoints = native.Engine{Functions: func() []native.Func {
 	s := endpoint.Serve()
 	return native.Served(s.Handle, s.Save, s.Restore)
 }}
+
+// functions is an engine whose one module is that of the marked functions.
+var functions = native.Engine{Functions: func() []native.Func { return native.Served(marked.Functions()...) }}

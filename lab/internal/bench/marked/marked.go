@@ -45,3 +45,8 @@ func next(ctx context.Context, n int) (int, error) { return n + 1, nil }
 
 // Plain is next as the compiler calls it.
 func Plain(ctx context.Context, n int) (int, error) { return next(ctx, n) }
+
+// Functions are the functions of this package's module as native code serves them.
+func Functions() []func(ctx context.Context, request, dst []byte) []byte {
+	return []func(ctx context.Context, request, dst []byte) []byte{exchangeFunc.Serve, nextFunc.Serve}
+}
