@@ -15,9 +15,9 @@ setup:
 	@scripts/setup.sh demo
 
 # wasmtime's static library is 68 MB. With these flags the linker leaves out what
-# is not called, and bungee is half as large.
+# is not called, and bungee is half as large. The profile is that of "make pgo".
 build: setup
-	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo ./lab/bungee-lab
+	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -pgo=cmd/bungee/default.pgo -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo ./lab/bungee-lab
 
 # What benchmarks compare with: gRPC, a stream over TCP and TLS, Extism. A module of its
 # own, so that a user of ours has none of them among his dependencies. And bungee-lab
@@ -45,7 +45,8 @@ bench: build yardstick
 	@failed=0; for bench in "executor --out $(OUT)" channel "handover --out $(OUT)"; do \
 		$(BIN)/bungee-lab bench $$bench || failed=1; done; exit $$failed
 
-# The profile that "go build" makes bungee with: of both ends of calls and messages.
+# The profile that all programs here are built with, bungee also by a plain "go build": of
+# both ends of calls and messages.
 pgo: build
 	$(BIN)/bungee-lab bench profile --out $(OUT)/pgo
 	$(GO) tool pprof -proto -output cmd/bungee/default.pgo $(OUT)/pgo/*.pprof
@@ -54,6 +55,9 @@ pgo: build
 SEEDS ?= 2000
 check:
 	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS)
+
+# Tests need no optimised build of all that bungee links.
+test lint pure: export GOFLAGS += -pgo=off
 
 test:
 	@scripts/setup.sh test
