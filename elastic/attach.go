@@ -21,30 +21,30 @@ type attachment struct {
 	host   Host
 	st     Stream
 	to     hearer
-	alive  context.Context // ends with the attachment, and with it what is under way on other streams
+	alive  context.Context // ends with the attachment; so does what is under way on other streams
 	die    context.CancelFunc
 	stop   func() // ends the watch of the path
 
 	writing lock // one frame at a time goes out
-	giving  lock // one state at a time is given to it; taken before the channel's mu
+	giving  lock // one state at a time goes to the host; taken before the channel's mu
 
 	// Guarded by the channel's mu.
 	epoch    uint32
 	next     uint64      // the message whose outcome comes next
-	last     uint64      // the last message it owns; 0 while that is open
-	has      uint64      // the far state is as of this message, as far as we sent
+	last     uint64      // the last message it owns; 0 until a move decides
+	has      uint64      // the last message sent, or that of the state given
 	credit   wire.Credit // what the host granted
 	sent     wire.Credit // what was sent: Messages and Bytes
 	restores int         // Restores sent
 	acks     int         // credits that came: one follows each Restore
-	restored bool        // has a state, that of message has at first
-	state    checkpoint  // the last that it gave
-	stated   bool        // it has given one, since it was restored
-	fenced   bool        // what comes in is dropped
-	lost     error       // why it is of no more use
+	restored bool        // a state has been given to it
+	state    checkpoint  // the last state that came from it
+	stated   bool        // one has come since it was restored
+	fenced   bool        // what still comes from it is dropped
+	lost     error       // why it cannot be used any longer; nil while it can
 }
 
-// A hearer hears what an attachment's reader reads. It is the channel.
+// A hearer receives the frames that an attachment reads. The channel is one.
 type hearer interface {
 	outcome(a *attachment, o wire.Outcome, payload []byte) error
 	credited(a *attachment, c wire.Credit) error
@@ -70,7 +70,7 @@ func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hear
 	stop := context.AfterFunc(ctx, st.Reset)
 	err = a.greet(d, conf)
 	if !stop() && err == nil {
-		err = context.Cause(ctx) // the stream was reset behind our back
+		err = context.Cause(ctx) // ctx has reset the stream
 	}
 	if err != nil {
 		a.end()
@@ -175,8 +175,8 @@ func (a *attachment) restore(c checkpoint) error {
 	return a.write(wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: c.seq, Size: len(c.state)}), c.state)
 }
 
-// snapshot asks for the far endpoint's state. The result's same says that it is
-// the one of the snapshot before, which was as of message have.
+// snapshot asks for the far endpoint's state. If the result is the same, its state is that
+// of the snapshot before, which was as of message have.
 func (a *attachment) snapshot(ctx context.Context, have uint64) (c checkpoint, err error) {
 	st, err := a.host.Open(ctx, Low)
 	if err != nil {
@@ -209,7 +209,7 @@ func (a *attachment) snapshot(ctx context.Context, have uint64) (c checkpoint, e
 type checkpoint struct {
 	seq   uint64
 	state []byte
-	same  bool // state is not sent: it is the one before
+	same  bool // the host sent no state: it is equal to the one before
 	took  time.Duration
 }
 
@@ -222,14 +222,14 @@ func readCheckpoint(st Stream) (checkpoint, error) {
 	return checkpoint{h.Seq, state, h.Same, h.Took}, err
 }
 
-// cut ends all that is under way with the host.
+// cut ends everything that is under way with the host.
 func (a *attachment) cut() {
 	a.die()
-	a.st.Reset() // a Send in the middle of a frame lets go
+	a.st.Reset() // a Send in the middle of a frame returns
 }
 
-// end ends the attachment and gives its host back. It is called once. The host
-// frees the far endpoint then.
+// end ends the attachment and gives its host back, which frees the far endpoint. It is
+// called once.
 func (a *attachment) end() {
 	a.cut()
 	a.stop()

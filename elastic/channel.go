@@ -9,13 +9,13 @@ import (
 	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
-// A Channel is an elastic channel with order or state. Its near endpoint is the
-// application's Send and Recv; its far endpoint is of a marked type, begins on the
-// UE with that type's zero value, and goes where Move takes it, state included.
+// A Channel is an elastic channel. Its near endpoint is what the application calls:
+// Send and Recv. Its far endpoint is a value of a marked type: it begins on the UE as
+// that type's zero value, and goes where Move takes it, state included.
 //
-// A Channel may be used by many goroutines at once. What it keeps is bounded by
-// Config: the messages that a recovery may need, the results that wait, which a move
-// and a Shutdown let grow by those of the messages under way, and two checkpoints.
+// A Channel may be used by many goroutines at once. Config bounds what it keeps: the
+// messages that a recovery may need, the results that wait for Recv, and two checkpoints.
+// During a move and a Shutdown, the results of the messages under way come on top.
 type Channel[In, Out any] struct {
 	// Set by Open, then constant.
 	ep      *codegen.Endpoint[In, Out]
@@ -30,15 +30,15 @@ type Channel[In, Out any] struct {
 	// Lock order: moving, turn, mu.
 	moving lock // a move, or a recovery
 
-	// For the holder of turn, which mu guards (in mode Latest: by working).
+	// For the holder of turn (in mode Latest: for whoever set working).
 	live *codegen.Live[In, Out] // the far endpoint, where that is on the UE
 	here Result[Out]            // what goes with the values it emits
 	emit func(Out) error        // emitHere
 
 	mu        sync.Mutex // leaf
 	turn      turn
-	own       *attachment // of the far endpoint; nil: it is on the UE
-	old       *attachment // the owner before, until its last outcome is delivered
+	own       *attachment // the owner; nil: the far endpoint is on the UE
+	old       *attachment // the owner before a move, until its last outcome is delivered
 	standby   *attachment
 	epoch     uint32 // the last one given out
 	seq       uint64 // the last message
@@ -49,8 +49,8 @@ type Channel[In, Out any] struct {
 	copying   bool                    // a move needs the log: no checkpoint
 	saving    *attachment             // a checkpoint of it is being taken
 	savedAt   uint64                  // message up to which no checkpoint is wanted
-	interrupt context.CancelCauseFunc // ends the move under way; nil: there is none
-	saved     checkpoint              // what a recovery begins with
+	interrupt context.CancelCauseFunc // ends the move under way; nil: none is
+	saved     checkpoint              // where a recovery begins
 	coming    checkpoint              // replaces saved once the outcomes up to it are delivered; seq 0: none
 	recovers  bool                    // a recovery has been started
 	preparing bool                    // a standby is being prepared
@@ -60,8 +60,8 @@ type Channel[In, Out any] struct {
 	ending    bool      // no further Send
 	ended     error     // why the channel has ended, nil while it has not
 	arrived   gate      // a result has come, or the end
-	changed   gate      // anything else that someone waits for
-	stalled   time.Time // since when Send waits for credit of the owner; zero: it does not
+	changed   gate      // anything else that a goroutine waits for
+	stalled   time.Time // since when Send waits for the owner's credit; zero: it does not wait
 	late      alarm     // of the oldest message without an outcome
 	save      alarm     // of the next checkpoint
 	stats     Stats
@@ -100,21 +100,21 @@ func (c *Channel[In, Out]) whereLocked() string {
 type Stats struct {
 	Sent      uint64 // messages
 	Delivered uint64 // messages whose outcome has been delivered; in mode Latest the newest one's number
-	Skipped   uint64 // messages that have no outcome in mode Latest
-	Late      uint64 // of them, given up at their deadline
-	Moves     uint64 // that were asked for
+	Skipped   uint64 // messages without an outcome, in mode Latest
+	Late      uint64 // those of them that were given up at their deadline
+	Moves     uint64 // moves that Move made
 	Fallbacks uint64 // moves because an edge host was lost or silent
 	Replayed  uint64 // messages handled once more
-	Dropped   uint64 // outcomes of an owner that was one no more
-	Stalls    uint64 // times that Send waited for credits of the edge host
+	Dropped   uint64 // outcomes that came from a former owner
+	Stalls    uint64 // times that Send waited for the edge host's credit
 
 	Checkpoints     uint64        // copies of the state
-	CheckpointBytes uint64        // of them in all
-	CheckpointTime  time.Duration // that hosts took to make them
+	CheckpointBytes uint64        // bytes of all copies
+	CheckpointTime  time.Duration // time that hosts took to make them
 
-	Epoch         uint32 // of the owner
+	Epoch         uint32 // the owner's
 	Buffered      int    // messages that the channel keeps
-	BufferedBytes int    // of their payloads
+	BufferedBytes int    // bytes of their payloads
 	Waiting       int    // results that wait for Recv
 }
 
@@ -131,8 +131,8 @@ func (c *Channel[In, Out]) Stats() Stats {
 	return s
 }
 
-// Shutdown takes no further message, waits until the outcome of each one sent has
-// been delivered, or ctx ends, and closes. Recv still gives the results that wait.
+// Shutdown takes no further message, waits until the outcome of each message has been
+// delivered or ctx ends, and closes the channel. Recv still returns the results that wait.
 func (c *Channel[In, Out]) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
 	c.ending = true
@@ -159,8 +159,8 @@ func (c *Channel[In, Out]) quietLocked() bool {
 }
 
 // Close ends the channel at once and returns when its last goroutine has ended.
-// The far endpoint and what is under way are gone; results that wait are not.
-// Further calls do nothing.
+// It gives up the far endpoint and the messages under way; Recv still returns the results
+// that wait. Further calls do nothing.
 func (c *Channel[In, Out]) Close() error {
 	c.end(ErrClosed)
 	c.wg.Wait()
@@ -185,8 +185,8 @@ func (c *Channel[In, Out]) end(why error) {
 	endAll(gone)
 }
 
-// fenceLocked makes nobody the owner of an epoch: what comes in from those that
-// were is dropped. It returns them.
+// fenceLocked takes the channel from its owners: what still comes from them is dropped.
+// It returns them.
 func (c *Channel[In, Out]) fenceLocked() (gone []*attachment) {
 	for _, a := range []*attachment{c.own, c.old} {
 		if a != nil && !a.fenced {
@@ -222,7 +222,7 @@ func (c *Channel[In, Out]) goLocked(f func()) {
 	}
 }
 
-// awaitLocked lets go of mu until something has changed, or ctx ends.
+// awaitLocked releases mu until something has changed, or ctx ends.
 func (c *Channel[In, Out]) awaitLocked(ctx context.Context) {
 	changed := c.changed.wait()
 	c.mu.Unlock()

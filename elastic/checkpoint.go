@@ -14,8 +14,8 @@ import (
 // mode Latest nothing is handled twice: what was under way is lost.
 func (c *Channel[In, Out]) recoverable() bool { return c.ep.Idempotent || c.cfg.Mode == Latest }
 
-// wantSaveLocked begins a checkpoint when enough has happened since the last one,
-// and sees to it that one is taken in time.
+// wantSaveLocked begins a checkpoint if enough has happened since the last one, else it
+// sets the alarm for the next one.
 func (c *Channel[In, Out]) wantSaveLocked() {
 	if c.own == nil || !c.recoverable() || c.saving != nil || c.delivered == c.savedAt {
 		return
@@ -57,8 +57,8 @@ func (c *Channel[In, Out]) saveLocked() {
 	})
 }
 
-// saveCame takes what a checkpoint of a came to, which was begun when message at
-// was the last one delivered. It returns the standby, to have it too.
+// saveCame takes the result of a checkpoint of a, which was begun when message at was the
+// last one delivered. It returns the standby that gets the checkpoint too, nil for none.
 func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err error) (standby *attachment, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,10 +69,10 @@ func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err 
 	var refusal *wire.Fail
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == wire.CodeGone:
-		c.save.set(c.cfg.CheckpointInterval) // the attachment's own stream tells of its end
+		c.save.set(c.cfg.CheckpointInterval) // the attachment's own stream reports its end
 		return nil, nil
 	case a.fenced:
-		c.wantSaveLocked() // of the owner after it
+		c.wantSaveLocked() // a checkpoint of the next owner
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -82,7 +82,7 @@ func (c *Channel[In, Out]) saveCame(a *attachment, k checkpoint, at uint64, err 
 		c.savedAt = at // the state may be behind what an owner before delivered
 	}
 	err = c.comeLocked(k)
-	c.wantSaveLocked() // of what was delivered meanwhile
+	c.wantSaveLocked() // for what was delivered meanwhile
 	return c.standby, err
 }
 
@@ -91,7 +91,7 @@ func (c *Channel[In, Out]) snapshot(ctx context.Context, a *attachment) (checkpo
 	ctx, cancel := context.WithTimeoutCause(ctx, recoveryTimeout, offload.ErrDeadline)
 	defer cancel()
 	if err := c.awaitRestored(ctx, a); err != nil {
-		return checkpoint{}, err // the snapshot goes another way than the state
+		return checkpoint{}, err // the snapshot's stream may overtake the state's
 	}
 	c.mu.Lock()
 	last, have := a.state, uint64(wire.NoState)
@@ -118,8 +118,8 @@ func (c *Channel[In, Out]) snapshot(ctx context.Context, a *attachment) (checkpo
 	return k, nil
 }
 
-// comeLocked takes a checkpoint that the owner gave. It counts from when the outcomes up
-// to it have been delivered: a recovery could not bring them back.
+// comeLocked takes a checkpoint of the owner. It counts once the outcomes of all messages
+// that it covers have been delivered: a recovery from it could not bring them back.
 func (c *Channel[In, Out]) comeLocked(k checkpoint) error {
 	if k.seq < c.saved.seq || k.seq > c.seq {
 		return fmt.Errorf("%w: state as of message %d after that of %d, with %d sent", ErrPeer, k.seq, c.saved.seq, c.seq)
@@ -135,8 +135,8 @@ func (c *Channel[In, Out]) comeLocked(k checkpoint) error {
 	return nil
 }
 
-// adoptLocked makes the coming checkpoint the one of recoveries, if it can be,
-// and lets go of the messages that it covers.
+// adoptLocked makes the coming checkpoint the one that recoveries begin with, if it counts
+// already, and releases the messages that it covers.
 func (c *Channel[In, Out]) adoptLocked() {
 	if c.coming.seq > 0 && c.coming.seq <= c.delivered {
 		c.saveAsLocked(c.coming)
@@ -152,7 +152,8 @@ func (c *Channel[In, Out]) saveAsLocked(k checkpoint) {
 	}
 }
 
-// wantStandbyLocked begins to prepare a standby, where there is to be one and is not.
+// wantStandbyLocked begins to prepare a standby, if the channel should have one and has
+// none.
 func (c *Channel[In, Out]) wantStandbyLocked() {
 	t := c.standbyLocked()
 	if t == nil || c.standby != nil || c.preparing || c.own == nil || !c.recoverable() {
@@ -206,8 +207,8 @@ func (c *Channel[In, Out]) refresh(a *attachment) {
 	}
 }
 
-// give gives a the state k, unless a has it, or wanted, which is asked under mu,
-// says that it is not to be given any more.
+// give gives a the state k, unless a has it already, or wanted says no. It calls wanted
+// under mu.
 func (c *Channel[In, Out]) give(a *attachment, k checkpoint, wanted func() bool) error {
 	a.giving.acquire()
 	defer a.giving.release()
@@ -231,8 +232,8 @@ func (c *Channel[In, Out]) armLocked() {
 	}
 }
 
-// checkLate leaves an edge host whose oldest message, or credit that Send waits
-// for, is over the deadline.
+// checkLate leaves an edge host when its oldest message is over the deadline, or the
+// credit that Send waits for.
 func (c *Channel[In, Out]) checkLate() {
 	c.mu.Lock()
 	c.late.on = false
@@ -246,7 +247,7 @@ func (c *Channel[In, Out]) checkLate() {
 	}
 	left := c.cfg.Deadline - time.Since(since)
 	if c.results.len() >= c.cfg.Window {
-		left = max(left, c.cfg.Deadline) // it is us who are slow
+		left = max(left, c.cfg.Deadline) // the application is slow: it does not call Recv
 	}
 	if left > 0 {
 		c.late.set(left)

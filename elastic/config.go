@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// A Mode says what a channel promises of the order of its messages.
+// A Mode says what a channel promises about the order of its messages.
 type Mode int
 
-// The modes of a [Channel]. Mode Calls of the design is type [Calls].
+// The modes of a [Channel].
 const (
 	// Ordered delivers the outcome of each message exactly once and in order.
 	Ordered Mode = iota
-	// Latest favours the newest message: while InFlight of them are under way, a
-	// further one takes the place of the one that waits. Of results that Recv does
-	// not fetch the oldest are dropped; all that had no result is told by Skipped.
+	// Latest favours the newest message: while InFlight messages are under way, one more
+	// waits, and a newer one takes its place. When Recv does not fetch results, the
+	// oldest are dropped. Result.Skipped counts the messages without a result.
 	Latest
 )
 
@@ -31,37 +31,37 @@ type Config struct {
 	// Mode is Ordered unless set.
 	Mode Mode
 	// Window is the most messages without an outcome, and the most results that
-	// wait for Recv, but for those of one message. Send waits for room. The channel
-	// keeps up to four times as many messages for a replay. Zero means 256.
+	// wait for Recv; the results of one message may exceed it. Send waits for room. The
+	// channel keeps up to four times as many messages for a replay. Zero means 256.
 	Window int
-	// WindowBytes bounds the payloads of the messages that it keeps, but for the
-	// last one's. Zero means 8 MiB.
+	// WindowBytes bounds the payloads of the messages that the channel keeps; the last
+	// one may exceed it. Zero means 8 MiB.
 	WindowBytes int
 	// InFlight is the most messages under way in mode Latest. Zero means 2: one
 	// is handled while the next one travels. It is at most Window.
 	InFlight int
 	// Deadline is how long a message may be without an outcome on an edge host.
-	// After it, an Ordered channel of an idempotent endpoint leaves the host; a
-	// Latest one gives the message up, and leaves the host after three in a row.
+	// After it, an Ordered channel of an idempotent endpoint leaves the host. A Latest
+	// channel gives the message up, and leaves the host after three such messages in a row.
 	// Zero means the deadline of the endpoint's mark; negative means none.
 	Deadline time.Duration
-	// CheckpointMessages is after how many messages the far endpoint's state is
-	// copied to the UE. Zero means 128; it is at most twice Window.
+	// CheckpointMessages is the number of messages after which the far endpoint's state
+	// is copied to the UE. Zero means 128; it is at most twice Window.
 	CheckpointMessages int
-	// CheckpointInterval is after how long it is copied at the latest, if there
-	// were messages. Zero means 1 s.
+	// CheckpointInterval is the longest time between two copies, if messages were
+	// handled in it. Zero means 1 s.
 	CheckpointInterval time.Duration
-	// Priority is over the UE's other channels.
+	// Priority orders this channel among the UE's other channels.
 	Priority Priority
-	// Standby are edge hosts to fall back to, the first one that is not in use
-	// before all: it is kept warm, with the last checkpoint. Last comes the UE.
+	// Standby are edge hosts to fall back to. The first one that is not in use comes
+	// before all others: it is kept warm, with the last checkpoint. The UE comes last.
 	Standby []Target
-	// Logger receives a record a move and a fallback. Nil is silent.
+	// Logger receives a record for each move and each fallback. Nil is silent.
 	Logger *slog.Logger
 }
 
 // logWindows is how many windows of messages are kept for a replay: while a move
-// copies the state there is no checkpoint, and senders go on.
+// copies the state no checkpoint is taken, and senders go on.
 const logWindows = 4
 
 // recoveryTimeout bounds an attempt to bring a lost far endpoint back at one place.

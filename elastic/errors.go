@@ -2,24 +2,24 @@ package elastic
 
 import "github.com/bungee-xr/bungee/offload"
 
-// Errors of channels. What a method returns wraps them with the facts, and
-// offload.CodeOf gives their code. A message that was late, and the host that was
-// left for it, have offload.ErrDeadline.
+// The errors of channels. Methods return them wrapped with the facts, and
+// offload.CodeOf returns their code. The error of a late message, and of the host that
+// the channel left because of it, is offload.ErrDeadline.
 var (
 	// ErrClosed is returned once a channel was closed or shut down.
 	ErrClosed error = &channelError{offload.CodeCanceled, "elastic channel is closed"}
-	// ErrLost ends a channel whose far endpoint is gone with its edge host, and
-	// whose endpoint is not marked idempotent: what it did is not known, and it
-	// must not be done again. It is also why an idempotent one moved.
+	// ErrLost ends a channel whose far endpoint was lost with its edge host, if the
+	// endpoint is not marked idempotent: nobody knows what it did, and a replay could
+	// do it twice. The Event of an idempotent endpoint that fell back has it as Reason.
 	ErrLost error = &channelError{offload.CodeLost, "edge host is lost"}
 	// ErrState ends a channel whose far endpoint's state does not decode: the UE
 	// and the module were made from different sources.
 	ErrState error = &channelError{offload.CodeBadModule, "state of the far endpoint does not decode"}
-	// ErrPeer is why a channel left an edge host that broke the protocol.
+	// ErrPeer is the reason when a channel leaves an edge host that broke the protocol.
 	ErrPeer error = &channelError{offload.CodeProtocol, "edge host broke the protocol"}
 )
 
-// A channelError is an error with a code. Each is itself only.
+// A channelError is an error with a code. Two are equal only if they are the same one.
 type channelError struct {
 	code offload.Code
 	text string

@@ -17,11 +17,11 @@ const (
 	FellBack
 	// MoveFailed: a Move changed nothing.
 	MoveFailed
-	// Stalled: Send waits for credits of the edge host.
+	// Stalled: Send waits for the edge host's credit.
 	Stalled
 	// PathChanged: the UE reaches the edge host by another path.
 	PathChanged
-	// StandbyReady: an edge host stands by, with the last checkpoint.
+	// StandbyReady: an edge host is warm as standby, and gets the checkpoints.
 	StandbyReady
 	// StandbyLost: the standby is gone; another one is prepared.
 	StandbyLost
@@ -44,7 +44,7 @@ type Event struct {
 	Kind     Kind
 	From, To string        // edge hosts; "" is the UE
 	Reason   error         // nil for a Move
-	Took     time.Duration // of a move or a fallback, from its begin to the switch
+	Took     time.Duration // of a move or a fallback, from its beginning to the switch
 	Switch   time.Duration // the part of Took in which no message could be sent
 	Replayed int           // messages handled once more
 	Missed   int           // events before this one that the subscriber was too slow for
@@ -110,7 +110,7 @@ func (c *Channel[In, Out]) tellLocked(e Event) {
 	}
 }
 
-// rerouted tells that the path to the host of a has changed.
+// rerouted reports that the path to the host of a has changed.
 func (c *Channel[In, Out]) rerouted(a *attachment) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *Channel[In, Out]) rerouted(a *attachment) {
 	}
 }
 
-// told logs an event of the channel. It is called without locks.
+// told gives e to the subscribers and logs it. It is called without locks.
 func (c *Channel[In, Out]) told(e Event) {
 	c.mu.Lock()
 	c.tellLocked(e)

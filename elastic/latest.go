@@ -14,11 +14,11 @@ import (
 
 // latest is what a channel of mode Latest has under way.
 type latest[In any] struct {
-	waiting *queued[In] // the newest message, not begun; nil: none
+	waiting *queued[In] // the newest message, which has not begun; nil: none
 	flying  int         // messages at an edge host
 	working bool        // a message is handled on the UE
 	paused  bool        // a move waits for what is under way; nothing begins
-	gap     uint64      // numbers passed over since the last result
+	gap     uint64      // messages without a result since the last result
 	lates   int         // messages given up in a row
 }
 
@@ -29,8 +29,8 @@ type queued[In any] struct {
 
 func (l *latest[In]) idle() bool { return l.waiting == nil && l.flying == 0 && !l.working }
 
-// latesBeforeLost is after how many messages in a row that were late the host
-// counts as silent: a radio loses one now and then.
+// latesBeforeLost is how many late messages in a row make the host count as silent: a
+// radio loses one now and then.
 const latesBeforeLost = 3
 
 // offer takes a message of mode Latest: it is the one that goes next.
@@ -114,8 +114,9 @@ func (c *Channel[In, Out]) landLocked(r Result[Out], b *batch[Out]) {
 	c.changed.open()
 }
 
-// dropOldestLocked drops the oldest results that wait, of one message. The next
-// result, r if there is none before, tells of it, unless Recv has had a part.
+// dropOldestLocked drops the waiting results of the oldest message. The result after
+// them, r if none waits, counts the message as skipped, unless Recv has returned a part
+// of its results.
 func (c *Channel[In, Out]) dropOldestLocked(r *Result[Out]) {
 	gone, _ := c.results.pop()
 	skipped := gone.Skipped
@@ -133,7 +134,7 @@ func (c *Channel[In, Out]) dropOldestLocked(r *Result[Out]) {
 	}
 }
 
-// fly has a message handled at the host of a.
+// fly sends a message to the host of a and waits for its outcome.
 func (c *Channel[In, Out]) fly(a *attachment, m *queued[In]) {
 	ctx, cancel := a.alive, context.CancelFunc(func() {})
 	if c.cfg.Deadline > 0 {
@@ -154,8 +155,8 @@ func (c *Channel[In, Out]) fly(a *attachment, m *queued[In]) {
 	}
 }
 
-// landedLocked takes what became of a message at a host, and says whether the
-// host is lost.
+// landedLocked takes the outcome of a message at a host, and says why the host is lost,
+// nil if it is not.
 func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[Out], err, late error) (lost error) {
 	r := Result[Out]{Seq: m.seq, Captured: m.Captured, Tag: m.Tag, Host: a.name}
 	var refusal *wire.Fail
@@ -192,8 +193,8 @@ func (c *Channel[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[O
 	return err
 }
 
-// single exchanges a message for its outcome, on streams of its own which are reset
-// when ctx ends: one, or one for each connection that a large message is spread over.
+// single exchanges a message for its outcome, on streams of its own: one, or one for each
+// connection that a large message is spread over. The end of ctx resets them.
 func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[In], b *batch[Out]) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -234,13 +235,13 @@ func (c *Channel[In, Out]) single(ctx context.Context, a *attachment, m *queued[
 	return err
 }
 
-// minPart is the least that a message's part is worth a stream for.
+// minPart is the least size of a message's part that is worth a stream.
 const minPart = 8 << 10
 
 // partsOf returns over how many connections to h a message is spread.
 func partsOf(h Host, size int) int { return max(1, min(h.Stripes(), size/minPart, wire.MaxParts)) }
 
-// exchange sends header and body on a stream of their own and has read read the answer.
+// exchange sends header and body on a stream of their own and calls read for the answer.
 func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, body []byte, read func(Stream) error) error {
 	st, err := a.host.Open(ctx, c.cfg.Priority)
 	if err != nil {
@@ -268,7 +269,7 @@ func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, 
 	return err
 }
 
-// readNothing reads the end that answers a part.
+// readNothing reads the end of the stream, which is the answer to a part.
 func readNothing(st Stream) error {
 	t, err := wire.ReadType(st)
 	switch {
@@ -296,7 +297,7 @@ func (c *Channel[In, Out]) readAnswer(st Stream, a *attachment, seq uint64, b *b
 	return fmt.Errorf("%w: frame 0x%02x does not answer a message", ErrPeer, t)
 }
 
-// readRefusal returns the Fail that comes, as an error.
+// readRefusal reads a Fail and returns it as an error.
 func readRefusal(st Stream) error {
 	f, err := wire.ReadFail(st)
 	if err != nil {
@@ -321,8 +322,8 @@ func (c *Channel[In, Out]) readSingle(st io.Reader, a *attachment, seq uint64, b
 	return c.decode(a.name, o.Status, *payload, b)
 }
 
-// moveLatest moves the far endpoint of a channel in mode Latest: it lets what is
-// under way end, and copies the state then.
+// moveLatest moves the far endpoint of a channel in mode Latest: it waits for the messages
+// under way, and then copies the state.
 func (c *Channel[In, Out]) moveLatest(m *move, t Target) error {
 	var a *attachment
 	if t != nil {
@@ -404,7 +405,8 @@ func (c *Channel[In, Out]) stateNow(ctx context.Context) (checkpoint, error) {
 	return c.snapshot(ctx, own)
 }
 
-// awaitRestored waits until a has taken its state: messages come on other streams.
+// awaitRestored waits until a has taken its state, since messages on other streams could
+// overtake it.
 func (c *Channel[In, Out]) awaitRestored(ctx context.Context, a *attachment) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -414,8 +416,8 @@ func (c *Channel[In, Out]) awaitRestored(ctx context.Context, a *attachment) err
 	return c.unfitLocked(ctx, a)
 }
 
-// recoverLatestHere makes the UE the owner, with the last checkpoint. What was
-// handled since is lost, and told by Skipped.
+// recoverLatestHere makes the UE the owner, with the last checkpoint. Messages handled
+// since are lost, and Skipped counts them.
 func (c *Channel[In, Out]) recoverLatestHere() error {
 	c.mu.Lock()
 	k := c.saved

@@ -2,8 +2,8 @@ package elastic
 
 import "time"
 
-// A Message is what a near endpoint sends. Value belongs to the channel from then
-// on. Captured and Tag come back with its results; they do not travel.
+// A Message is what the near endpoint sends. From then on its Value belongs to the
+// channel. Captured and Tag come back with the message's results; they stay on the UE.
 type Message[In any] struct {
 	Value    In
 	Captured time.Time // when what Value shows was seen
@@ -25,7 +25,7 @@ type Result[Out any] struct {
 	Tag      []byte
 	// Host is the edge host that handled the message, "" the UE.
 	Host string
-	// Skipped counts the messages before this one that have had no result in mode
-	// Latest since the last one: too old, late or lost.
+	// Skipped is the number of messages between the last result and this one that have no
+	// result, in mode Latest: they were too old, late or lost.
 	Skipped uint64
 }

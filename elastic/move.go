@@ -11,17 +11,17 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// Move moves the far endpoint to t, nil to the UE, and returns once t serves it.
-// It makes before it breaks: the new far endpoint is attached and has the state,
-// and has been told what came since, before messages go to it. When Move fails,
-// nothing has changed; its error says why. One move at a time: a second waits.
+// Move moves the far endpoint to t, or to the UE if t is nil, and returns once it is
+// served there. It makes before it breaks: the new far endpoint has the state, and the
+// messages since that copy, before it becomes the owner. When Move fails,
+// nothing has changed; its error says why. One move runs at a time: a second one waits.
 //
-// The endpoint's state goes with it. Messages sent before the switch are answered
-// by the old far endpoint, later ones by the new one. Of an endpoint that is
-// marked idempotent the messages since the copy of the state are handled by both,
-// the new one's outcomes suppressed, so that senders wait for the switch only; for
-// another, Send waits until the old one has answered all and its state is copied.
-// Mode Latest does the latter, too, for the few messages under way.
+// The old far endpoint answers the messages sent before the switch, the new one those
+// sent after it. If the endpoint is marked idempotent, both handle the messages since the
+// copy of the state, with the new one's outcomes suppressed, so that Send waits only for
+// the switch. If it is not, Send waits until the old far endpoint has answered all
+// messages and its state has been copied. Mode Latest does the latter, too, for the few
+// messages under way.
 func (c *Channel[In, Out]) Move(ctx context.Context, t Target) error {
 	if err := c.moving.take(ctx); err != nil {
 		return err
@@ -74,16 +74,16 @@ func placeName(host string) string {
 	return host
 }
 
-// A move is one under way.
+// A move is a Move or a recovery under way.
 type move struct {
 	ctx      context.Context
 	replayed int
 	blocked  time.Duration // how long the turn was held to switch
 }
 
-// beginMove waits for what an earlier move or a checkpoint has under way, and
-// stops further checkpoints. It returns where the far endpoint is. interrupt ends
-// the move when that place is lost.
+// beginMove waits until an earlier move and a checkpoint have ended, and stops further
+// checkpoints. It returns where the far endpoint is. interrupt ends the move when that
+// host is lost.
 func (c *Channel[In, Out]) beginMove(ctx context.Context, interrupt context.CancelCauseFunc) (at Target, name string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,8 +142,8 @@ func (c *Channel[In, Out]) moveTo(m *move, t Target) error {
 	return nil
 }
 
-// claim returns a far endpoint at t, the standby if that is it, that is to own
-// the next epoch.
+// claim returns a far endpoint at t that will own the next epoch: the standby if it is at
+// t, else a fresh one.
 func (c *Channel[In, Out]) claim(ctx context.Context, t Target) (*attachment, error) {
 	c.mu.Lock()
 	a := c.standby
@@ -179,7 +179,7 @@ func (c *Channel[In, Out]) discard(a *attachment) {
 	a.end()
 }
 
-// handOver gives a the state and what came since, and makes it the owner.
+// handOver gives a the state and the messages since, and makes it the owner.
 func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
 	var k checkpoint
 	if c.ep.Idempotent {
@@ -222,7 +222,7 @@ func (c *Channel[In, Out]) holdTurn(m *move) (release func(), err error) {
 	}, nil
 }
 
-// copyState returns the far endpoint's state as of some message, while it goes on.
+// copyState returns the far endpoint's state as of some message, while messages go on.
 func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
 	c.mu.Lock()
 	own := c.own
@@ -281,16 +281,16 @@ func (c *Channel[In, Out]) drainState(ctx context.Context) (checkpoint, error) {
 	return k, err
 }
 
-// settled says that it is time to take the turn for what is left: so few messages
-// that senders hardly wait, or no fewer than half of the round before, since those
-// who send are about as fast as the one who catches up.
+// settled says whether to take the turn for the messages that are left: they are so few
+// that senders hardly wait, or more than half of those left in the round before, since
+// the senders are then about as fast as the one who catches up.
 func settled(left, before uint64) bool { return left <= feedRest || left > before/2 }
 
-// feedRest is how few messages may be left at any rate.
+// feedRest is how few messages are always few enough.
 const feedRest = 2
 
-// feed gives a the state k and what came since, as far as it is sent, and waits
-// until a has handled nearly all of that.
+// feed gives a the state k and the messages since, and waits until a has handled nearly
+// all of them.
 func (c *Channel[In, Out]) feed(m *move, a *attachment, k checkpoint) error {
 	if err := c.give(a, k, always); err != nil {
 		return err
@@ -339,7 +339,7 @@ func (c *Channel[In, Out]) unfitLocked(ctx context.Context, a *attachment) error
 	return nil
 }
 
-// replayTo sends a the messages after those it has, up to upTo, quietly.
+// replayTo sends a the messages that it lacks, up to upTo, quietly.
 func (c *Channel[In, Out]) replayTo(m *move, a *attachment, upTo uint64) error {
 	for seq := a.has + 1; seq <= upTo; seq++ {
 		if err := c.resend(m.ctx, a, seq, true); err != nil {
@@ -350,7 +350,7 @@ func (c *Channel[In, Out]) replayTo(m *move, a *attachment, upTo uint64) error {
 	return nil
 }
 
-// resend sends a message of the log to a, once its credit allows.
+// resend sends a message of the log to a, once a's credit allows it.
 func (c *Channel[In, Out]) resend(ctx context.Context, a *attachment, seq uint64, quiet bool) error {
 	c.mu.Lock()
 	for !a.mayLocked() && a.lost == nil && c.ended == nil && ctx.Err() == nil {
@@ -459,8 +459,8 @@ func (c *Channel[In, Out]) load(k checkpoint) (*codegen.Live[In, Out], error) {
 	return live, nil
 }
 
-// catchUp handles on the UE, quietly, what was sent since the state was copied,
-// while the owner goes on. It returns the last message handled.
+// catchUp handles on the UE, quietly, the messages since the state was copied, while the
+// owner goes on. It returns the last message handled.
 func (c *Channel[In, Out]) catchUp(m *move, live *codegen.Live[In, Out], has uint64) (uint64, error) {
 	for left, before := uint64(0), ^uint64(0); ; before = left {
 		if err := c.takeTurn(m.ctx); err != nil {
@@ -501,19 +501,19 @@ func (c *Channel[In, Out]) handleQuietly(m *move, live *codegen.Live[In, Out], f
 	return nil
 }
 
-// handleFrame handles a message that was encoded before. Only the channel's end
-// cancels it: a replay must come to what the first handling came to.
+// handleFrame handles an encoded message. Only the channel's end cancels it: a replay
+// must have the same result as the first handling.
 func (c *Channel[In, Out]) handleFrame(live *codegen.Live[In, Out], frame []byte, emit func(Out) error) error {
 	r := pack.NewReader(frame[wire.MessageHeader:])
 	in := c.ep.ReadIn(&r)
 	if err := r.Done(); err != nil {
-		return err // it would be the host's answer, too
+		return err // the host would answer the same
 	}
 	return live.Handle(c.closing, in, emit)
 }
 
-// drainLocked waits until all outcomes have been delivered, if they can be. They
-// need not find room: no more than a window of them can come.
+// drainLocked waits until all outcomes have been delivered, if they can be. It lets them
+// exceed the window of results: at most one window of messages is under way.
 func (c *Channel[In, Out]) drainLocked(ctx context.Context) {
 	c.draining = true
 	c.changed.open()
@@ -544,7 +544,7 @@ func (c *Channel[In, Out]) settleHome(ctx context.Context, live *codegen.Live[In
 	return nil
 }
 
-// homeLocked makes the UE the owner, with live. It returns what is of no more use.
+// homeLocked makes the UE the owner, with live. It returns the attachments to end.
 func (c *Channel[In, Out]) homeLocked(live *codegen.Live[In, Out]) (gone []*attachment) {
 	gone = c.fenceAllLocked()
 	c.own, c.live = nil, live

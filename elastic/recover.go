@@ -11,7 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
-// fail takes note that a is of no more use. If it owns messages, a recovery begins.
+// fail notes that a cannot be used any longer. If it owns messages, a recovery begins.
 func (c *Channel[In, Out]) fail(a *attachment, why error) {
 	c.mu.Lock()
 	if a.lost != nil || a.fenced || c.ended != nil {
@@ -23,7 +23,7 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 	case c.standby:
 		a.fenced = true
 		c.standby = nil
-		c.save.set(c.cfg.CheckpointInterval) // prepares another
+		c.save.set(c.cfg.CheckpointInterval) // prepares another one
 		c.tellLocked(Event{Kind: StandbyLost, From: a.name, Reason: why})
 		c.mu.Unlock()
 		a.end()
@@ -34,7 +34,7 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 			c.goLocked(c.recover)
 		}
 		if c.interrupt != nil {
-			c.interrupt(why) // a move of what is gone
+			c.interrupt(why) // the move's source is lost
 		}
 	}
 	c.changed.open()
@@ -67,7 +67,7 @@ func brokeGuest(code offload.Code) bool {
 	return code == offload.CodeTrapped || code == offload.CodeOutOfMemory || code == offload.CodeOutOfFuel
 }
 
-// errBroke is why an attachment ends whose guest a message broke: its host is fine.
+// errBroke says that a message broke the attachment's guest. The host is fine.
 var errBroke = errors.New("guest is broken")
 
 // broke delivers the outcome of a message that broke its guest: the error. Replays
@@ -77,7 +77,7 @@ func (c *Channel[In, Out]) broke(a *attachment, h wire.Halt) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h.Seq < a.next || a.next == 0 {
-		return why // in a quiet replay: the outcome is known, or another's to give
+		return why // in a quiet replay: the outcome is known, or the old owner's to give
 	}
 	if ok, err := c.expectLocked(a, a.epoch, h.Seq); !ok {
 		return err
@@ -123,15 +123,15 @@ func (c *Channel[In, Out]) leave(a *attachment) {
 	}
 }
 
-// recover makes somebody else the owner of what a lost one owes: the outcomes that
-// have not been delivered.
+// recover finds a new owner for the messages whose outcomes the lost owner has not
+// delivered.
 //
 //	lost --fence: epoch+1 owns them--> restore the last checkpoint --> replay --> serving
 //	                                        | at the same host, if only its guest broke
 //	                                        | at the standby
 //	                                        | on the UE
 //
-// A place that fails on the way is passed over. The UE can only fail when the state
+// A host that fails on the way is passed over. The UE fails only when the state
 // does not decode, which ends the channel.
 func (c *Channel[In, Out]) recover() {
 	if c.moving.take(c.closing) != nil {
@@ -168,7 +168,7 @@ func (c *Channel[In, Out]) recover() {
 	c.told(e)
 }
 
-// A recovery is one under way.
+// A recovery is a recovery under way.
 type recovery struct {
 	move
 	from    string
@@ -179,8 +179,8 @@ type recovery struct {
 	known   uint64 // the last message whose outcome has been delivered
 }
 
-// fence takes the messages without outcome from their owner. It says no when
-// there is nothing to recover.
+// fence takes the messages without outcome from their owner. ok is false when nothing is
+// to be recovered.
 func (c *Channel[In, Out]) fence() (r *recovery, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +236,7 @@ func (c *Channel[In, Out]) keepStandby(a *attachment) {
 	}
 }
 
-// recoverTo makes a far endpoint at t the owner: ready, if there is one.
+// recoverTo makes a far endpoint at t the owner: ready, unless that is nil.
 func (c *Channel[In, Out]) recoverTo(r *recovery, t Target, ready *attachment) bool {
 	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, offload.ErrDeadline)
 	defer cancel()
@@ -260,8 +260,8 @@ func (c *Channel[In, Out]) recoverTo(r *recovery, t Target, ready *attachment) b
 	return true
 }
 
-// recoverOn gives a the checkpoint and what came since. It answers what has no
-// outcome yet.
+// recoverOn gives a the checkpoint and the messages since. Those without an outcome get
+// theirs from a.
 func (c *Channel[In, Out]) recoverOn(r *recovery, a *attachment) error {
 	c.mu.Lock()
 	c.epoch++
@@ -325,7 +325,7 @@ func (c *Channel[In, Out]) recoverHere(r *recovery) error {
 	return nil
 }
 
-// answerHere handles a message of the log on the UE and delivers what it comes to.
+// answerHere handles a message of the log on the UE and delivers its outcome.
 func (c *Channel[In, Out]) answerHere(live *codegen.Live[In, Out], seq uint64) error {
 	c.mu.Lock()
 	for c.results.len() >= c.cfg.Window && !c.ending && c.ended == nil {

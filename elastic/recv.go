@@ -11,10 +11,10 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// Recv returns the next result. In mode Ordered results come in the order of the
-// messages, each exactly once; in mode Latest in their order too, with numbers left
-// out. After the channel's end it gives the results that wait and then says why
-// the channel ended: ErrClosed, ErrLost or ErrState.
+// Recv returns the next result. Results come in the order of the messages: in mode
+// Ordered each exactly once, in mode Latest with some left out. After the channel's end
+// Recv returns the results that wait, and then why the channel ended: ErrClosed, ErrLost
+// or ErrState.
 func (c *Channel[In, Out]) Recv(ctx context.Context) (Result[Out], error) {
 	for {
 		c.mu.Lock()
@@ -37,8 +37,8 @@ func (c *Channel[In, Out]) Recv(ctx context.Context) (Result[Out], error) {
 	}
 }
 
-// Results returns what Recv does, until that fails: then it yields the error, but
-// for ErrClosed, and ends.
+// Results yields what Recv returns. When Recv fails, Results yields the error, unless it
+// is ErrClosed, and ends.
 func (c *Channel[In, Out]) Results(ctx context.Context) iter.Seq2[Result[Out], error] {
 	return func(yield func(Result[Out], error) bool) {
 		for {
@@ -71,7 +71,7 @@ func (c *Channel[In, Out]) decode(host string, status byte, payload []byte, b *b
 	return nil
 }
 
-// deliverLocked gives the results of a message.
+// deliverLocked queues the results of a message for Recv.
 func (c *Channel[In, Out]) deliverLocked(r Result[Out], b *batch[Out]) {
 	for _, out := range b.outs {
 		r.Value = out
@@ -85,8 +85,8 @@ func (c *Channel[In, Out]) deliverLocked(r Result[Out], b *batch[Out]) {
 	}
 }
 
-// outcome takes an outcome that a host sent on the channel's stream: when it is
-// its turn, and unless its sender is no owner any more.
+// outcome takes an outcome that a host sent on the channel's stream. It waits until all
+// earlier ones are delivered, and drops it when its sender has lost the ownership.
 func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte) error {
 	b := c.batches.Get().(*batch[Out])
 	defer c.batches.Put(b)
@@ -108,8 +108,8 @@ func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte
 	return nil
 }
 
-// expectLocked waits until the outcome of message seq can be delivered. It says
-// no, with an error if the host broke the protocol, when it never can.
+// expectLocked waits until the outcome of message seq can be delivered. ok is false when
+// it never can, with an error if the host broke the protocol.
 func (c *Channel[In, Out]) expectLocked(a *attachment, epoch uint32, seq uint64) (ok bool, err error) {
 	if !a.fenced && (epoch != a.epoch || seq != a.next || seq > a.has || c.log.at(seq) == nil) {
 		return false, fmt.Errorf("%w: outcome of message %d, epoch %d; want %d, epoch %d", ErrPeer, seq, epoch, a.next, a.epoch)
@@ -124,8 +124,8 @@ func (c *Channel[In, Out]) expectLocked(a *attachment, epoch uint32, seq uint64)
 	return true, nil
 }
 
-// settleLocked takes note that the outcome of message seq, of a, is delivered. It
-// returns an owner before that has nothing more to say.
+// settleLocked notes that the outcome of message seq, from a, is delivered. It returns
+// the former owner once its last outcome is delivered, else nil.
 func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) (done *attachment) {
 	a.next = seq + 1
 	c.delivered = seq
@@ -139,7 +139,7 @@ func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) (done *attach
 	return done
 }
 
-// releaseLocked lets go of the messages that no recovery needs.
+// releaseLocked releases the messages that no recovery needs.
 func (c *Channel[In, Out]) releaseLocked() {
 	upTo := c.delivered
 	if c.ep.Idempotent {
@@ -148,8 +148,7 @@ func (c *Channel[In, Out]) releaseLocked() {
 	c.log.release(upTo)
 }
 
-// credited takes note of a host's credit. What it grants beyond the channel's own
-// window is of no use and does no harm.
+// credited takes a host's credit. Credit beyond the channel's own window has no effect.
 func (c *Channel[In, Out]) credited(a *attachment, k wire.Credit) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -24,10 +24,10 @@ func (e *entry) size() int { return len(*e.frame) - wire.MessageHeader }
 
 // A replay holds the messages after base, in order.
 type replay struct {
-	base    uint64 // the last message that was let go
+	base    uint64 // the last message released
 	entries []entry
-	head    int // of entries: those before are free
-	bytes   int // payloads
+	head    int // index of the first entry in use
+	bytes   int // of payloads
 }
 
 func (r *replay) len() int { return len(r.entries) - r.head }
@@ -54,7 +54,7 @@ func (r *replay) push(e entry) {
 	r.bytes += e.size()
 }
 
-// release lets go of the messages up to seq.
+// release drops the messages up to seq.
 func (r *replay) release(seq uint64) {
 	for r.base < seq && r.len() > 0 {
 		e := &r.entries[r.head]

@@ -8,15 +8,16 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// Send sends in to the far endpoint. In mode Ordered it waits for room and, with
-// the far endpoint on the UE, until in has been handled; an error then means that
-// in was not sent. In mode Latest it does not wait. What happens to a message that
-// was sent is told by Recv.
+// Send sends in to the far endpoint. In mode Ordered it waits for room and, while the far
+// endpoint is on the UE, until in has been handled. In mode Latest it does not wait. An
+// error means that in was not sent; the outcome of a message that was sent comes from
+// Recv.
 func (c *Channel[In, Out]) Send(ctx context.Context, in In) error {
 	return c.SendMessage(ctx, Message[In]{Value: in})
 }
 
-// SendMessage is Send with what comes back with the results.
+// SendMessage is Send for a message with a time and a tag, which come back with its
+// results.
 func (c *Channel[In, Out]) SendMessage(ctx context.Context, m Message[In]) error {
 	if c.cfg.Mode == Latest {
 		return c.offer(m)
@@ -39,9 +40,9 @@ func (c *Channel[In, Out]) SendMessage(ctx context.Context, m Message[In]) error
 	return nil
 }
 
-// admit waits until a message can be sent and returns the owner that it is for,
-// with the turn taken. On the UE it gives the message its number, too, unless the
-// log has to have it first: recording.
+// admit waits until a message can be sent, takes the turn, and returns the owner that
+// the message is for. On the UE it gives the message its number, too, unless the message
+// must go to the log first (recording).
 func (c *Channel[In, Out]) admit(ctx context.Context) (own *attachment, recording bool, err error) {
 	stalled := false
 	for {
@@ -77,7 +78,7 @@ func (c *Channel[In, Out]) admit(ctx context.Context) (own *attachment, recordin
 	}
 }
 
-// stallLocked takes note that Send waits for credit.
+// stallLocked notes that Send waits for credit.
 func (c *Channel[In, Out]) stallLocked() {
 	c.stats.Stalls++
 	c.stalled = time.Now()
@@ -85,13 +86,13 @@ func (c *Channel[In, Out]) stallLocked() {
 }
 
 // A turn is held while a message gets its number and is handed over, and while a
-// move switches. Who wants it for a move comes before those who send.
+// move switches. A move that wants it comes before senders.
 type turn struct {
 	held   bool
 	wanted int
 }
 
-// takeTurn takes the turn for a move, unless ctx ends before.
+// takeTurn takes the turn for a move, unless ctx ends first.
 func (c *Channel[In, Out]) takeTurn(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,7 +116,7 @@ func (c *Channel[In, Out]) releaseTurn() {
 	c.changed.open()
 }
 
-// refusalLocked says why no message is taken any more.
+// refusalLocked says why the channel takes no further message, nil while it does.
 func (c *Channel[In, Out]) refusalLocked() error {
 	if c.ended != nil {
 		return c.ended
@@ -147,7 +148,7 @@ func (c *Channel[In, Out]) dispatch(own *attachment, m Message[In]) error {
 	if err != nil {
 		return err
 	}
-	frame := *e.frame // the log may let go of e as soon as it is sent
+	frame := *e.frame // the log may release e as soon as it is sent
 	c.mu.Lock()
 	c.seq++
 	header := wire.Message{Epoch: own.epoch, Seq: c.seq}
@@ -162,7 +163,7 @@ func (c *Channel[In, Out]) dispatch(own *attachment, m Message[In]) error {
 	return nil
 }
 
-// countLocked takes note of a message that goes out.
+// countLocked counts a message that goes out.
 func (a *attachment) countLocked(seq uint64, size int) {
 	a.has = seq
 	a.sent.Messages++

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A lock is a mutex that may be held during I/O: in the virtual time of tests it
-// does not hold up the clock, and its taking can be given up.
+// A lock is a mutex that may be held during I/O: in tests, a goroutine that waits for it
+// does not stop virtual time, and a context can end the wait.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }
 
-// take takes the lock, unless ctx ends before.
+// take takes the lock, unless ctx ends first.
 func (l lock) take(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:
@@ -26,7 +26,7 @@ func (l lock) take(ctx context.Context) error {
 	}
 }
 
-// acquire takes the lock. Its holder is sure to let go of it.
+// acquire takes the lock. Its holder releases it soon.
 func (l lock) acquire() { l <- struct{}{} }
 
 func (l lock) release() { <-l }
@@ -42,7 +42,7 @@ func (g *gate) wait() <-chan struct{} {
 	return g.ch
 }
 
-// open lets all who wait go on.
+// open wakes all that wait.
 func (g *gate) open() {
 	if g.ch != nil {
 		close(g.ch)
@@ -50,8 +50,8 @@ func (g *gate) open() {
 	}
 }
 
-// An alarm calls fire some time after it was set, once. A mutex guards it, which
-// fire takes.
+// An alarm calls fire once, some time after it was set. A mutex guards it; fire takes
+// that mutex.
 type alarm struct {
 	fire  func()
 	timer *time.Timer
@@ -108,5 +108,5 @@ func (r *ring[T]) pop() (v T, ok bool) {
 	return v, true
 }
 
-// first returns the item that pop would give. There is one.
+// first returns the item that pop would return. The ring is not empty.
 func (r *ring[T]) first() *T { return &r.items[r.head] }

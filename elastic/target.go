@@ -7,13 +7,13 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A Target is a place where a far endpoint can be served. The UE offload handler
+// A Target is an edge host that a far endpoint can move to. The UE offload handler
 // has one for each edge host. Targets of one host are equal (==).
 type Target interface {
 	// Name returns the edge host's name, for events and errors.
 	Name() string
-	// Prepare makes the host ready to serve a far endpoint of f: connected and
-	// the module there. Nothing is sent to it before Prepare returns.
+	// Prepare makes the host ready to serve a far endpoint of f: it is connected and has
+	// the module. The channel sends nothing to the host before Prepare returns.
 	Prepare(ctx context.Context, f *offload.Desc) (Host, error)
 }
 
@@ -21,16 +21,14 @@ type Target interface {
 // called by many goroutines at once.
 type Host interface {
 	// Open opens a stream to the host. Bytes of streams of higher priority go out
-	// first. Streams that are opened one after another are spread over the
-	// connections to the host.
+	// first. Successive streams are spread over the connections to the host.
 	Open(ctx context.Context, p Priority) (Stream, error)
-	// Stripes returns how many connections there are.
+	// Stripes returns the number of connections to the host.
 	Stripes() int
-	// Watch has changed called each time that the UE reaches the host by another
-	// path, on a goroutine of the host's, until stop is called.
+	// Watch calls changed each time the UE begins to reach the host by another path,
+	// until stop is called. The calls come from a goroutine of the Host's.
 	Watch(changed func()) (stop func())
-	// Release gives the host back. The channel calls it once, when it uses the host
-	// no more.
+	// Release gives the host back. The channel calls it once, after its last use.
 	Release()
 }
 
@@ -45,12 +43,12 @@ type Stream interface {
 	Reset()
 }
 
-// A Priority orders the channels of one UE: what is more urgent goes out first.
+// A Priority orders the channels of one UE: the higher one's bytes go out first.
 type Priority int8
 
-// The priorities. Poses before video, video before logs.
+// The priorities: for example poses High, video Normal, logs Low.
 const (
-	Low    Priority = -1
-	Normal Priority = 0
-	High   Priority = 1
+	Low    Priority = -1 // Low gives way to the others.
+	Normal Priority = 0  // Normal is the zero value.
+	High   Priority = 1  // High goes out before the others.
 )
