@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A Lifeline is a TCP connection to an edge host, which the kernel of the host
-// closes when the host's process ends, however it ends: the UE knows about a
-// millisecond and the way later. It carries nothing and proves nothing. Losing it
-// is a reason to move, which is harmless when the host lives, and no more.
+// A Lifeline is a TCP connection to an edge host. The kernel of the host closes it when
+// the host's process ends, however it ends, and the UE knows a millisecond and the
+// network's delay later. The connection carries nothing and proves nothing: a UE that
+// loses it moves, which does no harm if the host is alive.
 //
-// It does not see a machine or a network that is gone until 30 s later, and a
-// process that has stopped and not ended never. Deadlines see those.
+// A machine or a network that is gone shows only after 30 s, and a process that is
+// stopped and has not ended never shows. Deadlines find those.
 //
 // It does not follow a connection to another path: close it when the connection
 // switches, and dial another one.
@@ -31,15 +31,14 @@ type Lifeline struct {
 // not kept for good.
 var keepAliveProbes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// held is what a host sends when it holds a lifeline. That the connection was
-// accepted says less: the kernel does it for a process that has stopped, or has
-// no room.
+// held is what a host sends when it holds a lifeline. An accepted connection proves
+// less: the kernel accepts it even if the process is stopped, or has no room.
 const held = 1
 
 var errNotHeld = errors.New("the host holds no more lifelines")
 
-// DialLifeline has the host that listens for lifelines at addr, host and port,
-// hold one. It is worth waiting for no more than for a round trip or two.
+// DialLifeline asks the host that listens for lifelines at addr, "host:port", to hold
+// one. Wait for it a round trip or two, not longer.
 func DialLifeline(ctx context.Context, addr string) (*Lifeline, error) {
 	d := net.Dialer{KeepAliveConfig: keepAliveProbes}
 	c, err := d.DialContext(ctx, "tcp", addr)
@@ -73,8 +72,8 @@ func awaitHeld(ctx context.Context, c net.Conn) error {
 	return nil
 }
 
-// watch waits for the end. A host that sends something has broken its word, which
-// makes it as good as lost.
+// watch waits for the end. A host that sends something breaks the protocol and counts as
+// lost.
 func (l *Lifeline) watch() {
 	defer close(l.ended)
 	l.c.Read(make([]byte, 1))
@@ -84,10 +83,11 @@ func (l *Lifeline) watch() {
 	l.c.Close()
 }
 
-// Lost is closed when the host has ended, or has let go. Close does not close it.
+// Lost is closed when the host's process has ended or has closed the lifeline. Close does
+// not close it.
 func (l *Lifeline) Lost() <-chan struct{} { return l.lost }
 
-// Close lets the host go. Further calls do nothing.
+// Close closes the lifeline. Further calls do nothing.
 func (l *Lifeline) Close() error {
 	l.closing.Store(true)
 	err := l.c.Close()
@@ -105,13 +105,12 @@ const (
 	maxLifelinesEach = 256
 )
 
-// retryAccept is how long a host waits after it could not accept: for lack of
-// descriptors, say, which passes.
+// retryAccept is how long a host waits after a failed accept. A lack of descriptors, for
+// example, passes.
 const retryAccept = 100 * time.Millisecond
 
-// A LifelineListener holds the lifelines of UEs: 4096 at most, 256 of them
-// from one IP address. It lets go of those beyond, and of a UE that sends
-// something: there is nothing to be said.
+// A LifelineListener holds the lifelines of UEs: at most 4096, and at most 256 from one
+// IP address. It closes any further one, and that of a UE that sends something.
 type LifelineListener struct {
 	ln   net.Listener
 	quit chan struct{} // closed by Close
@@ -123,8 +122,8 @@ type LifelineListener struct {
 	each   map[string]int // of conns, by IP address
 }
 
-// ListenLifeline holds what ln accepts until Close. ln belongs to it. UEs look for
-// it at the TCP port of the same number as the host's UDP port.
+// ListenLifeline holds the connections that ln accepts until Close. ln belongs to the
+// listener from then on.
 func ListenLifeline(ln net.Listener) *LifelineListener {
 	l := &LifelineListener{ln: ln, quit: make(chan struct{}), conns: map[net.Conn]struct{}{}, each: map[string]int{}}
 	l.wg.Go(l.run)
@@ -158,7 +157,7 @@ func (l *LifelineListener) take(c net.Conn) {
 	})
 }
 
-// hold returns when the UE has let go or has sent something.
+// hold returns when the UE has closed the lifeline or has sent something.
 func (l *LifelineListener) hold(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		t.SetKeepAliveConfig(keepAliveProbes)
@@ -201,8 +200,7 @@ func ipOf(c net.Conn) string {
 // Addr returns the address that the listener listens on.
 func (l *LifelineListener) Addr() net.Addr { return l.ln.Addr() }
 
-// Close lets go of all UEs, which find their lifelines lost. Further calls do
-// nothing.
+// Close closes all lifelines; the UEs find them lost. Further calls do nothing.
 func (l *LifelineListener) Close() error {
 	l.mu.Lock()
 	if l.closed {

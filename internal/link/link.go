@@ -1,34 +1,34 @@
 // Package link keeps the QUIC connections between a UE and its edge hosts over
-// a net.PacketConn: dial, listen, streams, paths. It says why a peer cannot be
-// reached in words that an operator can act on.
+// a net.PacketConn: dial, listen, streams, paths. When a peer cannot be reached, its
+// errors say why in words that an operator can act on.
 //
-// The first frame of each stream tells what the stream is for (package wire), so
-// a stream carries no other mark.
+// The first frame of each stream says what the stream is for (package wire), so
+// streams carry no other mark.
 //
 // # Paths
 //
 // A connection outlives its socket. A UE that changes its network calls
-// [Conn.SwitchPath]; one whose address is changed for it, by a NAT, need do
-// nothing. A send that fails is a lost packet, so an interface may go down for
-// as long as the idle timeout, 5 s.
+// [Conn.SwitchPath]. One whose address changes at a NAT does nothing. A send that fails
+// counts as a lost packet, so an interface may be down for as long as the idle timeout,
+// 5 s.
 //
 // # Before the handshake is done
 //
 // A UE whose tls.Config has a ClientSessionCache resumes its connection to a host
 // that it knows: [Dial] returns at once, and what is sent before
 // [Conn.Confirmed] arrives half a round trip later, with the ClientHello (0-RTT).
-// Such data can be sent again by an attacker who has recorded it, any number of
-// times, so both ends have a duty. The UE sends only frames that may be repeated,
-// Hello, Have and Ping, by [Conn.Early]. The edge host does for them nothing that
-// lasts or that another session can see, and waits for Confirmed before it acts
-// on any other frame. What was sent early, and is answered by a host that has
-// forgotten the UE, is sent again by Early after a whole handshake.
+// An attacker who has recorded such data can send it again, any number of times, so both
+// ends have a duty. The UE sends early, by [Conn.Early], only frames that may be repeated:
+// Hello, Have and Ping. For these the edge host does nothing that lasts or that another
+// session can see, and it waits for Confirmed before it acts on any other frame. When
+// the host has forgotten the UE and refuses the early data, Early sends it again after a
+// whole handshake.
 //
 // # Losing a host
 //
-// A dead connection is found after 5 s. What finds a lost host sooner: the caller's own
-// deadlines; a [Lifeline], at once when the host's process ends; and [ErrRestarted],
-// when the host is back and the UE sends.
+// The idle timeout ends a dead connection after 5 s. Three things find a lost host
+// sooner: the caller's own deadlines; a [Lifeline], at once when the host's process ends;
+// and [ErrRestarted], when the host is back and the UE sends.
 package link
 
 import (
@@ -47,7 +47,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// What a connection can end with, or fail with at the dial.
+// The errors with which a connection ends, or its dial fails.
 var (
 	// ErrVersion says that the peer speaks no version of the protocol that we speak.
 	ErrVersion = errors.New("peer speaks another protocol version than " + wire.ALPN)
@@ -63,8 +63,8 @@ var (
 	ErrRestarted = errors.New("host has restarted")
 )
 
-// The connection's timers. A lost host is found by deadlines of calls long
-// before idleTimeout, which only ends what is left of the connection.
+// The connection's timers. Deadlines of calls find a lost host long before
+// idleTimeout, which only ends what is left of the connection.
 const (
 	handshakeTimeout = 3 * time.Second
 	idleTimeout      = 5 * time.Second
@@ -111,8 +111,8 @@ type Conn struct {
 // Write may be called at the same time, the other methods at any time.
 type Stream struct{ *quic.Stream }
 
-// Reset gives both directions up at once: Read and Write fail from then on, also those
-// under way, here and at the peer.
+// Reset gives up both directions at once: Read and Write fail from then on, here and at
+// the peer, and so do those under way.
 func (s *Stream) Reset() {
 	s.CancelRead(0)
 	s.CancelWrite(0)
@@ -168,7 +168,7 @@ func Explain(err error) error {
 // alertNoProtocol is TLS alert no_application_protocol (RFC 7301 section 3.2).
 const alertNoProtocol = 120
 
-// Open opens a stream. It waits while the peer allows no more.
+// Open opens a stream. It waits while the peer allows no further one.
 func (c *Conn) Open(ctx context.Context) (*Stream, error) {
 	st, err := c.qc.OpenStreamSync(ctx)
 	if err != nil && c.refused(ctx, err) {

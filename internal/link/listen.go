@@ -55,8 +55,9 @@ func (l *Listener) run() {
 }
 
 // admit gives qc to Accept once its UE is known: at the end of the handshake, or
-// at once when the UE resumes and has sent something with its first packet. A UE of
-// another version is told so; what Accept gets has ended, and its Err says why.
+// at once when the UE resumes and has sent something with its first packet. A UE that
+// speaks another version is told so; Accept then gets a connection that has ended, whose
+// Err says why.
 func (l *Listener) admit(qc *quic.Conn) {
 	if !qc.ConnectionState().Used0RTT {
 		select {
@@ -72,7 +73,7 @@ func (l *Listener) admit(qc *quic.Conn) {
 	l.hand(qc.Context(), qc)
 }
 
-// hand gives qc to Accept, unless ctx or the listener ends before.
+// hand gives qc to Accept, unless ctx or the listener ends first.
 func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 	select {
 	case l.ready <- qc:
@@ -81,8 +82,8 @@ func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 	}
 }
 
-// Accept returns the next connection. Its UE is known; where it has not Confirmed
-// yet, see the package's doc on what may be done for it.
+// Accept returns the next connection. Its UE is known. Until the connection is Confirmed,
+// the host may do for it only what the package's documentation says.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case qc := <-l.ready:
@@ -104,12 +105,12 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// resetKey returns the key by which a host tells UEs that it knows their
-// connections no more (RFC 9000 section 10.3). It is the same after a restart, and
-// takes the host's private key to make. Machines and addresses that share a
-// certificate have keys of their own: else one of them could be made to end what
-// is another's (section 21.11). It is nil where the private key cannot be had:
-// then a UE finds out by silence.
+// resetKey returns the key with which a host tells UEs that it does not know their
+// connections any longer (RFC 9000 section 10.3). It is made from the host's private key,
+// so it is the same after a restart and nobody else can make it. Machines and addresses
+// that share a certificate have different keys: otherwise an attacker could make one of
+// them end another's connections (section 21.11). It is nil if the private key
+// cannot be read; then a UE finds out by silence.
 func resetKey(conf *tls.Config, addr net.Addr) *quic.StatelessResetKey {
 	if len(conf.Certificates) == 0 {
 		return nil

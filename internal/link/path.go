@@ -12,22 +12,22 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// grace is how long the socket of a path that was left is still read: what the
-// peer sent there is under way for no longer on a network that is of use.
+// grace is how long the socket of a path that was left is still read. On a usable
+// network, what the peer sent there arrives within this time.
 const grace = time.Second
 
-// flushTime is how long what was given to the old socket may still take to go
-// out. An interface that takes no more would hold up the switch.
+// flushTime is how long the packets in the old socket may still take to go out. An
+// interface that sends nothing would otherwise hold up the switch.
 const flushTime = 20 * time.Millisecond
 
-// A path is a way to the peer that a dialled connection has, or has had: a
-// transport, and the socket that it has at the time.
+// A path is a way to the peer that a dialled connection uses or has used: a
+// transport, and the socket that it holds at the moment.
 //
 // quic-go ties a path to a transport for good, and a transport to its
-// connections. So a connection keeps the few that it needs and gives sockets to
-// them: the path of the handshake, which is of no use once it was left, and two
-// others by turns. There is no [quic.Path] for the handshake's: quic-go cannot go
-// back there, and answers a peer that checks that way over another one.
+// connections. So a connection keeps three paths and exchanges their sockets: the path of
+// the handshake, which it never uses again after leaving it, and two others in turn. The
+// path of the handshake has no [quic.Path]: quic-go cannot go back to it, and when the peer
+// checks it, answers over another path.
 type path struct {
 	*slot
 	tr  *quic.Transport
@@ -55,23 +55,23 @@ func (p *path) refill(s *socket) (before *socket) {
 func (p *path) close() error { return errors.Join(p.slot.Close(), p.tr.Close()) }
 
 // SwitchPath moves a dialled connection to pc, a socket on another way to the
-// peer, which belongs to the connection from then on, also when SwitchPath fails.
-// Streams go on. It returns when the peer sends to pc, too; what is under way on
-// the old path counts for another second, and then its socket is closed. The
-// congestion window begins anew, at 40 KB. One switch runs at a time, later ones
+// peer. pc belongs to the connection from then on, even if SwitchPath fails.
+// Streams go on. SwitchPath returns when the peer sends to pc, too. Packets on
+// the old path count for another second, and then its socket is closed. The
+// congestion window starts again at 40 KB. One switch runs at a time; later ones
 // wait.
 //
-// The new path is tried first: when no answer has come over it by the end of ctx,
-// nothing has changed. Where the old path is dead, and so much under way on it
-// that quic-go sends nothing more, not even to try another, the connection moves
-// untried, and back when no answer has come by the end of ctx. It can do that only
+// SwitchPath tries the new path first: when no answer has come over it by the end of ctx,
+// nothing has changed. If the old path is dead and so much is under way on it
+// that quic-go sends nothing at all, not even to try another path, the connection moves
+// untried, and moves back when no answer has come by the end of ctx. It can do that only
 // after a first switch. So a UE should make one right after Confirmed, to another
 // socket on the same network.
 //
-// A switch to a fresh socket on the same network is also the way to go on at once
-// when an interface is up again: quic-go by itself waits as long again as it was
-// down. A peer runs out of connection IDs when one path after another dies within
-// a few round trips; then the connection ends with ErrNoAnswer.
+// When an interface is up again, a switch to a fresh socket on the same network lets
+// the connection go on at once; by itself quic-go waits as long again as the interface
+// was down. When one path after another dies within a few round trips, the peer runs out
+// of connection IDs, and the connection ends with ErrNoAnswer.
 func (c *Conn) SwitchPath(ctx context.Context, pc net.PacketConn) error {
 	s := newSocket(pc)
 	if err := c.switchTo(ctx, s); err != nil {
@@ -83,7 +83,7 @@ func (c *Conn) SwitchPath(ctx context.Context, pc net.PacketConn) error {
 
 var (
 	errAccepted = errors.New("only the end that dialled can switch paths")
-	// errStuck says that quic-go does not send what is to try a path.
+	// errStuck says that quic-go does not send the packets that would try a path.
 	errStuck = errors.New("too much is under way on the old path")
 )
 
@@ -145,9 +145,9 @@ func (c *Conn) tryFirst(ctx context.Context, s *socket) error {
 	return nil
 }
 
-// settle waits until the peer sends to s, too, and for no longer than grace. A
-// switch before that could leave the peer with no connection ID to check the
-// next path, and deaf on the one where it asks for more.
+// settle waits until the peer sends to s, too, but not longer than grace. After an
+// earlier switch the peer might have no connection ID left to check the next path, and
+// ask for more on a path that nobody reads.
 func (c *Conn) settle(ctx context.Context, s *socket, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -157,9 +157,9 @@ func (c *Conn) settle(ctx context.Context, s *socket, wait time.Duration) {
 // patience is how long after a round trip an answer may come.
 const patience = 30 * time.Millisecond
 
-// insist waits for a signal, and begins anew on the path in use each time that it
-// has waited, for longer and longer. A peer checks the path; quic-go has the answer
-// wait behind data that nobody acknowledges before the path is checked.
+// insist waits for a signal. After each wait, and each is longer than the one before, it
+// restarts the path in use: the peer checks the path, and quic-go queues the answer
+// behind data that nobody acknowledges until the path is checked.
 func (c *Conn) insist(ctx context.Context, s signal, wait time.Duration) error {
 	for ; ; wait *= 2 {
 		select {
@@ -195,7 +195,7 @@ func (c *Conn) spare(s *socket) (*path, error) {
 	return p, err
 }
 
-// keep has Close close p. It returns false after Close.
+// keep lets Close close p, too. It returns false after Close.
 func (c *Conn) keep(p *path) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,7 +206,7 @@ func (c *Conn) keep(p *path) bool {
 	return true
 }
 
-// probe waits for an answer over p, in which s is.
+// probe waits for an answer over p, which holds s.
 func (c *Conn) probe(ctx context.Context, p *path, s *socket) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -226,8 +226,8 @@ func (c *Conn) probe(ctx context.Context, p *path, s *socket) error {
 // sent nothing there, or waits on the old path for an answer that does not come.
 // It returns false when ctx ends.
 func (c *Conn) stuck(ctx context.Context, old, s *socket) bool {
-	// While the old path lives, acknowledgements come within a round trip and
-	// some, and quic-go may send something for each.
+	// While the old path lives, acknowledgements come within little more than a round
+	// trip, and quic-go may send something for each.
 	tick := time.NewTicker(patience + c.roundTrips())
 	defer tick.Stop()
 	waits := false
@@ -250,9 +250,9 @@ func (c *Conn) stuck(ctx context.Context, old, s *socket) bool {
 	}
 }
 
-// moveFirst moves the connection to s, and back when no answer comes. Switching to
-// the path in use, of which only the socket has changed, makes quic-go forget
-// what is under way, and send it again.
+// moveFirst moves the connection to s, and back when no answer comes. It puts s into the
+// path in use and switches to that path: quic-go then forgets what is under way and
+// sends it again.
 func (c *Conn) moveFirst(ctx context.Context, s *socket) error {
 	p := c.path
 	if !p.takes(s) {
@@ -273,19 +273,19 @@ func (c *Conn) moveFirst(ctx context.Context, s *socket) error {
 	return nil
 }
 
-// roundTrips returns the time of two of them.
+// roundTrips returns the time of two round trips.
 func (c *Conn) roundTrips() time.Duration { return 2 * c.qc.ConnectionStats().SmoothedRTT }
 
-// again begins anew on the path in use.
+// again restarts the path in use: quic-go sends again what is under way.
 func (c *Conn) again() error {
 	err := c.path.qp.Switch()
 	c.wake()
 	return err
 }
 
-// wake has quic-go's loop see a switch now and not when there is something to
-// send: else an idle UE's host goes on sending to the old path. Closing a path
-// does it, and closing one that was never probed does nothing else.
+// wake makes quic-go's loop see a switch at once, and not only when it has something to
+// send: until then an idle UE's host goes on sending to the old path. Closing any path
+// wakes the loop, and closing one that was never probed does nothing else.
 func (c *Conn) wake() {
 	if qp, err := c.qc.AddPath(c.path.tr); err == nil {
 		qp.Close()

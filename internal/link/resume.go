@@ -9,9 +9,9 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// sessions keeps the sessions of one host apart from those of others: all hosts
-// have the same name in their certificates, and a ticket is of use only to the
-// one that gave it.
+// sessions keeps the TLS sessions of one host apart from those of others: all hosts
+// have the same name in their certificates, and a ticket is valid only at the host that
+// gave it.
 type sessions struct {
 	tls.ClientSessionCache
 	host string
@@ -29,7 +29,7 @@ func (s sessions) Put(name string, cs *tls.ClientSessionState) {
 	s.ClientSessionCache.Put(s.key(name), cs)
 }
 
-// withSessions returns conf as it is to be used with the host at addr.
+// withSessions returns conf for use with the host at addr.
 func withSessions(conf *tls.Config, addr net.Addr) *tls.Config {
 	if conf.ClientSessionCache == nil {
 		return conf
@@ -39,17 +39,17 @@ func withSessions(conf *tls.Config, addr net.Addr) *tls.Config {
 	return conf
 }
 
-// Confirmed is closed when the handshake is done: then both ends are proved to be
-// there, and what the peer sent is no repetition. It stays open when the
-// handshake fails; Done is closed then.
+// Confirmed is closed when the handshake is done: then both ends are live, and what
+// the peer sent is not a repetition by an attacker. When the handshake fails it stays
+// open, and Done is closed.
 func (c *Conn) Confirmed() <-chan struct{} { return c.qc.HandshakeComplete() }
 
-// Resumed says whether the host took data that was sent before Confirmed. A UE
-// does not know before Confirmed, and gets false.
+// Resumed says whether the host took data that was sent before Confirmed. Until
+// Confirmed a UE cannot know, and gets false.
 func (c *Conn) Resumed() bool { return c.connectionState().Used0RTT }
 
-// connectionState returns what the handshake agreed on. quic-go's own cannot be
-// asked for while a path is switched: it reads, unguarded, what the switch writes.
+// connectionState returns what the handshake agreed on. quic-go's own method must not be
+// called while a path is switched: it reads without a lock what the switch writes.
 func (c *Conn) connectionState() quic.ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,8 +66,8 @@ func (c *Conn) connectionState() quic.ConnectionState {
 
 // Early opens a stream and calls f with it, before Confirmed where that is
 // possible. f must do nothing but send frames that may be repeated, and read
-// their answers; it returns the stream's error, wrapped or not. Where the host
-// has refused what was sent early, f runs a second time, after Confirmed.
+// their answers; it returns the stream's error, wrapped or not. If the host
+// has refused the early data, f runs a second time, after Confirmed.
 func (c *Conn) Early(ctx context.Context, f func(*Stream) error) error {
 	err := c.onStream(ctx, f)
 	if errors.Is(err, quic.Err0RTTRejected) {
@@ -84,8 +84,8 @@ func (c *Conn) onStream(ctx context.Context, f func(*Stream) error) error {
 	return f(st)
 }
 
-// refused says whether err means that the host has refused what was sent early.
-// If so, it has the connection go on without.
+// refused says whether err means that the host has refused the early data. If so, the
+// connection goes on without it.
 func (c *Conn) refused(ctx context.Context, err error) bool {
 	if !errors.Is(err, quic.Err0RTTRejected) {
 		return false
@@ -104,7 +104,7 @@ func isDone(c <-chan struct{}) bool {
 	}
 }
 
-// Stale says that the host has refused what was sent early: it was restarted since.
-// Such a connection works and cannot change its path: quic-go v0.65 has sent the
-// connection IDs for it early, and does not send them again. A new Dial helps.
+// Stale says that the host has refused the early data, because it was restarted.
+// Such a connection works but cannot change its path: quic-go v0.65 sent the
+// connection IDs for that with the early data, and does not send them again. Dial anew.
 func (c *Conn) Stale() bool { return c.stale.Load() }

@@ -12,35 +12,35 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// A slot is what a quic.Transport has for a socket: it holds one, another one
-// after a path has changed, or none. A transport cannot be closed without its
-// connections, so it stays, and sockets come and go.
+// A slot stands in for the socket of a quic.Transport: it holds a socket, another one
+// after a path has changed, or none. Closing a transport ends its connections, so the
+// transport stays, and sockets come and go.
 //
-// For quic-go an error of a socket is the end of every connection on it. A slot
-// tells it of few: a failed send is a lost packet.
+// To quic-go an error of a socket is the end of every connection on it. A slot
+// passes few on: a failed send counts as a lost packet.
 type slot struct {
-	steady atomic.Bool // sends fail silently; before, a dial says what is wrong
+	steady atomic.Bool // failed sends are silent; until then a dial reports them
 
 	mu      sync.Mutex
 	sock    *socket       // nil: none
 	addr    net.Addr      // of the last socket
-	closed  bool          // no other socket comes
+	closed  bool          // no further socket comes
 	changed chan struct{} // closed at the next change
 }
 
 // A socket is a net.PacketConn in a slot.
 type socket struct {
 	net.PacketConn
-	oob   oobConn     // the same, where quic-go gets GSO, ECN and batches from it; else nil
-	batch batchReader // likewise
+	oob   oobConn     // the same socket, if quic-go gets GSO, ECN and batches from it; else nil
+	batch batchReader // of the same socket, if oob is not nil
 
 	sent    atomic.Bool // something has gone out
 	heard   signal      // something has come in
-	used    signal      // what came in was more than an answer to what tries a path
-	reading sync.Mutex  // held by the one that reads
+	used    signal      // something has come in that is more than an answer to a path's trial
+	reading sync.Mutex  // held by the goroutine that reads
 }
 
-// An oobConn is a socket of which quic-go makes more than of a net.PacketConn.
+// An oobConn is a socket that offers quic-go more than a net.PacketConn does.
 type oobConn interface {
 	quic.OOBCapablePacketConn
 	SetWriteBuffer(int) error
@@ -51,8 +51,8 @@ type batchReader interface {
 	ReadBatch(ms []ipv4.Message, flags int) (int, error)
 }
 
-// A kernelReader reads many packets at once where the kernel can, and one at a
-// time where it, or a sandbox, does not know recvmmsg(2).
+// A kernelReader reads many packets at once, or one at a time if the kernel or a sandbox
+// does not know recvmmsg(2).
 type kernelReader struct {
 	batchReader
 	single oobConn
@@ -109,8 +109,8 @@ func newSocket(pc net.PacketConn) *socket {
 	return s
 }
 
-// probeSize is what quic-go fills a packet up to that tries a path, and no other
-// (RFC 9000 section 8.2.1).
+// probeSize is the size of quic-go's packets that try a path. It pads no other packet to
+// it (RFC 9000 section 8.2.1).
 const probeSize = 1200
 
 func (s *socket) hear(used bool) {
@@ -120,8 +120,8 @@ func (s *socket) hear(used bool) {
 	}
 }
 
-// newSlot returns a slot that holds s, and what a transport gets for it: an
-// oobConn where s is one.
+// newSlot returns a slot that holds s, and the slot as the socket of a transport: an
+// oobConn if s is one.
 func newSlot(s *socket) (*slot, net.PacketConn) {
 	if s.oob == nil {
 		p := &plainSlot{}
@@ -138,8 +138,7 @@ func (sl *slot) init(s *socket) {
 }
 
 // put makes s the slot's socket, nil for none, and returns the one before, which
-// is open and of no use until it is put back. s must be of the kind that the
-// first one was. A closed slot closes it.
+// stays open. s must be of the same kind as the first one. A closed slot closes s.
 func (sl *slot) put(s *socket) (before *socket) {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
@@ -152,8 +151,8 @@ func (sl *slot) put(s *socket) (before *socket) {
 	return sl.putLocked(s)
 }
 
-// take takes s out, if the slot holds it. It returns when nobody reads s any
-// more, so that s can go into another slot.
+// take takes s out, if the slot holds it. It returns when nobody reads s any longer;
+// then s can go into another slot.
 func (sl *slot) take(s *socket) {
 	sl.mu.Lock()
 	if sl.sock == s && !sl.closed {
@@ -191,7 +190,7 @@ func (sl *slot) now() *socket {
 	return sl.sock
 }
 
-// await returns the slot's socket once there is one.
+// await returns the slot's socket, and waits for one if the slot is empty.
 func (sl *slot) await() (*socket, error) {
 	for {
 		sl.mu.Lock()
@@ -211,9 +210,9 @@ func (sl *slot) await() (*socket, error) {
 // kernel reports the loss of an interface once (Android: ECONNABORTED).
 const maxReadErrors = 16
 
-// read calls f with the slot's socket, and with the one that takes its place
-// meanwhile, until f has read something. f says whether it was more than what
-// tries a path.
+// read calls f with the slot's socket, and with its successor if it is exchanged
+// meanwhile, until f has read something. used says whether that was more than a trial of
+// a path.
 func (sl *slot) read(f func(*socket) (used bool, err error)) error {
 	for failed := 0; ; failed++ {
 		s, err := sl.await()
@@ -241,7 +240,7 @@ func (sl *slot) readOnce(s *socket, f func(*socket) (bool, error)) (bool, error)
 	return f(s)
 }
 
-// errGone says that a socket is not in the slot any more.
+// errGone says that a socket has left the slot.
 var errGone = errors.New("socket has left")
 
 // write calls f with the slot's socket and returns what quic-go needs to know.

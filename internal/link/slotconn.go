@@ -93,8 +93,8 @@ func (sl *oobSlot) ReadBatch(ms []ipv4.Message, flags int) (n int, err error) {
 
 var errBatch = errors.New("a socket's ReadBatch counts more packets than it was given room for")
 
-// readBatch reads into ms from a socket that may not be ours. It returns an error,
-// or from 1 to len(ms) packets: golang.org/x/net counts -1 with an error.
+// readBatch reads into ms from a socket that an application may have brought. It returns
+// an error, or 1 to len(ms) packets: with an error golang.org/x/net returns -1.
 func readBatch(b batchReader, ms []ipv4.Message, flags int) (n int, err error) {
 	n, err = b.ReadBatch(ms, flags)
 	switch {

@@ -73,7 +73,7 @@ func (s *groSocket) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 	return len(ms), nil
 }
 
-// receive reads until there is a message with something in it.
+// receive reads until it has a message that is not empty.
 func (s *groSocket) receive(flags int) error {
 	for {
 		for i := range s.read {
