@@ -7,14 +7,14 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// arrivals are the messages of mode Latest that have come to a far endpoint and
-// wait for it, whole or in part. Only the newest whole one is worth handling.
+// arrivals are the messages of mode Latest that wait for a far endpoint, whole or in
+// part. Only the newest whole one is handled.
 type arrivals struct {
 	window int // of the attachment, constant
 
 	mu     sync.Mutex // leaf, not held during I/O
-	newest uint64     // whole message
-	bytes  int        // of all that waits
+	newest uint64     // the newest message that came whole
+	bytes  int        // of all messages that wait
 	count  int
 	parts  map[uint64]*puzzle
 }
@@ -27,11 +27,11 @@ type puzzle struct {
 	whole chan struct{} // closed when left is 0
 }
 
-// maxArrivals bounds the bytes of messages that wait, but for one message.
+// maxArrivals bounds the bytes of messages that wait. One message may exceed it.
 const maxArrivals = 32 << 20
 
-// enter lets in size bytes of a message, if not too much waits. Messages that the
-// UE has given up may still be here.
+// enter admits size bytes of a message, unless too much waits. What waits may include
+// messages that the UE has given up.
 func (a *arrivals) enter(size int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -50,7 +50,7 @@ func (a *arrivals) leave(size int) {
 	a.bytes -= size
 }
 
-// note takes note of a message that is whole.
+// note records that message seq came whole.
 func (a *arrivals) note(seq uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,7 +100,7 @@ func (a *arrivals) beginLocked(p wire.Part) *puzzle {
 	return z
 }
 
-// makeRoomLocked makes room for one more puzzle: the oldest go.
+// makeRoomLocked makes room for one more puzzle: it drops the oldest ones.
 func (a *arrivals) makeRoomLocked(most, size int) {
 	for len(a.parts) >= most || a.bytes+size > maxArrivals && len(a.parts) > 0 {
 		oldest := ^uint64(0)
@@ -112,7 +112,7 @@ func (a *arrivals) makeRoomLocked(most, size int) {
 	}
 }
 
-// drop takes a puzzle away.
+// drop removes a puzzle.
 func (a *arrivals) drop(seq uint64, z *puzzle) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -122,7 +122,7 @@ func (a *arrivals) drop(seq uint64, z *puzzle) {
 	}
 }
 
-// message returns the parts in one.
+// message returns the parts joined.
 func (z *puzzle) message() []byte {
 	b := make([]byte, 0, z.bytes)
 	for _, p := range z.parts {

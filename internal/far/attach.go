@@ -21,7 +21,7 @@ type attachment struct {
 	using    lock // the far endpoint is used; guards what follows
 	far      Endpoint
 	limit    time.Duration // of a message; 0: none
-	broken   error         // of no more use
+	broken   error         // why it cannot be used; nil: it can
 	epoch    uint32
 	seq      uint64            // the state is as of this message
 	shown    bool              // a State has been sent since the last Restore
@@ -79,7 +79,7 @@ func shorter(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// within bounds ctx by limit, if there is one.
+// within bounds ctx by limit, unless that is zero.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if limit <= 0 {
 		return ctx, func() {}
@@ -105,8 +105,8 @@ func (a *attachment) send(frames []byte) error {
 	return err
 }
 
-// halt tells the UE why the attachment ends, or is to end. It is about message seq, 0
-// for none.
+// halt tells the UE why the attachment ends, or must move. seq is the message that caused
+// it, 0 for none.
 func (a *attachment) halt(seq uint64, why error) {
 	a.send(wire.AppendHalt(nil, wire.Halt{Seq: seq, Fail: *wire.FailOf(why)}))
 }
@@ -215,7 +215,7 @@ func (in *intake) message(ctx context.Context) error {
 	return nil
 }
 
-// grant returns the credit after what was taken.
+// grant returns the credit that the messages taken so far allow.
 func (in *intake) grant() wire.Credit {
 	return wire.Credit{
 		Messages: in.taken.Messages + uint64(in.Window),
@@ -224,7 +224,7 @@ func (in *intake) grant() wire.Credit {
 	}
 }
 
-// worth says whether more is worth a frame: half of what was granted is used.
+// worth says whether the credit more is worth a frame: half of the last one is used.
 func (in *intake) worth(more wire.Credit) bool {
 	return 2*(more.Messages-in.granted.Messages) >= uint64(in.Window) || 2*(more.Bytes-in.granted.Bytes) >= uint64(in.bytes)
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // calls answers the calls that come on st, one after another, until the UE ends the
-// stream. A UE that resets it gives up the call under way. Between two calls the
-// stream may be idle for as long as the UE likes, and holds a reader and no buffers.
+// stream. A UE that resets it cancels the call under way. Between two calls the
+// stream may be idle for any time, and holds a reader and no buffers.
 func (s *Server) calls(ctx context.Context, st Stream) {
 	r := readers.Get().(*bufio.Reader)
 	r.Reset(st)
@@ -22,7 +22,7 @@ func (s *Server) calls(ctx context.Context, st Stream) {
 	}
 }
 
-// readers fit a call of 1 KB: type, header and request come with one read.
+// readers have room for a call of 1 KB: one read brings type, header and request.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1536) }}
 
 type callBuffers struct{ request, reply []byte }
@@ -47,9 +47,9 @@ func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 	if err != nil {
 		fail := wire.FailOf(err)
 		buf.reply = wire.AppendFail(buf.reply[:0], *fail)
-		more = fail.Code != offload.CodeProtocol // by which the UE knows that the stream ends
+		more = fail.Code != offload.CodeProtocol // this code tells the UE that the stream ends
 	}
-	if ctx.Err() == nil { // else the UE has given the call up
+	if ctx.Err() == nil { // else the UE has cancelled the call
 		st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
 		if _, err = st.Write(buf.reply); err == nil {
 			return more

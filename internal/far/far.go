@@ -17,16 +17,15 @@ import (
 // call.
 type Endpoint interface {
 	// Handle handles a message and returns the reply, as the guest ABI has it.
-	// An error means that the far endpoint is of no more use; it is a *wire.Fail
-	// (trap, deadline, overload), or counts as an internal error.
+	// After an error the far endpoint cannot be used. The error is a *wire.Fail (trap,
+	// deadline, overload), or counts as an internal error.
 	Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error)
 	// Save returns the state.
 	Save(ctx context.Context) ([]byte, error)
-	// Restore replaces the state. An empty one is the zero value's.
+	// Restore replaces the state. An empty state is that of the type's zero value.
 	Restore(ctx context.Context, state []byte) error
-	// Limit is the longest that each of the calls above may take: their ctx ends
-	// then. Zero means that there is no limit but the channel's deadline, which is
-	// for Handle.
+	// Limit is the longest time that each of the methods above may take; then their ctx
+	// ends. Zero means no limit; the channel's deadline bounds Handle in any case.
 	Limit() time.Duration
 	// Close frees the far endpoint.
 	Close()
@@ -46,8 +45,8 @@ type Stream interface {
 	SetWriteDeadline(t time.Time) error
 }
 
-// A lock is a mutex that may be held during I/O: it does not hold up the virtual time
-// of tests, as a sync.Mutex does.
+// A lock is a mutex that may be held during I/O: in tests, a goroutine that waits for it
+// does not stop virtual time, as one that waits for a sync.Mutex does.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }

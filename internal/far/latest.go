@@ -66,7 +66,7 @@ func (s *Server) part(ctx context.Context, st Stream) {
 	a.settle(ctx, st, wire.Message{Epoch: p.Epoch, Seq: p.Seq}, z.message())
 }
 
-// enter lets in size bytes for the attachment with that ID.
+// enter admits size bytes of a message for the attachment with that ID.
 func (s *Server) enter(id uint64, size int) (*attachment, error) {
 	a, err := s.find(id)
 	switch {
@@ -78,8 +78,8 @@ func (s *Server) enter(id uint64, size int) (*attachment, error) {
 	return a, a.come.enter(size)
 }
 
-// settle answers a message of mode Latest on st: with its outcome, or with that it
-// was skipped.
+// settle answers a message of mode Latest on st: with its outcome, or with a Fail that
+// says that it was skipped.
 func (a *attachment) settle(ctx context.Context, st Stream, m wire.Message, payload []byte) {
 	frame, err := a.handleNewest(ctx, m, payload)
 	if err == nil {

@@ -15,17 +15,17 @@ import (
 // Config configures a [Server]. Open must be set.
 type Config struct {
 	// Call runs a call and appends the frame that answers it to dst: a Result and its
-	// reply. Its error says why there is no Result: it is a *wire.Fail, or counts as an
-	// internal error. ctx ends when the UE gives the call up. Call keeps neither
+	// reply. Its error, a *wire.Fail or else an internal error, is sent in place of a
+	// Result. ctx ends when the UE cancels the call. Call keeps neither
 	// request nor dst. Nil refuses all calls.
 	Call func(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error)
 	// Open makes a far endpoint: the one whose first guest function is fn of the
-	// module. It returns when an instance is warm. ctx ends with the UE's patience.
+	// module. It returns when an instance is warm. ctx ends when the UE cancels it.
 	Open func(ctx context.Context, module offload.Digest, fn uint32) (Endpoint, error)
 	// Endpoints is how many far endpoints a UE may have at once. Zero means 1024.
 	Endpoints int
-	// MessageBytes is how many bytes of messages a UE may send ahead of what has
-	// been handled, for each far endpoint. Zero means 4 MiB.
+	// MessageBytes is how many bytes of messages a UE may send to a far endpoint before
+	// they are handled. Zero means 4 MiB.
 	MessageBytes int
 	// Logger receives a record for each request that breaks the protocol, and for each
 	// Attach that is refused. Nil is silent.
@@ -61,7 +61,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	closed   bool
-	draining string // why it takes no more; "": it does
+	draining string // why it takes no new far endpoint; "": it does
 	attached map[uint64]*attachment
 	wg       sync.WaitGroup // attached
 }
@@ -95,8 +95,8 @@ func (s *Server) Serve(ctx context.Context, t wire.Type, st Stream) {
 	finish(st)
 }
 
-// finish ends a stream of which all is said. It reads what the UE still sends: a
-// UE whose write fails would not read why.
+// finish ends a stream whose request has been answered. It first reads what the UE still
+// sends: a UE whose write fails would not read the answer.
 func finish(st Stream) {
 	st.Close()
 	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
@@ -125,8 +125,8 @@ func protocol(format string, args ...any) error {
 	return &wire.Fail{Code: offload.CodeProtocol, Text: fmt.Sprintf(format, args...)}
 }
 
-// Drain tells the UE that its far endpoints are to go elsewhere, and takes no new
-// ones. Those there are served until they have gone.
+// Drain tells the UE to move its far endpoints elsewhere, and takes no new ones. It
+// serves those that it has until they have left.
 func (s *Server) Drain(reason string) {
 	s.mu.Lock()
 	s.draining = reason
@@ -140,7 +140,7 @@ func (s *Server) Drain(reason string) {
 	}
 }
 
-// Close takes no more, ends the streams of all far endpoints and returns when the
+// Close takes no new far endpoint, ends the streams of all it has, and returns when the
 // last one is freed.
 func (s *Server) Close() {
 	s.mu.Lock()
@@ -152,7 +152,7 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
-// add counts an attachment in.
+// add enters an attachment.
 func (s *Server) add(a *attachment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *Server) add(a *attachment) error {
 	return nil
 }
 
-// drop takes an attachment out and frees its far endpoint.
+// drop removes an attachment and frees its far endpoint.
 func (s *Server) drop(a *attachment) {
 	s.mu.Lock()
 	delete(s.attached, a.ID)
@@ -188,5 +188,5 @@ func (s *Server) find(id uint64) (*attachment, error) {
 	return nil, errGone
 }
 
-// errGone answers what comes for an attachment that is not there.
+// errGone answers a request for an attachment that does not exist.
 var errGone = &wire.Fail{Code: wire.CodeGone}

@@ -30,8 +30,8 @@ func (s *Server) snapshot(ctx context.Context, st Stream) {
 // maxShows bounds the copies of a far endpoint's state that are on their way.
 const maxShows = 4
 
-// show sends the state, unless it is the one as of message have that was sent
-// last. Its error says why nothing was sent.
+// show sends the state. If the UE has the last state sent, that of message have, and it
+// has not changed, show sends only that. Its error says why it sent nothing.
 func (a *attachment) show(ctx context.Context, st Stream, have uint64) error {
 	h, state, err := a.save(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package native serves far endpoints by their native versions: for hosts that are
-// programs of tests and of the checker.
+// Package native runs far endpoints natively, for tests and for the checker, whose hosts
+// are their own programs.
 package native
 
 import (
@@ -39,7 +39,7 @@ func (e *endpoint) Restore(ctx context.Context, state []byte) error {
 	return err
 }
 
-// ok returns the payload of the reply, or the error that it is.
+// ok returns the payload of the reply, or the error that the reply tells.
 func (e *endpoint) ok() ([]byte, error) {
 	r, err := abi.ParseReply(e.reply)
 	if err != nil || r.Status == abi.OK {
