@@ -9,7 +9,7 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// soon is when the UE must have sent, or taken, a frame.
+// soon returns when the UE must have sent, or taken, a frame.
 func soon() time.Time { return time.Now().Add(wire.FrameTimeout) }
 
 // Begin reads the type of the frame that st begins with: what the stream is for.
@@ -83,15 +83,15 @@ func Pong(st *link.Stream) error {
 	return nil
 }
 
-// Refuse answers a request with err, and returns what it told the UE.
+// Refuse answers a request with err, and returns the Fail that it sent.
 func Refuse(st *link.Stream, err error) *wire.Fail {
 	fail := wire.FailOf(err)
 	last(st, wire.AppendFail(nil, *fail))
 	return fail
 }
 
-// last sends the last bytes of a stream. When it cannot, the UE is gone or has given
-// the request up, and there is nobody to tell.
+// last sends the last bytes of a stream. It ignores a failure: then the UE is gone or has
+// cancelled the request.
 func last(st *link.Stream, b []byte) {
 	st.CloseRead()
 	st.SetWriteDeadline(soon())

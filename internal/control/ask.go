@@ -10,7 +10,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// Hello opens a session on st, which AwaitGoAway then listens on.
+// Hello opens a session on st. AwaitGoAway reads from st afterwards.
 func Hello(ctx context.Context, st *link.Stream, h wire.Hello) (w wire.Welcome, err error) {
 	err = exchange(ctx, st, func() error {
 		if _, err := st.Write(wire.AppendControl(nil, wire.TypeHello, h)); err != nil {
@@ -21,16 +21,16 @@ func Hello(ctx context.Context, st *link.Stream, h wire.Hello) (w wire.Welcome, 
 	return w, err
 }
 
-// AwaitGoAway waits, for as long as the connection lasts, until the host that Hello was
-// said to on st says that it takes no new calls, and returns why.
+// AwaitGoAway waits until the host says, on the stream of Hello, that it takes no new
+// calls, and returns why. It waits as long as the connection lasts.
 func AwaitGoAway(st *link.Stream) (reason string, err error) {
 	var g wire.GoAway
 	err = wire.ExpectControl(st, wire.TypeGoAway, &g)
 	return g.Reason, err
 }
 
-// Have asks whether the host has a module. The host may take as long as it takes to
-// load it.
+// Have asks whether the host has a module. The host may load the module from its cache
+// before it answers.
 func Have(ctx context.Context, st *link.Stream, d Digest) (ready bool, err error) {
 	return askModule(ctx, st, wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: d}), nil)
 }
@@ -55,7 +55,7 @@ func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready 
 		if err == nil {
 			err = st.Close()
 		}
-		// A host that refuses stops reading and says why: the answer tells more
+		// A host that refuses stops reading and says why: its answer says more
 		// than the failed write.
 		if answer := wire.ExpectControl(st, wire.TypeModule, &m); answer != nil {
 			st.Reset()
@@ -66,7 +66,7 @@ func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready 
 	return m.Ready, err
 }
 
-// Ping returns the time to the host and back.
+// Ping returns the round-trip time to the host.
 func Ping(ctx context.Context, st *link.Stream) (took time.Duration, err error) {
 	begin := time.Now()
 	ping := wire.Ping{Token: uint64(begin.UnixNano())}

@@ -3,10 +3,10 @@
 // the Hello's stays open for GoAway.
 //
 // The functions of the asking end, the UE's, send a frame and wait for its answer
-// until their ctx ends. They return a Fail in its place as *wire.Fail, and any other
-// frame as wire.ErrFrame. Those of the answering end read a frame, whose type [Begin]
-// has read, and answer it; they give the UE wire.FrameTimeout for a frame, each way, and
-// wire.BulkTimeout for the bytes of a module.
+// until their ctx ends. If a Fail comes instead, they return it as *wire.Fail; for any
+// other frame they return wire.ErrFrame. The functions of the answering end read a frame,
+// whose type [Begin] has read, and answer it. They give the UE wire.FrameTimeout to send
+// or take a frame, and wire.BulkTimeout to send a module.
 package control
 
 import (
@@ -22,7 +22,7 @@ type Digest = [32]byte
 func exchange(ctx context.Context, st *link.Stream, f func() error) error {
 	stop := context.AfterFunc(ctx, st.Reset)
 	err := f()
-	if !stop() { // the stream was reset behind f's back
+	if !stop() { // the end of ctx has reset the stream
 		return context.Cause(ctx)
 	}
 	return err
