@@ -1,10 +1,9 @@
 // Package identity owns certificates: a throw-away or file-based authority, the
-// certificates it gives to UEs and edge hosts, and the TLS configurations made
-// of them. Every link is TLS 1.3 with certificates on both ends.
+// certificates that it issues to UEs and edge hosts, and the TLS configurations made
+// from them. Every link is TLS 1.3 with certificates on both ends.
 //
-// A certificate is for one role. An edge host's is good for accepting
-// connections only and a UE's for making them only, so a stolen UE certificate
-// cannot pose as an edge host.
+// A certificate is for one role. An edge host's only accepts connections, and a UE's only
+// makes them, so who steals a UE's certificate cannot pose as an edge host.
 package identity
 
 import (
@@ -25,7 +24,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// A Role is what a certificate is good for.
+// A Role is the use of a certificate.
 type Role int
 
 // The roles. Each is the name of its files in a folder, too.
@@ -46,8 +45,8 @@ func (r Role) String() string {
 // peer is an edge host of its authority, whatever address it has.
 const hostName = "edge-host.bungee"
 
-// lifetime of all certificates: a throw-away authority's, made anew with a
-// command, not those of a public key infrastructure.
+// lifetime is that of all certificates. They are those of a throw-away authority, which a
+// command makes again, not of a public key infrastructure.
 const lifetime = 365 * 24 * time.Hour
 
 // An Authority signs certificates.
@@ -142,9 +141,9 @@ func Peer(s tls.ConnectionState) string {
 
 // Write makes an authority and writes it into dir with a certificate for each
 // role: ca.pem, ue.pem and ue.key, host.pem and host.key. The authority's key is
-// thrown away: the folder is all there is, and copying ca.pem and a role's two
-// files to another machine lets it in. Files that are there already are kept
-// and give an error.
+// thrown away, so nobody can issue further certificates: to let another machine in, copy
+// ca.pem and a role's two files to it. If a file exists already, Write keeps it and
+// fails.
 func Write(dir string) error {
 	a, err := NewAuthority()
 	if err != nil {
