@@ -57,8 +57,8 @@ func (a *Air) Set(from, to net.IP, f Faults) {
 	a.faults[pair{ip(from), ip(to)}] = f
 }
 
-// Silence makes the air lose every packet that would arrive from now on, or no
-// more. Nobody is told.
+// Silence makes the air lose every packet that would arrive from now on, until it is
+// called with false. Senders get no error.
 func (a *Air) Silence(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,8 +66,8 @@ func (a *Air) Silence(on bool) {
 }
 
 // Mute makes the air lose every packet that is on its way from or to an address,
-// and every further one, until it is called with false. So a host is that is
-// alive and cannot be reached.
+// and every further one, until it is called with false. This is a host that is alive and
+// cannot be reached.
 func (a *Air) Mute(addr net.IP, on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,7 +168,7 @@ func (a *Air) deliver(w *way) {
 	w.wakeLocked(a)
 }
 
-// receiverLocked returns who gets p, nil if nobody does.
+// receiverLocked returns the receiver of p, nil for none.
 func (a *Air) receiverLocked(p simnet.Packet) simnet.PacketReceiver {
 	from, to := addrPort(p.From).Addr(), addrPort(p.To)
 	if a.silent || a.muted[from] || a.muted[to.Addr()] || a.cut[to.Addr()] {
@@ -193,6 +193,6 @@ var begin = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 // Begin lets virtual time pass to the year 2100. A bubble begins in 2000, and
 // quic-go counts time from the program's start: before it, its packets that probe
 // a path seem to come from the future, and its loss timer fires for ever. Call it
-// first in a bubble where a connection changes its path; certificates of other
-// bubbles are valid if those began likewise.
+// first in a bubble where a connection changes its path. Certificates of another
+// bubble are valid if that bubble called Begin, too.
 func Begin() { time.Sleep(time.Until(begin)) }

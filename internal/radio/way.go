@@ -14,17 +14,18 @@ type Faults struct {
 	// Loss, Duplicate and Reorder are the chances of each packet, 0 to 1, to be
 	// lost, to arrive twice, and to arrive Late.
 	Loss, Duplicate, Reorder float64
-	// Late is how much later than in its turn a reordered packet, or the second
-	// of a doubled one, arrives. Zero means 10 ms.
+	// Late is how much a reordered packet, or the copy of a doubled one, is late.
+	// Zero means 10 ms.
 	Late time.Duration
 	// Delay adds to the air's OneWay.
 	Delay time.Duration
-	// Jitter adds up to so much to each packet's delay. It keeps their order.
+	// Jitter is the most that is added at random to a packet's delay. Packets keep
+	// their order.
 	Jitter time.Duration
-	// Rate is how many bits a second go through. Zero means any number.
+	// Rate is how many bits a second go through. Zero means no limit.
 	Rate float64
-	// Queue is how many bytes wait where Rate holds them up; what finds no room is
-	// lost. Zero means what goes through in 50 ms.
+	// Queue is how many bytes wait when Rate holds them up; a packet that finds no room is
+	// lost. Zero means as many as go through in 50 ms.
 	Queue int
 }
 
@@ -55,8 +56,8 @@ func newWay(dir pair, seed uint64) *way {
 
 // plan returns when copies of the next packet, of size bytes, arrive.
 func (w *way) plan(now time.Time, size int, oneWay time.Duration, f Faults) []time.Time {
-	// Each packet takes its throws, needed or not, so that the n-th packet has the
-	// n-th throws whatever the faults before it were.
+	// Each packet takes all its throws, needed or not, so that the n-th packet gets the
+	// n-th throws whatever faults the earlier packets had.
 	lost, doubled, late, jitter := w.throw(), w.throw(), w.throw(), w.throw()
 	out, ok := w.queue(now, size, f)
 	if !ok || lost < f.Loss {
@@ -124,7 +125,7 @@ func (w *way) take() simnet.Packet {
 	return p
 }
 
-// wakeLocked has a deliver when the next packet arrives.
+// wakeLocked makes a deliver the next packet when it arrives.
 func (w *way) wakeLocked(a *Air) {
 	if w.delivering || len(w.waiting) == 0 {
 		return
