@@ -11,9 +11,9 @@
 //	...
 //	defer g.Close()
 //
-// Version 1 and 2 of the interface are both known. Root can limit nearly
+// Versions 1 and 2 of the interface both work. Root can limit nearly
 // always; another user needs a group that was delegated to it, such as
-// systemd-run makes. Errors say which of these is missing, and the way out.
+// systemd-run makes. Errors say what is missing, and the way out.
 //
 // # Limits
 //
@@ -45,7 +45,7 @@ const (
 	outSuffix = "-out"
 )
 
-// Options says whom [Limit] limits. The zero Options is this process.
+// Options says which process [Limit] limits. The zero Options is this process.
 type Options struct {
 	// PID is the process to limit. Zero means this one.
 	PID int

@@ -17,8 +17,8 @@ type place struct {
 	dir     string // the group
 }
 
-// find returns the group of a process that a cpu quota can be hung below:
-// version 1's cpu hierarchy where there is one, else version 2's only one.
+// find returns the group of a process below which a cpu quota can be set: in version 1's
+// cpu hierarchy if it is mounted, else in version 2's only one.
 func find(root string, pid int) (place, error) {
 	proc := "self"
 	if pid != os.Getpid() {
@@ -115,8 +115,8 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// removeStale removes the groups that dead processes left below parent. One
-// that is still in use cannot be removed, and stays.
+// removeStale removes the groups that dead processes left below parent. A group that is
+// in use cannot be removed, and stays.
 func removeStale(fs tree, root, parent string) {
 	dirs, _ := filepath.Glob(filepath.Join(parent, prefix+"*"))
 	for _, dir := range dirs {
