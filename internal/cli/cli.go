@@ -18,8 +18,8 @@ import (
 // ErrUsage marks an error of the command line.
 var ErrUsage = errors.New("usage")
 
-// A Status ends the program with this exit status and says nothing: somebody else has
-// said what there is to say.
+// A Status ends the program with this exit status and prints nothing, because the error
+// has been printed already.
 type Status int
 
 // Error implements error.
