@@ -136,7 +136,7 @@ func readSpan(r io.Reader) (Span, error) {
 // those of package offload.
 const (
 	CodeSkipped offload.Code = 9  // a newer message of the channel came first
-	CodeGone    offload.Code = 10 // the far endpoint is not there, or no more
+	CodeGone    offload.Code = 10 // the far endpoint does not exist, or has ended
 )
 
 // A Fail says that a request was not done. It is an error.
@@ -190,8 +190,8 @@ func ReadFail(r io.Reader) (*Fail, error) {
 	return &Fail{offload.Code(h[0]), h[1] != 0, strings.ToValidUTF8(string(text), "?")}, nil
 }
 
-// firstRead is how much of a payload is allocated on the word of its length
-// alone. The rest is as the bytes arrive, so a peer cannot make us allocate
+// firstRead is how much is allocated for a payload on the word of its length
+// alone. The rest is allocated as the bytes arrive, so a peer cannot make us allocate
 // what it does not send.
 const firstRead = 1 << 20
 
@@ -220,7 +220,7 @@ func size(b []byte, what string) (int, error) {
 	return int(n), nil
 }
 
-// micros returns d in µs: 0 for none, at least 1 for more than none.
+// micros returns d in µs: 0 for zero, and at least 1 for anything longer.
 func micros(d time.Duration) uint32 {
 	us := (d + time.Microsecond - 1) / time.Microsecond
 	if us <= 0 || us > math.MaxUint32 {

@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// The frames of elastic channels with order and state. A channel's far endpoint
-// is attached by a stream of its own, which begins with Attach and lives as long
-// as the far endpoint does.
+// The frames of elastic channels. A channel attaches its far endpoint by a stream of its
+// own, which begins with Attach and lasts as long as the far endpoint.
 const (
 	TypeAttach   Type = 0x13 // UE to host: serve a far endpoint on this stream
 	TypeAttached Type = 0x14 // its answer: an instance is warm
 	TypeRestore  Type = 0x15 // UE to host: have this state; State.Size bytes follow
 	TypeMessage  Type = 0x16 // UE to host: handle this; Message.Size bytes follow
-	TypeOutcome  Type = 0x17 // host to UE: what a message came to; Outcome.Size bytes follow
+	TypeOutcome  Type = 0x17 // host to UE: the outcome of a message; Outcome.Size bytes follow
 	TypeCredit   Type = 0x18 // host to UE: how far the UE may send
-	TypeHalt     Type = 0x19 // host to UE: the far endpoint is gone, or is to go elsewhere
+	TypeHalt     Type = 0x19 // host to UE: the far endpoint has ended, or must move
 	TypeSnapshot Type = 0x1a // UE to host, on a stream of its own: what is the state?
 	TypeState    Type = 0x1b // its answer; State.Size bytes follow
 	TypeSingle   Type = 0x1c // UE to host, on a stream of its own: a Message of mode Latest
@@ -36,7 +35,7 @@ type Attach struct {
 	Module   [32]byte      // digest of the module
 	Fn       uint32        // index of the endpoint's first guest function
 	Latest   bool          // messages come as Single: the newest wins
-	Window   uint32        // messages that the UE would have under way
+	Window   uint32        // messages that the UE wants under way
 	Deadline time.Duration // of each message, in whole µs; 0: none
 
 	Extensions Extensions
@@ -78,9 +77,9 @@ func ReadAttach(r io.Reader) (Attach, error) {
 // A Credit says how far the UE may send, and what has been done. Its numbers
 // never fall during an attachment. Attached has the layout of a Credit: it is the first.
 type Credit struct {
-	Messages uint64 // of this attachment, from its begin on
-	Bytes    uint64 // of their payloads, likewise
-	Done     uint64 // messages of this attachment that have been handled
+	Messages uint64 // in all since the attachment began
+	Bytes    uint64 // of payloads, in all since the attachment began
+	Done     uint64 // messages handled since the attachment began
 }
 
 // AppendCredit appends a Credit as a frame of type t, TypeCredit or TypeAttached.
@@ -105,8 +104,8 @@ type Message struct {
 	ID    uint64 // of a Single's attachment; not sent in a Message
 	Epoch uint32
 	Seq   uint64
-	Quiet bool // a replay whose outcome is known: handle it, and send none
-	Skip  bool // a replay of a message that broke its guest: do not even handle it
+	Quiet bool // a replay whose outcome is known: handle it, and send no Outcome
+	Skip  bool // a replay of a message that broke its guest: do not handle it
 	Size  int
 }
 
@@ -172,7 +171,7 @@ type Part struct {
 	Epoch uint32
 	Seq   uint64
 	Index int // from 0
-	Parts int // how many there are, 2 at least
+	Parts int // number of parts, at least 2
 	Size  int
 }
 
@@ -202,7 +201,7 @@ func ReadPart(r io.Reader) (Part, error) {
 	return p, err
 }
 
-// An Outcome is the header of what a message came to: the reply of its guest
+// An Outcome is the header of a message's outcome: the reply of its guest
 // function. Size bytes follow it.
 type Outcome struct {
 	Epoch  uint32
@@ -234,8 +233,9 @@ func ReadOutcome(r io.Reader) (Outcome, error) {
 	return o, err
 }
 
-// A Halt says that the far endpoint is gone; with offload.CodeDraining that it is to go
-// elsewhere, and is served until it has. With offload.CodeTrapped message Seq broke the guest.
+// A Halt says that the far endpoint has ended. With offload.CodeDraining it says that the
+// far endpoint must move, and is served until then. With offload.CodeTrapped message Seq
+// broke the guest.
 type Halt struct {
 	Seq  uint64
 	Fail Fail
@@ -268,7 +268,7 @@ type Snapshot struct {
 	Have uint64
 }
 
-// NoState is Snapshot.Have for none.
+// NoState is the value of Snapshot.Have when no State has come.
 const NoState = ^uint64(0)
 
 // AppendSnapshot appends a Snapshot frame.
@@ -285,7 +285,7 @@ func ReadSnapshot(r io.Reader) (Snapshot, error) {
 }
 
 // A State is the header of a far endpoint's state as of message Seq. Size bytes
-// follow it. In a Restore it is what the far endpoint is to have.
+// follow it. In a Restore it is the state that the far endpoint gets.
 type State struct {
 	Seq  uint64
 	Took time.Duration // to save it, in whole µs

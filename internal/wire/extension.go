@@ -6,10 +6,10 @@ import (
 	"iter"
 )
 
-// Extensions are the optional parts of a Hello, a Call or an Attach, as they stand
-// in the frame: of each a type, a length of two bytes and the value. A receiver skips the types
-// that it does not know, so both ends may learn new ones at different times. An empty
-// block costs two bytes. Read functions return only blocks that are well formed.
+// Extensions are the optional parts of a Hello, a Call or an Attach, in the form that they
+// have in the frame: each is a type, a length of two bytes and the value. A receiver skips
+// the types that it does not know, so both ends may learn new ones at different times. An
+// empty block costs two bytes. Read functions return only well-formed blocks.
 type Extensions []byte
 
 // An ExtensionType says what an extension is. Types from 0x80 on are for experiments.
@@ -60,7 +60,8 @@ func (e Extensions) Get(t ExtensionType) (value []byte, ok bool) {
 	return nil, false
 }
 
-// next cuts the first extension off. It is not ok when there is none, or not a whole one.
+// next cuts off the first extension. ok is false when e is empty or its first extension is
+// not whole.
 func (e Extensions) next() (t ExtensionType, value []byte, rest Extensions, ok bool) {
 	if len(e) < extensionHeader {
 		return 0, nil, nil, false

@@ -56,8 +56,8 @@ const (
 	MaxSpans   = 16       // spans of a Result
 )
 
-// ErrFrame reports bytes which are no frame of this protocol, or a frame that
-// is out of bounds or out of place. The stream they came on is of no more use.
+// ErrFrame reports bytes that are no frame of this protocol, or a frame that
+// is out of bounds or out of place. The stream that they came on cannot be used any longer.
 var ErrFrame = errors.New("malformed frame")
 
 func malformed(format string, args ...any) error {
@@ -67,7 +67,7 @@ func malformed(format string, args ...any) error {
 // Hello opens a session.
 type Hello struct {
 	Name    string // of the UE, for logs
-	Session uint64 // connections of one UE that say the same share their channels
+	Session uint64 // connections of one UE with the same Session share their channels
 
 	Extensions Extensions
 }
@@ -119,7 +119,7 @@ func AppendControl(b []byte, t Type, body any) []byte {
 	return append(b, p.Bytes()...)
 }
 
-// ReadType reads the type of the next frame. io.EOF means that there is none.
+// ReadType reads the type of the next frame. io.EOF means that no frame follows.
 func ReadType(r io.Reader) (Type, error) {
 	var b [1]byte
 	_, err := io.ReadFull(r, b[:])
