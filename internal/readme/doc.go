@@ -1,4 +1,4 @@
-// Package readme holds what README.md and docs promise, as tests: the programs
-// that it prints compile, the commands that it prints do what it prints, and what
-// it names is there.
+// Package readme tests what README.md and the documents in docs promise: the programs
+// that they print compile, the commands that they print do what they print, and what they
+// name exists.
 package readme
