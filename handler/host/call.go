@@ -57,7 +57,7 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 	return dst, err
 }
 
-// draining returns why nothing more is begun, nil while things are.
+// draining returns an error if the host takes nothing new, else nil.
 func (h *Handler) draining() error {
 	select {
 	case <-h.ended:
@@ -75,8 +75,7 @@ func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans 
 	return append(wire.AppendResult(dst, res), r.Payload...)
 }
 
-// explain returns the Fail that tells an error of the executor, or of this package,
-// to the UE.
+// explain returns the Fail for an error of the executor or of this package.
 func explain(err error) *wire.Fail {
 	var f *wire.Fail
 	if errors.As(err, &f) {

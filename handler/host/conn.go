@@ -54,12 +54,13 @@ func (c *conn) joined() *session {
 }
 
 // mayRepeat says whether frames of type t are served before the connection is
-// confirmed. Somebody else may then have sent them again (package link).
+// confirmed. Until then an attacker may have sent them again (package link).
 func mayRepeat(t wire.Type) bool {
 	return t == wire.TypeHello || t == wire.TypeHave || t == wire.TypePing
 }
 
-// confirmed waits until what the UE sent is no repetition.
+// confirmed waits until the connection is confirmed: the UE sent its frames itself. It
+// returns false when the connection ends first.
 func (c *conn) confirmed() bool {
 	select {
 	case <-c.link.Confirmed():

@@ -23,9 +23,8 @@ type deploymentKey struct {
 }
 
 // deployments are the modules that are ready on this host, each with its pool of
-// instances. When there are as many as there may be, the one that was not used for
-// longest makes room, if nobody uses it; the engine's cache still has its module when it
-// is asked for again.
+// instances. When their number is at its limit, the one that has been unused for longest
+// makes room. The engine's cache still has its module when a UE asks for it again.
 type deployments struct {
 	h *Handler
 
@@ -36,8 +35,8 @@ type deployments struct {
 	wg     sync.WaitGroup // loads
 }
 
-// A deployment is a module of a tenant, loaded and with an instance that is warm. It is
-// being made until ready is closed; err then says whether it was.
+// A deployment is a module of a tenant made ready on this host: loaded, and with a warm
+// instance. It is being made until ready is closed; then err says whether it failed.
 type deployment struct {
 	tenant *tenant
 	ready  chan struct{}
@@ -60,8 +59,8 @@ func isNoModule(err error) bool {
 	return errors.As(err, &f) && f.Code == offload.CodeNoModule
 }
 
-// get returns the deployment of a module of t. It waits for at most limit while that is
-// being made. The caller calls done when it needs it no more.
+// get returns the deployment of a module of t. While that is being made, get waits for at
+// most limit. The caller calls done after its last use.
 func (ds *deployments) get(ctx context.Context, t *tenant, m digest, limit time.Duration) (*deployment, error) {
 	ds.mu.Lock()
 	d := ds.all[deploymentKey{t.Name(), m}]
@@ -115,7 +114,7 @@ func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte
 		if began || !isNoModule(err) {
 			return err
 		}
-		// We waited for the load of a UE that only asked. Now we load.
+		// The load that this one waited for had no bytes: a UE had only asked. Load again.
 	}
 }
 
@@ -185,8 +184,8 @@ func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
 	return evicted, nil
 }
 
-// evictLocked takes out the deployment that was not used for longest, among those that
-// nobody uses and that may go; nil when there is none.
+// evictLocked takes out the deployment that has been unused for longest, among those that
+// nobody uses and that may go. It returns nil when no deployment may.
 func (ds *deployments) evictLocked(may func(*deployment) bool) *deployment {
 	var oldest *deployment
 	var key deploymentKey
@@ -220,8 +219,8 @@ func (ds *deployments) load(d *deployment, key deploymentKey, wasm func() ([]byt
 	}
 }
 
-// make compiles a module, or takes it from the cache, and makes one instance of it.
-// No function of it has been called then.
+// make compiles a module, or takes it from the cache, and makes one instance of it. It
+// calls no guest function.
 func (d *deployment) make(h *Handler, m digest, wasm func() ([]byte, error)) error {
 	ctx := context.Background()
 	module, err := h.cfg.Engine.Load(ctx, executor.Source{

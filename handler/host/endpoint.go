@@ -145,8 +145,7 @@ func (e *endpoint) run(ctx context.Context, fn uint32, request []byte) (executor
 	return e.in.Call(executor.WithCall(ctx, &executor.Call{Account: e.s.account, Turn: turn}), fn, request)
 }
 
-// answered returns the error of a guest that did not save or restore a state, as it
-// told it.
+// answered returns the error that a guest gave in place of saving or restoring a state.
 func answered(status abi.Status, payload []byte) error {
 	if status == abi.Error {
 		if _, text, err := abi.ParseError(payload); err == nil {

@@ -13,21 +13,21 @@ import (
 
 // A Provider offers host functions of one name to the modules that are granted them.
 type Provider struct {
-	// Name is what modules import them by, and manifests and policies name them.
+	// Name is the name by which modules import them, and manifests and policies name them.
 	Name string
-	// Functions makes them for a module with grant g. It is called once a module of a
-	// tenant; what it returns serves many instances.
+	// Functions makes them for a module with grant g. It is called once for each module of
+	// a tenant; the functions it returns serve many instances.
 	Functions func(g capability.Grant) executor.HostFuncs
 }
 
-// A linkage is what a module of a tenant is run with.
+// A linkage is what a tenant's module runs with: its instances' configuration and limits.
 type linkage struct {
 	instance executor.InstanceConfig
 	deadline time.Duration // the longest that a call may run
 }
 
-// link decides what a module of t that asks for manifest is run with. Its error is a
-// *capability.Refusal where the policy grants less.
+// link decides the linkage of a module of t whose manifest is given. Its error is a
+// *capability.Refusal if the policy grants less than the manifest asks for.
 func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linkage, error) {
 	g, err := t.rules.Grant(manifest)
 	if err != nil {
@@ -70,8 +70,8 @@ func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFun
 	return all, nil
 }
 
-// withheld says why host functions that this host has are not given to a module: its
-// manifest does not ask for it. What a policy withholds has been told before.
+// withheld says why a module does not get host functions that this host has: its
+// manifest does not ask for them. Refusals by the policy have been reported before.
 func (c *Config) withheld(module string) error {
 	for _, p := range c.Functions {
 		if p.Name == module {

@@ -10,8 +10,8 @@ import (
 // follow a fault, too few to fill a disk unseen.
 const maxLines = 100
 
-// guestLog returns what receives the lines of a module's instances, on many
-// goroutines. It drops those over maxLines and tells how many.
+// guestLog returns the function that logs the lines of a module's instances. Many
+// goroutines may call it. It drops lines over maxLines and logs how many.
 func guestLog(log *slog.Logger) func(string) {
 	var mu sync.Mutex
 	var since time.Time

@@ -2,26 +2,27 @@
 // far endpoints of elastic channels on an edge host.
 //
 // UEs connect over QUIC with certificates of one authority. A UE asks for a
-// module by digest and uploads it when the host lacks it; its
-// calls then run in parallel, at most one a core, on warm instances of the
-// module. A far endpoint has an instance for itself, and its messages take turns
-// with the calls. The handler knows executor.Engine and never which engine it is.
+// module by digest and uploads it when the host lacks it. Its
+// calls then run in parallel, at most one for each core, on warm instances of the
+// module. A far endpoint has an instance of its own, and its messages take turns
+// with the calls. The handler runs modules through executor.Engine and does not know
+// which engine that is.
 //
-// A tenant is the name in a UE's certificate. Config.Policy says what modules of a
-// tenant may use and how much it may hold, cores are shared between tenants, and what
-// one has brought is not there for another. What sessions cost is in the log, in Tenants
-// and in Bill.
+// A tenant is the name in a UE's certificate. Config.Policy says what a tenant's modules
+// may use and how much the tenant may hold. Tenants share the cores, and nothing else: the
+// modules of one do not exist for another. The log, Tenants and Bill say what sessions
+// cost.
 //
 //	h, err := host.New(host.Config{Engine: engine, TLS: conf})
 //	err = h.Serve(ctx, packetConn) // until Shutdown, Close or the end of ctx
 //
 // # Failure
 //
-// A guest that traps, overruns its deadline or its memory costs its own instance,
-// and its call or its channel's state. A UE that breaks the protocol costs its own
-// stream, or its own connection. Shutdown tells the UEs to go, lets running calls
-// end and channels leave, and then ends. With KeepLifelines UEs know at once when the
-// process has ended without a word.
+// A guest that traps, or overruns its deadline or its memory, loses its instance,
+// and its call or its channel's state with it. A UE that breaks the protocol loses that
+// stream, or its connection. Shutdown tells the UEs to leave, lets running calls
+// end and channels move away, and then closes. With KeepLifelines UEs know at once when the
+// process has ended without Shutdown.
 package host
 
 import (
@@ -47,13 +48,13 @@ type Config struct {
 	Engine executor.Engine
 	// TLS identifies the host and says whose UEs it serves.
 	TLS *tls.Config
-	// Functions are what modules may be granted, beyond the guest ABI's own and
-	// WASI.
+	// Functions are the host functions that modules may be granted, beyond those of the
+	// guest ABI and WASI.
 	Functions []Provider
 	// Policy says what the modules of a tenant may use, and how much it may hold. Nil
 	// means capability.Default. A tenant is the name that a UE's certificate proves.
 	Policy *capability.Policy
-	// Calls is how many run at once. Zero means GOMAXPROCS.
+	// Calls is how many calls and messages run at once. Zero means GOMAXPROCS.
 	Calls int
 	// Waiting is how many calls of a tenant may wait; further ones are refused. Zero
 	// means 64 for each of Calls.
@@ -62,14 +63,14 @@ type Config struct {
 	// instance of its own; a further one is refused. Zero means 1024.
 	Channels int
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
-	// the one that was not used for longest, and is refused when all are in use. Zero
+	// the one that has been unused for longest, and is refused when all are in use. Zero
 	// means 64.
 	Modules int
-	// MemoryLimit bounds the memory of an instance whose module asks for no other
-	// limit, in bytes. Zero means the executor's default.
+	// MemoryLimit bounds the memory, in bytes, of an instance whose module asks for no
+	// other limit. Zero means the executor's default.
 	MemoryLimit int64
-	// CallLimit bounds a call or a message that asks for no deadline, or a longer
-	// one. Zero means 10 s.
+	// CallLimit bounds a call or a message that has no deadline, or a longer one. Zero
+	// means 10 s.
 	CallLimit time.Duration
 	// Logger receives a record for each connection, session, module and failed call.
 	// Nil is silent.
@@ -186,9 +187,9 @@ func (h *Handler) add(l *link.Listener) bool {
 	return true
 }
 
-// KeepLifelines holds a TCP connection of each UE that wants one, until Close. The
-// kernel closes it when the host's process ends, however it ends, and the UE
-// knows at once. ln belongs to the handler from then on. It is called before Serve.
+// KeepLifelines makes the handler hold a TCP connection for each UE that dials ln, until
+// Close. The kernel closes it when the host's process ends, however it ends, so the UE
+// knows at once. ln belongs to the handler from then on. Call it before Serve.
 func (h *Handler) KeepLifelines(ln net.Listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -227,8 +228,8 @@ func (h *Handler) start(lc *link.Conn) {
 }
 
 // Shutdown tells the UEs that the host takes no new calls and that their channels
-// must leave, waits until they have the answers of those under way and are gone,
-// or until ctx ends, and then closes. It returns what ended the wait early.
+// must move away. It waits until they have the answers of calls under way and have
+// disconnected, or until ctx ends, and then closes. Its error is what ended the wait early.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	const reason = "host is draining"
 	h.end()

@@ -7,10 +7,10 @@ import (
 	"github.com/bungee-xr/bungee/internal/far"
 )
 
-// A session is what a UE calls one: its connections that named the same session in
-// their hello. They share the far endpoints of its channels, so that a channel which one
-// connection attached is reached over the others; what host functions keep for it; and
-// its bill.
+// A session is a UE's session: all its connections that named the same number in their
+// Hello. They share the far endpoints of its channels, so that a channel attached by one
+// connection is reached over the others; the state that host functions keep for the
+// session; and its bill.
 type session struct {
 	h       *Handler
 	key     sessionKey
@@ -20,8 +20,8 @@ type session struct {
 	conns   int         // guarded by the handler's mu
 }
 
-// A sessionKey has the name that the UE's certificate proves, so that no UE comes
-// to another's channels by naming its session.
+// A sessionKey includes the name that the UE's certificate proves, so that no UE reaches
+// another's channels by naming its session.
 type sessionKey struct {
 	ue    string
 	id    uint64
@@ -57,7 +57,7 @@ func (h *Handler) newSessionLocked(key sessionKey) *session {
 	return s
 }
 
-// part takes a connection that has ended out of its session. The last one ends the
+// part removes a connection that has ended from its session. The last one ends the
 // session.
 func (h *Handler) part(s *session) {
 	h.mu.Lock()
@@ -74,7 +74,7 @@ func (h *Handler) part(s *session) {
 	}
 }
 
-// logBill writes the line of what the session cost, if it cost anything.
+// logBill logs what the session cost, if it made calls.
 func (s *session) logBill() {
 	b := s.account.Bill()
 	if b.Calls == 0 {

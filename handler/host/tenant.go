@@ -12,7 +12,7 @@ import (
 )
 
 // A tenant owns sessions and modules. Its name is the one that the UE's certificate
-// proves; its rules are the policy's. The handler forgets a tenant that has neither a
+// proves; its rules come from the policy. The handler forgets a tenant that has neither a
 // session nor a module.
 type tenant struct {
 	*executor.Tenant
@@ -23,8 +23,8 @@ type tenant struct {
 	users int // sessions and modules; guarded by the handler's mu
 }
 
-// enter returns the tenant of that name and counts one more session or module of it,
-// at whose end leave is called.
+// enter returns the tenant of that name and counts one more session or module of it. The
+// caller calls leave at the end of that.
 func (h *Handler) enter(name string) *tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
