@@ -1,12 +1,11 @@
-// Package notifier tells how the device fares: processor, memory, temperature,
-// network and energy, as the UE offload handler and a person watching want them.
+// Package notifier samples the device: processor, memory, temperature, network and
+// energy, for the UE offload handler and for people who watch.
 //
-// A [Notifier] reads two groups of sources. The fast group, the processor time
-// of this process and the clock, is read by each call of [Notifier.Sample],
-// which takes well under a microsecond on Linux and allocates nothing, so that
-// it can be asked at each video frame. The slow group, all that has to be read
-// from files or asked of a driver, is read by a goroutine of the notifier each
-// [Config.SlowInterval]; a sample carries what was read last, and when.
+// A [Notifier] reads two groups of sources. Each call of [Notifier.Sample] reads the fast
+// group: the processor time of this process, and the clock. That takes well under a
+// microsecond on Linux and allocates nothing, so an application can do it for each video
+// frame. A goroutine of the notifier reads the slow group, which comes from files and
+// drivers, each [Config.SlowInterval]. A sample holds the last reading, and its time.
 //
 //	n, err := notifier.New(nil)
 //	...
@@ -18,20 +17,20 @@
 //
 // # What a device does not tell
 //
-// Unknown is a value: [Sample.Known] names what a sample holds, and the fields
-// of the rest are zero and mean nothing. Which sources there are depends on the
+// [Sample.Known] names the metrics that a sample holds; the fields of the others are zero
+// and mean nothing. What is known depends on the
 // system: Android hides the processor's load from applications, Darwin without
-// cgo has neither load nor sensors, and energy is told by Linux alone, on
-// machines with RAPL, mostly to root alone.
+// cgo has neither load nor sensors, and only Linux reports energy, on
+// machines with RAPL, and mostly to root alone.
 //
 // # Concurrency
 //
 // All methods may be called by many goroutines at once. [Notifier.Sample]
-// measures ProcessCPU since the last Sample of any of them; one who wants an
-// interval of its own uses [Notifier.Watch] or [Sample.CoresSince].
+// measures ProcessCPU since the last Sample of any goroutine; for an interval of your own
+// use [Notifier.Watch] or [Sample.CoresSince].
 //
 // # Limits
 //
-// The processor time is this process' own; children are not counted. On Darwin
-// without cgo, memory is asked of the ps command.
+// The processor time is that of this process, without its children. On Darwin
+// without cgo, memory comes from the ps command.
 package notifier

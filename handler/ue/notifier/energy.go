@@ -49,8 +49,8 @@ func openZone(dir string) (zone, bool) {
 }
 
 // read returns the energy used since openRAPL, false when no package tells it.
-// It must be called before a counter wraps twice: 65 kJ at least on the
-// processors there are, ten minutes at 100 W.
+// It must be called before a counter wraps twice: on known processors that takes
+// at least 65 kJ, which is ten minutes at 100 W.
 func (r *rapl) read() (Joules, bool) {
 	known := false
 	for i := range r.zones {

@@ -16,12 +16,12 @@ type Config struct {
 	// takes about 0.1 ms of processor time on Linux; sensors on a
 	// slow bus can hold it up for longer, but never a Sample.
 	SlowInterval time.Duration
-	// SysFS is where Linux' /sys is mounted. Empty means /sys; a program in a
-	// container sets it to where it has the device's own.
+	// SysFS is where Linux' /sys is mounted. Empty means /sys. A program in a
+	// container sets it to the mount of the device's own /sys.
 	SysFS string
 }
 
-// minSlow keeps a wrong unit in a Config from costing a core.
+// minSlow keeps a Config with a wrong unit from using up a core.
 const minSlow = 10 * time.Millisecond
 
 // A Notifier makes samples of the device it runs on. It must be closed.
@@ -42,8 +42,8 @@ type Notifier struct {
 }
 
 // New starts a notifier. It reads all sources once before it returns, so that
-// the first sample is as complete as the device allows. A source that is not
-// there is no error. A nil cfg means the zero Config.
+// the first sample is as complete as the device allows. A missing source is no
+// error. A nil cfg means the zero Config.
 func New(cfg *Config) (*Notifier, error) {
 	if cfg == nil {
 		cfg = &Config{}
@@ -77,8 +77,8 @@ func (n *Notifier) run(ctx context.Context) {
 }
 
 // Close ends the notifier's goroutine and every Watch, and returns when the
-// former has ended. Sample still works afterwards, with the slow sources as
-// they were last. Close is idempotent.
+// goroutine has ended. Sample still works afterwards, with the last reading of the slow
+// sources. Close is idempotent.
 func (n *Notifier) Close() {
 	n.end()
 	n.wg.Wait()

@@ -130,8 +130,8 @@ func onProcessor(sensor string) bool {
 	return false
 }
 
-// plausible tells a temperature from what drivers report for a sensor that is
-// asleep or not there: 0, -127, 255 and the like.
+// plausible says whether c is a temperature, and not what drivers report for a sensor that
+// is asleep or missing: 0, -127, 255 and the like.
 func plausible(c Celsius) bool { return c > 0 && c < 150 }
 
 func readNetwork(ctx context.Context, s *Sample) {

@@ -70,10 +70,10 @@ type Sample struct {
 	// interval. It is unknown until the second slow reading.
 	SystemCPU float64
 
-	// RSS is the memory of this process that is resident.
+	// RSS is the resident memory of this process.
 	RSS Bytes
-	// MemTotal is the device's memory, MemAvailable what a new program could
-	// have of it without swapping.
+	// MemTotal is the device's memory, MemAvailable the part that a new program could
+	// use without swapping.
 	MemTotal, MemAvailable Bytes
 
 	// Temperature is that of the hottest sensor on the processor,
@@ -85,11 +85,11 @@ type Sample struct {
 	// loopback since the device started, all processes together. They fall
 	// when an interface is taken away.
 	NetUp, NetDown Bytes
-	// LoopUp and LoopDown are the same for loopback, apart: what an edge host
-	// on this machine receives goes there, and it costs no radio.
+	// LoopUp and LoopDown are the same for loopback. Traffic with an edge host on this
+	// machine counts there, since it needs no radio.
 	LoopUp, LoopDown Bytes
 
-	// Energy is what the processor packages used since the notifier began.
+	// Energy is the energy that the processor packages used since the notifier began.
 	Energy Joules
 }
 
