@@ -9,7 +9,7 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// deploy makes the host have m: it asks first, and uploads what is lacking.
+// deploy makes m ready on the host: it asks for it, and uploads it if the host lacks it.
 func (s *session) deploy(ctx context.Context, m *offload.Module) (uploaded bool, err error) {
 	st, err := s.open(ctx)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *session) deploy(ctx context.Context, m *offload.Module) (uploaded bool,
 	return true, control.Put(ctx, st, m.Digest, wasm)
 }
 
-// ask takes note of m if the host has it. A host that does not say has it deployed.
+// ask notes that the host has m, if it says so. If it does not, deploy comes later.
 func (s *session) ask(ctx context.Context, c *link.Conn, m *offload.Module) {
 	ready := false
 	err := c.Early(ctx, func(st *link.Stream) (err error) {
@@ -43,7 +43,7 @@ func (s *session) ask(ctx context.Context, c *link.Conn, m *offload.Module) {
 	}
 }
 
-// ping returns the time to the host and back.
+// ping returns the round-trip time to the host.
 func (s *session) ping(ctx context.Context) (time.Duration, error) {
 	st, err := s.open(ctx)
 	if err != nil {

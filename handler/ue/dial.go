@@ -16,8 +16,8 @@ import (
 // attemptTimeout bounds dial and hello.
 const attemptTimeout = 5 * time.Second
 
-// askPatience is how long after its welcome a host may take to say whether it has
-// a module: one that is loading it first holds up nobody else.
+// askPatience is how long after its Welcome a host may take to say whether it has
+// a module. A host that loads the module first then holds up nothing else.
 const askPatience = 20 * time.Millisecond
 
 // A dialer makes the connections to one edge host.
@@ -29,8 +29,8 @@ type dialer struct {
 	log     *slog.Logger
 }
 
-// open begins a session with one connection to addr. A connection that cannot
-// change its path is made anew.
+// open begins a session with one connection to addr. If that connection cannot
+// change its path, open makes another one.
 func (d *dialer) open(ctx context.Context, addr string, wanted modules) (*session, error) {
 	s, err := d.begin(ctx, addr, wanted)
 	if err != nil || !(*s.strands.Load())[0].conn.Stale() {
@@ -91,8 +91,8 @@ func (d *dialer) dial(ctx context.Context, s *session) (*strand, error) {
 	return &strand{conn: conn}, err
 }
 
-// settle puts s on the handler's path, and adds the stripes beyond the first
-// connection, which go there, too. A session without them is slower and no worse.
+// settle moves s to the handler's path and adds the stripes beyond the first connection,
+// on the same path. A session without them is only slower.
 func (d *dialer) settle(ctx context.Context, s *session) {
 	for n := 1; ; n++ {
 		if err := d.reroute(ctx, s); err != nil && !s.isLost() {

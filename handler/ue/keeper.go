@@ -18,8 +18,8 @@ const (
 	deployTimeout = 90 * time.Second
 )
 
-// A phase is where a session stands while it lasts. From each, keep ends it when
-// the connection is lost, the host says go away, or no pong comes.
+// A phase is the state of a session. In each phase, keep ends the session when
+// the connection is lost, the host says GoAway, or no pong comes.
 type phase int
 
 const (
@@ -93,8 +93,8 @@ func (k *keeper) keep(ctx context.Context) error {
 		k.wg.Go(func() { k.target.holdOn(ctx, k.sess) })
 	}
 	k.look(ctx)
-	// The session ends; the host tells us to leave; calls report; a pong comes or
-	// not; holding is over; a module is deployed.
+	// The session ends; the host says GoAway; calls report; a ping ends; holding is
+	// over; a module is deployed.
 	for {
 		select {
 		case <-ctx.Done():
@@ -171,8 +171,8 @@ func (k *keeper) ping(ctx context.Context) error {
 // missMemory is how long a missed deadline counts against the host.
 const missMemory = 10 * time.Second
 
-// holdOff is how long no call is sent to a host that is alive but has missed
-// so many deadlines in a row: none after the first, then 250 ms, doubled to 4 s.
+// holdOff is how long no call is sent to a host that is alive but has missed deadlines
+// in a row: zero after the first miss, then 250 ms, doubled to at most 4 s.
 func holdOff(misses int) time.Duration {
 	if misses < 2 {
 		return 0
@@ -180,7 +180,7 @@ func holdOff(misses int) time.Duration {
 	return min(250*time.Millisecond<<min(misses-2, 10), 4*time.Second)
 }
 
-// look acts on what calls reported.
+// look acts on the reports of calls.
 func (k *keeper) look(ctx context.Context) {
 	r := k.target.reports(k.sess)
 	if r.late {
@@ -209,8 +209,8 @@ func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
 	})
 }
 
-// finish takes note of a deployment. One that failed for the connection's sake
-// ends the session: the next one tries again.
+// finish takes the result of a deployment. One that failed because of the connection
+// ends the session; the next session tries again.
 func (k *keeper) finish(d deployment) error {
 	k.deploying = false
 	log := k.target.log.With("host", k.sess.host, "module", d.mod.Digest.String()[:12])

@@ -10,8 +10,8 @@ import (
 	"github.com/bungee-xr/bungee/internal/link"
 )
 
-// lifelineTimeout bounds the dial of a lifeline: a host behind a firewall that
-// drops what it does not let through costs nobody anything.
+// lifelineTimeout bounds the dial of a lifeline, which a firewall before the host may
+// drop without an answer.
 const lifelineTimeout = time.Second
 
 // errHostEnded says that the host's kernel has closed the lifeline.

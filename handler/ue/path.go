@@ -16,10 +16,10 @@ type path struct {
 }
 
 // SwitchPath moves the connections to all edge hosts to sockets of listen, one for
-// each connection: from Wi-Fi to cellular, say. Each new path is probed before it
-// is used, and what is in flight stays in flight. A connection that cannot be moved
-// stays where it is, and after 5 s or at the end of ctx the error says so;
-// reconnections take listen in any case.
+// each connection: from Wi-Fi to cellular, for example. It probes each new path before
+// using it, and what is in flight stays in flight. A connection that cannot be moved within
+// 5 s, or until ctx ends, stays where it is, and the error says so. Later connections use
+// listen in any case.
 func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
 	h.path.Store(&path{listen})
 	h.mu.Lock()
@@ -35,7 +35,7 @@ func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn,
 }
 
 // follow moves the session to the handler's path. A session that is not in view
-// yet does it by itself.
+// yet follows by itself.
 func (t *target) follow(ctx context.Context) error {
 	s := t.view.Load().sess
 	if s == nil {

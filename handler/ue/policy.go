@@ -3,7 +3,7 @@ package ue
 // A Place is where a call runs.
 type Place int
 
-// The places.
+// The places: natively on the UE, or on the edge host.
 const (
 	OnUE Place = iota
 	OnEdge
@@ -23,7 +23,7 @@ type Snapshot struct {
 	Call uint64
 	// Ready says that the edge host can take the call now.
 	Ready bool
-	// Now is where the calls of this function go so far.
+	// Now is where the last call of this function was sent.
 	Now Place
 }
 
@@ -41,7 +41,7 @@ type Always Place
 // Decide returns the place.
 func (a Always) Decide(Snapshot) Place { return Place(a) }
 
-// WhenReady offloads each call that the edge host can take, and none else.
+// WhenReady offloads each call that the edge host can take, and no other.
 type WhenReady struct{}
 
 // Decide returns OnEdge while the edge host is ready.
@@ -52,8 +52,8 @@ func (WhenReady) Decide(s Snapshot) Place {
 	return OnUE
 }
 
-// Toggle changes place every Every calls and begins on the UE: paper 001's
-// experiment (section III), with 50. Zero never leaves the UE.
+// Toggle begins on the UE and changes the place after every Every calls. With 50 it is
+// the experiment of paper 001 (section III). With zero it never leaves the UE.
 type Toggle struct{ Every uint64 }
 
 // Decide returns the place of call number s.Call.

@@ -1,9 +1,9 @@
 // Package ue is the UE offload handler: it decides where elastic functions run
 // and keeps edge hosts ready for them and for elastic channels.
 //
-// An application starts one handler. From then on each call of an elastic
-// function asks the handler's [Policy] for a place; a call that belongs on the
-// edge host goes there if the host can take it now, and runs natively if not.
+// An application starts one handler. From then on the handler's [Policy] decides where
+// each call of an elastic function runs. A call meant for the edge host goes there if the
+// host can take it now, and otherwise runs natively.
 //
 //	h, err := ue.Start(ctx, ue.Config{Edge: "edge.example:4433", TLS: conf})
 //	defer h.Close()
@@ -12,17 +12,18 @@
 // # Fallback
 //
 // A call falls back, that is, runs natively though it was meant for the edge
-// host, when there is no edge host, when it is lost, draining or overloaded, when
-// it lacks the module, and when it gives no answer by the function's deadline
-// (only functions marked idempotent, since the host may still run the call). The
-// reason is logged once for each run of fallbacks of one cause, and each is counted.
-// The handler connects again by itself, and the host is used again when it is back.
+// host, when no edge host is configured, when the host is lost, draining or overloaded, when
+// it lacks the module, and when it gives no answer by the function's deadline (this one
+// only if the function is marked idempotent, since the host may still run the call). Each
+// fallback is counted by its reason, and the first of successive ones with the same
+// reason is logged. The handler reconnects by itself, and uses the host again when it is
+// back.
 //
 // # Channels
 //
-// [Handler.Target] is an edge host as the place that an elastic channel (package
-// elastic) moves to. Any number of hosts can be used at once, each over a session
-// of its own, which functions and channels share:
+// [Handler.Target] returns an edge host to which an elastic channel (package elastic)
+// can move. A UE may use any number of hosts at once. It has one session with each, which
+// functions and channels share:
 //
 //	a, b := h.Target("edge-a.example:4433"), h.Target("edge-b.example:4433")
 //	ch, err := OpenTracker(elastic.Config{Standby: []elastic.Target{a, b}})
@@ -30,11 +31,11 @@
 //
 // # Networks
 //
-// A session keeps a lifeline to its host where it can, a TCP connection which tells
+// A session keeps a lifeline to its host if it can: a TCP connection that shows
 // within a millisecond or two that the host's process has ended. [Handler.SwitchPath]
-// takes all sessions to another network, with all that is in flight. A host that
-// the UE was connected to before is ready again a round trip after the first packet.
-// For links that lose packets there is Config.Stripes.
+// moves all sessions to another network, with everything that is in flight. A host to which
+// the UE was connected before is ready again a round trip after the first packet.
+// Config.Stripes is for links that lose packets.
 //
 // # Concurrency
 //
@@ -60,35 +61,36 @@ import (
 // Config configures a Handler. The zero Config is ready to use and keeps every
 // call on the UE.
 type Config struct {
-	// Edge is the address of the edge host of elastic functions, "host:port" of
-	// UDP. Empty: none.
+	// Edge is the UDP address, "host:port", of the edge host of elastic functions. Empty
+	// means none.
 	Edge string
 	// Others are further edge hosts, for functions that are marked to run on
-	// several (redundancy): on Edge and as many of these as that needs, in order.
+	// several (redundancy): such a call runs on Edge and on the first of these, as many as
+	// the mark asks for.
 	Others []string
-	// TLS identifies the UE and says whose edge hosts it trusts. It must be set
-	// when Edge is, or Target is used. LoadTLS makes one.
+	// TLS identifies the UE and says whose edge hosts it trusts. It must be set if Edge is
+	// set or Target is called. LoadTLS makes one.
 	TLS *tls.Config
-	// Stripes is how many connections are made to an edge host. Streams are spread
-	// over them, so that a lost packet holds up and slows down a part of them only:
-	// for links that lose 1 % and more. Zero means 1.
+	// Stripes is the number of connections to each edge host. Streams are spread
+	// over them, so that a lost packet holds up and slows down only some of the streams. It
+	// is for links that lose 1 % of packets or more. Zero means 1.
 	Stripes int
 	// Policy decides where calls run. Nil means WhenReady.
 	Policy Policy
-	// Name stands in the edge host's logs. Empty means "ue".
+	// Name appears in the edge host's logs. Empty means "ue".
 	Name string
 	// Logger receives a record for each change: connected, lost, deployed,
 	// fallbacks begin and end. Nil is silent.
 	Logger *slog.Logger
-	// Listen gives the sockets of connections: each takes one to begin with, and
-	// another once it is there, so that it can leave a dead network later. Nil means
+	// Listen makes the sockets of connections. Each connection takes one to begin with, and
+	// another once it is connected, so that it can leave a dead network later. Nil means
 	// UDP sockets on any port. See SwitchPath.
 	Listen func() (net.PacketConn, error)
 }
 
-// LoadTLS returns the UE's TLS configuration from a folder that "bungee certs"
-// made: ca.pem, ue.pem, ue.key. The empty dir is the user's own folder, where
-// "bungee host" makes them, too.
+// LoadTLS returns the UE's TLS configuration from ca.pem, ue.pem and ue.key in folder
+// dir, as "bungee certs" writes them. An empty dir means the user's own folder, where
+// "bungee host" writes them, too.
 func LoadTLS(dir string) (*tls.Config, error) {
 	if dir == "" {
 		own, err := identity.Dir()
@@ -109,7 +111,7 @@ type Handler struct {
 	policy atomic.Pointer[Policy]
 	before route.Router
 
-	dialer dialer // the pattern of the targets'
+	dialer dialer // copied for each target
 	path   atomic.Pointer[path]
 	run    func(t *target) // begins t's run
 
@@ -157,7 +159,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TLS != nil && c.TLS.ClientSessionCache == nil {
 		c.TLS = c.TLS.Clone()
-		c.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a host that comes back is known
+		c.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(0) // to resume with a host that comes back
 	}
 	c.Stripes = max(c.Stripes, 1)
 	if c.Listen == nil {
@@ -169,10 +171,9 @@ func (c Config) withDefaults() Config {
 // SetPolicy makes p decide from the next call on. It must not be nil.
 func (h *Handler) SetPolicy(p Policy) { h.policy.Store(&p) }
 
-// Prepare makes the edge host, or all that f is marked for, ready for f before the
-// first call is placed there, so that the call need not fall back. It returns when
-// each host is connected, has the module and an instance warm, or says why not when
-// ctx ends.
+// Prepare makes the edge host, or all hosts that f is marked for, ready for f, so that
+// the first call need not fall back. It returns when each host is connected and has the
+// module and a warm instance. When ctx ends first, the error says what is missing.
 func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
 	fn := h.function(f)
 	for _, t := range fn.targets {
@@ -184,8 +185,8 @@ func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
 }
 
 // Close ends the sessions with the edge hosts and returns when the handler's last
-// goroutine has ended. Elastic functions run natively from then on; calls in
-// flight on the edge host fail there and fall back as they do when it is lost.
+// goroutine has ended. Elastic functions run natively from then on. Calls in flight on an
+// edge host end, and fall back as they do when the host is lost.
 func (h *Handler) Close() error {
 	if now := route.Use(h.before); now != route.Router(router{h}) {
 		route.Use(now) // a later handler is in place: it stays
@@ -204,7 +205,7 @@ type Stats struct {
 	Edge      uint64            // answered by the edge host
 	Fallbacks uint64            // meant for the edge host and run natively
 	Reasons   map[string]uint64 // Fallbacks by their reason
-	Moves     uint64            // of far endpoints
+	Moves     uint64            // changes of where a function's calls run
 }
 
 // Stats returns the counts so far.

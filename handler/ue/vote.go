@@ -22,15 +22,14 @@ func (f *function) vote(ctx context.Context, d *offload.Desc, frame []byte) (*ro
 	})
 }
 
-// vote runs a call on all callers and gives the answer that more than half of them
-// agree on, to the byte: two find a fault, three outvote it (paper 003: "redundant
-// safety computations"). It is for functions marked deterministic; others disagree by
-// themselves. A host that gives no answer has no vote.
+// vote runs a call on all callers and returns the answer that more than half of them
+// give, equal to the byte: two hosts find a fault, three outvote it (paper 003: "redundant
+// safety computations"). It needs a deterministic module; answers of others differ without
+// a fault. A host that gives no answer has no vote.
 //
-// A call takes as long as the slowest host, at most its deadline, because a host that
-// lies is to be named. Its error is a CallError: that of a host when too few answered,
-// else one of CodeDissent. report is told of each host that was outvoted, and of all
-// when none was.
+// A call takes as long as the slowest host, at most its deadline, so that every host that
+// lies is found. The error is a CallError: that of a host when too few answered,
+// else one with CodeDissent. When answers differ, vote calls report.
 func vote(ctx context.Context, d *offload.Desc, frame []byte, callers []route.Caller, report func(*split)) (*route.Reply, error) {
 	votes := make(chan ballot, len(callers))
 	for _, c := range callers {
@@ -47,7 +46,7 @@ func vote(ctx context.Context, d *offload.Desc, frame []byte, callers []route.Ca
 	return n.decide(d, len(callers), report)
 }
 
-// A ballot is what a host gave.
+// A ballot is the reply of one host, or its error.
 type ballot struct {
 	reply *route.Reply
 	err   error
@@ -107,7 +106,7 @@ func (n *count) decide(d *offload.Desc, callers int, report func(*split)) (*rout
 	case len(n.groups) > 1:
 		return nil, &offload.CallError{Func: d.Name, Host: s.hosts(), Code: offload.CodeDissent, Fate: offload.Ended, Err: &s}
 	}
-	// Where it ran at all, its fate is the same as that of one that may have run.
+	// If it ran on some hosts only, its fate counts as unknown.
 	fate := offload.NotStarted
 	if n.begun || len(n.groups) > 0 {
 		fate = offload.Unknown
@@ -115,7 +114,7 @@ func (n *count) decide(d *offload.Desc, callers int, report func(*split)) (*rout
 	return nil, &offload.CallError{Func: d.Name, Host: "several edge hosts", Code: offload.CodeOf(n.err), Fate: fate, Err: n.err}
 }
 
-// A split tells who gave which answer to a call. It is the cause of a CallError.
+// A split says which hosts gave which answer to a call. It is the cause of a CallError.
 type split struct {
 	agreed []string   // hosts whose answer counts; nil when no answer had enough
 	others [][]string // the other hosts, those of one answer together
