@@ -22,7 +22,7 @@ type Figure struct {
 	Unit   string  `json:"unit"`
 	N      int     `json:"n"` // how many measurements it is made of
 
-	// Target is what Value is to be: Op is "<=" or ">=". Nil: no target.
+	// Target is the bound of Value, and Op is "<=" or ">=". Nil means no target.
 	Target *float64 `json:"target,omitempty"`
 	Op     string   `json:"op,omitempty"`
 	OK     bool     `json:"ok"`
@@ -32,7 +32,7 @@ type Figure struct {
 	Beside map[string]float64 `json:"beside,omitempty"`
 	Ratio  float64            `json:"ratio,omitempty"`
 
-	// Note says what the numbers do not: what stood beside, what is lacking.
+	// Note says what the numbers do not: what was compared, or what is missing.
 	Note string `json:"note,omitempty"`
 }
 

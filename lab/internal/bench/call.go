@@ -112,7 +112,7 @@ func oneByOne(call func(context.Context) error) func(context.Context, batch, *me
 // callRounds is how often calls and gRPC take turns.
 const callRounds = 5
 
-// A goal is what a figure's ratio to gRPC is to be at most.
+// A goal is the target of a figure's ratio to gRPC: at most this.
 type goal struct {
 	metric string
 	value  func(*measured) float64

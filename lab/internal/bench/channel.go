@@ -22,7 +22,7 @@ type Channel struct {
 	Host Daemon
 }
 
-// Sizes of messages, as the issue of elastic channels has them.
+// Sizes of messages.
 const (
 	small = 1 << 10
 	image = 50 << 10 // a frame of video as JPEG
@@ -129,8 +129,8 @@ func (c *contest) besides(y *yardstick, b batch, oneWay time.Duration) error {
 	return nil
 }
 
-// figure makes a figure of what value takes from each side's measurements. Its
-// ratio is to gRPC as applications have it.
+// figure makes a figure of the value that value takes from each side's measurements. Its
+// ratio is to gRPC as applications use it, with protobuf.
 func (c *contest) figure(metric, unit string, value func(*measured) float64) Figure {
 	f := Figure{Case: c.name, Metric: metric, Unit: unit, Value: value(&c.ours), N: len(c.ours.Micros), Note: notBuilt}
 	if c.yards == nil {
@@ -145,8 +145,8 @@ func (c *contest) figure(metric, unit string, value func(*measured) float64) Fig
 	return f
 }
 
-// overGRPC makes the figure of value's ratio to gRPC's: the median of the rounds', since
-// what else the machine does disturbs both sides of a round alike.
+// overGRPC makes the figure of value's ratio to gRPC's: the median of the ratios of all
+// rounds, since the machine's other work disturbs both sides of a round alike.
 func (c *contest) overGRPC(metric string, value func(*measured) float64) Figure {
 	f := Figure{Case: c.name, Metric: metric + "_over_grpc", Unit: "x", N: c.rounds, Note: notBuilt}
 	theirs := c.yards["grpc"]
@@ -263,8 +263,7 @@ func (c Channel) local(ctx context.Context, name string) ([]Figure, error) {
 // idleChannels is how many channels idle has.
 const idleChannels = 1000
 
-// idle measures what channels cost that have nothing to do, with their far
-// endpoints on an edge host.
+// idle measures the cost of idle channels whose far endpoints are on an edge host.
 func (c Channel) idle(r *rig) trial {
 	return func(ctx context.Context, name string) (figures []Figure, err error) {
 		h, err := r.handler(ctx, ue.Config{})

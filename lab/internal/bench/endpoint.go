@@ -20,7 +20,7 @@ import (
 type query struct {
 	Seq  uint64 // the message's number in its channel
 	Want int    // bytes of the answer's body
-	Pad  int    // bytes that the state is to be larger by
+	Pad  int    // bytes by which the state grows
 	Body []byte
 }
 

@@ -26,8 +26,8 @@ type Executor struct {
 	Fresh []FreshProgram
 	// Crowd makes the command of a process that runs a [Crowd].
 	Crowd func(Crowd) *exec.Cmd
-	// Detectors are the nn backends that are compared, the slower one first, on the
-	// same model. With NoDetectors set there are none, and it says why.
+	// Detectors are the nn backends to compare on the same model, the slower one first. If
+	// they are missing, NoDetectors says why.
 	Detectors   []Detector
 	NoDetectors string
 	// Out is the folder for executor.png. Empty: none is drawn.
@@ -41,8 +41,8 @@ type Engine struct {
 	Name string
 	// Aims says that its figures have targets: it is the engine of edge hosts.
 	Aims bool
-	// New makes an engine that caches in dir and has room for so many instances; 0
-	// leaves that to the engine.
+	// New makes an engine that caches in dir and has room for the given number of
+	// instances; 0 leaves that to the engine.
 	New func(dir string, instances int) (executor.Engine, error)
 }
 
@@ -143,7 +143,7 @@ func (b *bout) cache(name string) string {
 	return fmt.Sprintf("%s/%s-%s", b.dir, b.engine.Name, name)
 }
 
-// sample calls f until it has n values, or has had budget and one of them.
+// sample calls f until it has n values, or until budget has passed and it has one.
 func sample(ctx context.Context, n int, budget time.Duration, f func() (time.Duration, error)) ([]time.Duration, error) {
 	var took []time.Duration
 	for begin := time.Now(); len(took) < n && (len(took) < 1 || time.Since(begin) < budget); {
@@ -159,7 +159,7 @@ func sample(ctx context.Context, n int, budget time.Duration, f func() (time.Dur
 	return took, nil
 }
 
-// pick returns full, or quick where the benchmark is to be quick.
+// pick returns quick if the benchmark is a quick one, else full.
 func (s *stage) pick(full, quick int) int {
 	if s.brief {
 		return max(1, quick/10)

@@ -15,7 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// A Crowd is a process that holds instances of a guest, as many as it is told.
+// A Crowd is a process that holds as many instances of a guest as it is told.
 type Crowd struct {
 	Engine    string // by name
 	Cache     string // folder of compiled modules
@@ -23,21 +23,21 @@ type Crowd struct {
 	Instances int    // that the engine has to make room for
 }
 
-// A crowdOrder is what a Crowd is to do: to have so many instances, and then to call
-// each of the first ones in turn, Calls calls in all.
+// A crowdOrder tells a Crowd to hold a number of instances, and then to call the first
+// ones in turn, Calls calls in all.
 type crowdOrder struct {
 	Instances int `json:"instances"`
 	Active    int `json:"active"`
 	Calls     int `json:"calls"`
 }
 
-// crowdReport is what came of it.
+// A crowdReport is the answer to an order.
 type crowdReport struct {
-	Instances int       `json:"instances"` // there are
+	Instances int       `json:"instances"` // that it holds
 	Pss       int64     `json:"pss"`       // bytes of the process
 	Micros    []float64 `json:"micros"`    // of each call
 	ResizeMS  float64   `json:"resize_ms"` // time that making or closing instances took
-	Limit     string    `json:"limit"`     // why there are not as many as ordered
+	Limit     string    `json:"limit"`     // why they are fewer than ordered
 	Error     string    `json:"error"`
 }
 
@@ -98,7 +98,7 @@ func (h *crowdHost) do(ctx context.Context, o crowdOrder) (r crowdReport) {
 	return r
 }
 
-// resize makes or closes instances until there are n. Its error says why there are fewer.
+// resize makes or closes instances until it has n. Its error says why it has fewer.
 func (h *crowdHost) resize(ctx context.Context, n int) error {
 	for len(h.instances) > n {
 		last := len(h.instances) - 1

@@ -16,8 +16,8 @@ type crowdProcess struct {
 	from *json.Decoder
 }
 
-// startCrowd starts one with room for so many instances of a guest, 0 for as many as the
-// engine likes.
+// startCrowd starts a crowd with room for the given number of instances of a guest; 0 leaves
+// that to the engine.
 func (b *bout) startCrowd(ctx context.Context, name guestName, instances int) (*crowdProcess, error) {
 	wasm, err := b.wasm(ctx, name)
 	if err != nil {
@@ -116,8 +116,8 @@ func (b *bout) extismDensity(f Figure, few int) (Figure, error) {
 	return besideExtism(f, over(gib, each)), nil
 }
 
-// mostInstances makes instances until the system or the engine gives no more, at most
-// some more than the target asks for.
+// mostInstances makes instances until the system or the engine refuses, but not many more
+// than the target asks for.
 func (b *bout) mostInstances(p *crowdProcess, scene string, name guestName) ([]Figure, error) {
 	if b.Quick || name == goGuest {
 		return nil, nil
@@ -133,8 +133,7 @@ func (b *bout) mostInstances(p *crowdProcess, scene string, name guestName) ([]F
 	return []Figure{f}, nil
 }
 
-// Of a crowd, so many instances are there, and a hundredth of them is called (paper 003,
-// Table I; spec 7.5).
+// The size of a crowd. A hundredth of its instances is called (paper 003, Table I).
 const crowdSize, crowdShare = 10_000, 100
 
 // crowd measures calls of a few instances with many idle ones beside them, in turn with

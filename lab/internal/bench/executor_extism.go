@@ -7,13 +7,13 @@ import (
 	"os/exec"
 )
 
-// An order is what to measure of Extism, as the yardstick has it in its package.
+// An order is what to measure of Extism. The yardstick declares the same type.
 type order struct {
 	Do string `json:"do"` // "instantiate", "load", "call", "crowd"
 	N  int    `json:"n"`
 }
 
-// observed is what an order came to.
+// observed is the answer to an order.
 type observed struct {
 	Micros []float64 `json:"micros"`
 	Allocs float64   `json:"allocs"`
@@ -30,7 +30,7 @@ type extismProcess struct {
 	crowd int // instances that it holds
 }
 
-// startExtism returns nil when there is no such program.
+// startExtism starts the yardstick for Extism. It returns nil if the program is not built.
 func startExtism(program string) (*extismProcess, error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// A demand is how the tenants call that behave.
+// A demand says how often the tenants that behave well make calls.
 type demand struct {
 	work time.Duration // of a call
 	// share of the cores that they want together, each at random times; 0: the next
@@ -21,7 +21,7 @@ type demand struct {
 	share float64
 }
 
-// Demands of the neighbours: frames of video, now and then, and all that there is.
+// Demands of the neighbours: like frames of video, now and then, and without pause.
 var (
 	light = demand{5 * time.Millisecond, 1. / 3}
 	busy  = demand{time.Millisecond, 0}
@@ -181,8 +181,8 @@ func (h *house) calibrate(ctx context.Context, work time.Duration) (uint32, erro
 	return uint32(some * work.Seconds() / least(took).Seconds()), nil
 }
 
-// live has all but the first two tenants call for some time, and these two do what they
-// should not, if they are there. It returns what the calls of the others took.
+// live lets all but the first two tenants make calls for some time. The first two, if they
+// take part, spin and take memory. It returns how long the calls of the others took.
 func (h *house) live(ctx context.Context, want demand, work uint32, long time.Duration, antagonists bool) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
@@ -207,7 +207,7 @@ func (h *house) live(ctx context.Context, want demand, work uint32, long time.Du
 // annoy makes calls that end badly, one after the other.
 func (h *home) annoy(ctx context.Context, fn uint32) {
 	for ctx.Err() == nil {
-		// It fails: that is what it is for.
+		// It must fail.
 		_, _ = h.call(ctx, antagonistLimit, fn, nil)
 	}
 }

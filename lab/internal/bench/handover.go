@@ -28,18 +28,18 @@ type ordeal struct {
 	pause time.Duration // between two events, at least; at most twice that
 
 	events   int
-	messages uint64 // further events until so many were sent
+	messages uint64 // events go on until this many messages were sent
 	event    func(ctx context.Context, t *traffic, i int) (mark, error)
 }
 
-// An outcome is what an ordeal came to.
+// An outcome is the result of an ordeal.
 type outcome struct {
 	name string
 	ordeal
 	check     checker
 	delivered []delivery
 	marks     []mark
-	switches  []time.Duration // of the planned moves: senders waited so long
+	switches  []time.Duration // how long senders waited in the planned moves
 }
 
 // Run measures.

@@ -123,7 +123,7 @@ func (n *near) overlap(ctx context.Context, b batch, m *measured) error {
 	return <-sent
 }
 
-// fill sends b's messages, each when there is a slot for it.
+// fill sends b's messages, each when a slot is free.
 func (n *near) fill(ctx context.Context, b batch, slots chan<- struct{}) error {
 	p := newPacer(b.Rate)
 	for range b.Requests {
@@ -193,7 +193,7 @@ type checker struct {
 	lost, doubled, wrong int
 }
 
-// see takes a result: of message seq, with so many skipped before it.
+// see takes the result of message seq, before which skipped messages had no result.
 func (c *checker) see(seq, skipped uint64, a answer) {
 	due := c.last + 1 + skipped
 	if seq < due {

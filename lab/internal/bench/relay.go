@@ -49,13 +49,13 @@ func newLane(w weather, seed uint64) *lane {
 	return l
 }
 
-// end ends the lane. Nobody sends any more.
+// end ends the lane. Nobody sends afterwards.
 func (l *lane) end() {
 	close(l.out)
 	l.wg.Wait()
 }
 
-// send has b delivered, or lost.
+// send delivers b later, or loses it.
 func (l *lane) send(b []byte, deliver func([]byte)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

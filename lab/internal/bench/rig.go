@@ -18,18 +18,18 @@ import (
 type Setup struct {
 	// Edge makes the command of an edge host's process.
 	Edge Program
-	// Yardstick is the program of that name. Where there is none, what is
-	// compared with it is missing; targets that need it count as missed, unless Quick.
+	// Yardstick is the program of that name. If it is empty, comparisons with it are
+	// missing, and targets that need it count as missed, unless Quick.
 	Yardstick string
 	// Quick measures less, so that the benchmark ends within 40 s.
 	Quick bool
-	// Only are the cases whose names have it in them. Empty: all.
+	// Only selects the cases whose names contain it. Empty selects all.
 	Only string
 	// Progress hears which case begins, and how many have ended. Nil is silent.
 	Progress func(name string, done, total int)
 }
 
-// pick returns full, or quick where the benchmark is to be quick.
+// pick returns quick if the benchmark is a quick one, else full.
 func (s *Setup) pick(full, quick int) int {
 	if s.Quick {
 		return quick
@@ -151,8 +151,8 @@ func move(ctx context.Context, n *near, t elastic.Target) error {
 	return nil
 }
 
-// back moves the far endpoint of n to t as soon as t, whose host is not what it
-// was, takes it again.
+// back moves the far endpoint of n to t as soon as t, whose host has restarted or changed
+// its path, takes it again.
 func back(ctx context.Context, n *near, t elastic.Target) error {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()

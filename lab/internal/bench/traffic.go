@@ -111,7 +111,7 @@ func (t *traffic) now() time.Duration { return time.Since(t.start) }
 // finishTimeout is how long the last messages may take.
 const finishTimeout = 10 * time.Second
 
-// finish sends no more, waits for the results of what was sent, and closes the
+// finish stops sending, waits for the results of the messages sent, and closes the
 // channel. Messages without a result count as lost.
 func (t *traffic) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, finishTimeout)

@@ -19,9 +19,9 @@ type video struct {
 	stripes int
 }
 
-// play sends so many frames to the edge host of r, and measures the age of the
-// results from there, in their order. A channel that falls back to the UE, as it
-// does after three late frames in a row, goes back at once.
+// play sends frames to the edge host of r, and measures the age of the results from there,
+// in their order. When the channel falls back to the UE, which happens after three late
+// frames in a row, it moves back to the host at once.
 func (v *video) play(ctx context.Context, r *rig, frames int) (m measured, fallbacks uint64, err error) {
 	link, err := relayUDP(v.weather, r.edges[0].address)
 	if err != nil {

@@ -90,7 +90,7 @@ type yardstick struct {
 // notBuilt is what figures say that lack their yardstick.
 const notBuilt = `not measured: the yardstick is not built; "make yardstick" builds it`
 
-// startYardstick returns nil when there is no such program.
+// startYardstick starts the yardstick. It returns nil if the program is not built.
 func startYardstick(program, certs string) (*yardstick, error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, nil

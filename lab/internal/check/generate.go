@@ -13,7 +13,7 @@ func Generate(seed uint64) *Script {
 		s.Channels = append(s.Channels, g.settings())
 		g.at = append(g.at, UE)
 	}
-	for i := range s.Channels { // there is traffic from the begin on, and the first move under it
+	for i := range s.Channels { // traffic begins at once, and the first move comes during it
 		s.Steps = append(s.Steps, g.send(i, s.Channels[i]), g.move(i))
 	}
 	for range 4 + g.IntN(20) {

@@ -309,7 +309,7 @@ func (l *life) newest(done func() bool) bool {
 
 // shutdown ends the channel in order: nothing may be left out.
 func (l *life) shutdown() {
-	l.moving.Store(true) // all is to come, as in a move
+	l.moving.Store(true) // all outcomes must come, as in a move
 	l.loose.Store(true)
 	l.quiet()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

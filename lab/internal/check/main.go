@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// runTest runs f as the test of a program that is none: virtual time is to be had
-// in tests only. It returns what package testing says of it.
+// runTest runs f as a test, though this program is no test: only tests have virtual time.
+// It returns what package testing prints.
 func runTest(f func(*testing.T)) (ok bool, says string, err error) {
 	testing.Init()
 	if !flag.Parsed() {

@@ -50,8 +50,8 @@ func (s state) after(m message) state {
 	return state{crc64.Update(crc64.Checksum(head[:], table), table, m.body), m.seq}
 }
 
-// fails is the error that message seq ends with when it is to fail. It shows the
-// state, so that an error cannot come from another one.
+// fails returns the error of message seq, if the script wants it to fail. The error shows
+// the state, so that one from another state is found.
 func fails(seq, hash uint64) error {
 	return fmt.Errorf("message %d fails at %016x", seq, hash)
 }

@@ -35,7 +35,7 @@ type Settings struct {
 // A Host is the place of a far endpoint: an edge host, or the UE.
 type Host string
 
-// The places that there are.
+// The places of a far endpoint.
 const (
 	UE Host = "UE"
 	A  Host = "A"
@@ -77,9 +77,9 @@ const (
 	Air Op = "air"
 	// Path takes the UE to its other address. With Told the old one goes down first.
 	Path Op = "path"
-	// Close closes channel Chan, and opens it anew.
+	// Close closes channel Chan, and opens it again.
 	Close Op = "close"
-	// Shutdown shuts channel Chan down, and opens it anew.
+	// Shutdown shuts channel Chan down, and opens it again.
 	Shutdown Op = "shutdown"
 )
 

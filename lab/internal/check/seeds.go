@@ -14,7 +14,7 @@ import (
 
 // Seeds is a run of the checker over the scripts of many seeds.
 type Seeds struct {
-	// N is how many seeds there are, and First the first of them.
+	// N is the number of seeds, and First the first of them.
 	N     int
 	First uint64
 	// Script, if not nil, is run N times instead.
@@ -66,7 +66,7 @@ func (s *Seeds) test(t *testing.T) {
 	}
 }
 
-// one runs the next script. It says no when there is none, or one has failed.
+// one runs the next script. It returns false when all have run, or one has failed.
 func (s *Seeds) one(r *runner) bool {
 	n := s.next.Add(1)
 	if n > int64(s.N) || s.failed() != nil {

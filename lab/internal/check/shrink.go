@@ -134,7 +134,7 @@ func (s *Step) forChannel() bool {
 	return slices.Contains([]Op{Send, Pause, Move, Close, Shutdown}, s.Op)
 }
 
-// zero takes a value away. It says no where there is none.
+// zero takes a value away. It returns false if it is zero already.
 func zero(at any) bool {
 	switch at := at.(type) {
 	case *bool:

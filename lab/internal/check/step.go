@@ -92,7 +92,7 @@ func (w *world) drain(s Step) {
 	w.stop(s.Host)
 }
 
-// unmute takes one reason of a host to be silent away, unless heal took all.
+// unmute takes away one of a host's reasons to be silent, unless heal has taken all.
 func (w *world) unmute(h Host) {
 	w.mu.Lock()
 	healed := w.muted[h] == 0

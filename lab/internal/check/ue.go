@@ -90,7 +90,7 @@ func (r ready) Open(ctx context.Context, _ elastic.Priority) (elastic.Stream, er
 // over one connection.
 func (ready) Stripes() int { return 3 }
 
-// Watch implements elastic.Host. Nobody asks when the path of a checker's connection changes.
+// Watch implements elastic.Host. The checker does not watch for changes of path.
 func (ready) Watch(func()) (stop func()) { return func() {} }
 
 // Release implements elastic.Host. The connection stays.

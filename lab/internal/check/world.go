@@ -16,7 +16,7 @@ import (
 )
 
 // A world is one run of a script: a UE, three edge hosts, the air between them
-// and the channels. It lives in virtual time.
+// and the channels. It runs in virtual time.
 type world struct {
 	stage
 	script   *Script
@@ -41,8 +41,8 @@ type farEnd struct {
 	journal  *journal
 }
 
-// certificates are of a UE and of the edge hosts. They are dear, and so shared
-// among runs.
+// certificates are those of a UE and of the edge hosts. They take long to make, so runs
+// share them.
 type certificates struct{ ue, host *tls.Config }
 
 // newCertificates must be called in virtual time, where its results are valid.
@@ -106,7 +106,7 @@ func (w *world) run() {
 	w.end()
 }
 
-// end ends all there is.
+// end ends everything in the world.
 func (w *world) end() {
 	for _, l := range w.lanes {
 		if w.failed() {
