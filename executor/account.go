@@ -5,7 +5,7 @@ import "sync"
 // An Account is what calls are billed to: one stay of a UE at the host. It may be
 // used by many goroutines.
 type Account struct {
-	// Tenant is whom the account belongs to. Nil means nobody.
+	// Tenant owns the account. Nil means that no tenant does.
 	Tenant *Tenant
 	// Name tells the account from others of its tenant, in logs.
 	Name string

@@ -187,7 +187,7 @@ type fuel struct {
 	at    time.Time // of level; zero: never used, so full
 }
 
-// have returns the fuel there is, and when there is none, how long until there is.
+// have returns the units of fuel in the bucket, and if it is empty, the wait until it is not.
 func (f *fuel) have(now time.Time) (units uint64, wait time.Duration) {
 	f.fill(now)
 	if f.level < 1 {
