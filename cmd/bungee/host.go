@@ -167,8 +167,8 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 // freePorts is how many free UDP ports are tried until one's TCP port is free, too.
 const freePorts = 8
 
-// sockets returns the socket to serve on and, unless it is not wanted or cannot be
-// had, where to hold lifelines: the TCP port of the same number.
+// sockets returns the socket to serve on, and the TCP listener of the same port for
+// lifelines. The listener is nil if lifelines are off or the port is taken.
 func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, net.Listener, error) {
 	for try := 1; ; try++ {
 		pc, err := net.ListenUDP("udp", addr)
@@ -187,8 +187,8 @@ func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, 
 	}
 }
 
-// hostTLS loads the host's certificates. In the user's own folder it makes them
-// where there are none.
+// hostTLS loads the host's certificates. If the user's own folder has none, it makes them
+// there.
 func hostTLS(dir string) (conf *tls.Config, err error) {
 	own := dir == ""
 	if dir, err = certsDir([]string{dir}); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/bungee-xr/bungee/internal/cli"
 )
 
-// benchCommand hands its whole command line to bungee-lab, which has the benchmarks and
-// what they draw with: an edge host needs neither.
+// benchCommand passes its whole command line to bungee-lab, which has the benchmarks and
+// draws their figures. An edge host needs neither.
 func benchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                "bench",
@@ -54,8 +54,8 @@ func findLab() (string, error) {
 	return found, nil
 }
 
-// runLab runs the program at path with this one's streams. A signal that ends ctx goes on
-// to it as SIGTERM, and its exit status comes back as a [cli.Status].
+// runLab runs the program at path with this one's streams. When a signal ends ctx, it gets
+// SIGTERM. Its exit status comes back as a [cli.Status].
 func runLab(ctx context.Context, path string, args []string) error {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

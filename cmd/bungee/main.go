@@ -1,5 +1,5 @@
 // Command bungee is the operator's side of Bungee: the edge host daemon and its
-// certificates. "bungee bench" runs the benchmarks of bungee-lab, where that is.
+// certificates. "bungee bench" runs the benchmarks of bungee-lab, if that is installed.
 //
 // "bungee help" lists the commands; each explains itself with -h. Errors go to
 // stderr as one sentence; the exit status is 0, 1 (failed) or 2 (usage).

@@ -56,8 +56,8 @@ func nnBackend(ctx context.Context, f *hostFlags, log *slog.Logger) (nn.Backend,
 	return share.New(all, share.Config{Nets: nets}), free, nil
 }
 
-// open opens the backends of models and warms them. What it returns beside an error
-// is to be closed, too.
+// open opens the backends of models and warms them. The caller closes the backends, even
+// those returned with an error.
 func (o *nnOptions) open(ctx context.Context, models []model.Model, nets int, log *slog.Logger) (backends, error) {
 	var all backends
 	forONNX, forOpenCV := o.split(models)
@@ -84,7 +84,7 @@ func (o *nnOptions) open(ctx context.Context, models []model.Model, nets int, lo
 	return all, nil
 }
 
-// tellNone says why the default network is not served. Who built without OpenCV knows.
+// tellNone logs why the default network is not served, except in a build without OpenCV.
 func tellNone(log *slog.Logger, why error) {
 	level := slog.LevelInfo
 	if withOpenCV {

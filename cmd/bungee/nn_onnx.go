@@ -9,8 +9,8 @@ import (
 	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
 )
 
-// newONNX opens models on ONNX Runtime. Its error is onnx.ErrNoLibrary where that is
-// not there.
+// newONNX opens models on ONNX Runtime. Its error is onnx.ErrNoLibrary if the library is
+// missing.
 func newONNX(o *nnOptions, models []model.Model, nets int) (served, error) {
 	provider, options := o.provider()
 	b, err := onnx.New(onnx.Config{
