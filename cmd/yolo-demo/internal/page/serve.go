@@ -64,7 +64,7 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// A batch is one event: what a viewer has not got yet.
+// A batch is one event: the frames that a viewer does not have yet.
 type batch struct {
 	Info    *Info           `json:"info,omitempty"` // in the first
 	Frames  []point         `json:"frames,omitempty"`
@@ -144,7 +144,7 @@ func (s *stream) write(parts ...[]byte) bool {
 	return s.ctl.Flush() == nil
 }
 
-// servePictures sends the newest picture whenever there is one and the viewer
+// servePictures sends the newest picture whenever one has come and the viewer
 // is ready for it.
 func (p *Page) servePictures(w http.ResponseWriter, r *http.Request) {
 	leave, ok := p.enter(1)
@@ -177,7 +177,7 @@ const boundary = "bungee-picture"
 // shows a picture when it has seen the next one's header.
 const partHead = "--" + boundary + "\r\nContent-Type: image/jpeg\r\n\r\n"
 
-// serveStill sends the newest picture and no more, for the end of a run.
+// serveStill sends the newest picture only, for the end of a run.
 func (p *Page) serveStill(w http.ResponseWriter, r *http.Request) {
 	jpeg, _, _ := p.newest()
 	if jpeg == nil {

@@ -51,7 +51,7 @@ func (s *Summary) Rows() []Row {
 	}
 }
 
-// Notes returns what else is to be said of s, one sentence a line.
+// Notes returns further remarks on s, one sentence on each line.
 func (s *Summary) Notes() []string {
 	notes := []string{
 		fmt.Sprintf("%d frames, %d moves (every %d frames), %d lost, %d duplicated, %d missed, %d fallbacks",
