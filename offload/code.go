@@ -19,19 +19,19 @@ type Code byte
 const (
 	// CodeInternal is the host's own fault, or an error without a code.
 	CodeInternal Code = 0
-	// CodeNoModule: the host has not got the function's module. The UE offload
-	// handler sends it.
+	// CodeNoModule: the host lacks the function's module. The UE offload handler
+	// uploads it.
 	CodeNoModule Code = 1
 	// CodeBadModule: the host cannot load the module.
 	CodeBadModule Code = 2
-	// CodeDraining: the host takes nothing new; it is about to end.
+	// CodeDraining: the host takes no new calls and channels, because it will end.
 	CodeDraining Code = 3
-	// CodeOverloaded: the host or its tenant has as much as it may.
+	// CodeOverloaded: the host, or the tenant's share of it, is full.
 	CodeOverloaded Code = 4
-	// CodeDeadline: there was no answer by the deadline. Such an error is
-	// context.DeadlineExceeded, too.
+	// CodeDeadline: no answer came by the deadline. Such an error is also
+	// context.DeadlineExceeded.
 	CodeDeadline Code = 5
-	// CodeTrapped: the guest function did what Wasm forbids, and was stopped.
+	// CodeTrapped: the guest function did something that Wasm forbids, and was stopped.
 	CodeTrapped Code = 6
 	// CodeTooLarge: a request, reply, state or module is over its bound.
 	CodeTooLarge Code = 7
@@ -44,7 +44,7 @@ const (
 	// CodeOutOfFuel: the guest function used up its fuel, and was stopped.
 	CodeOutOfFuel Code = 13
 
-	// CodeUnavailable: no edge host is there that can take the call now.
+	// CodeUnavailable: no edge host can take the call now.
 	CodeUnavailable Code = 64
 	// CodeLost: the edge host was lost with the call or the far endpoint.
 	CodeLost Code = 65

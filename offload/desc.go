@@ -7,7 +7,8 @@ import "time"
 type Desc struct {
 	// Name is the marked function's or type's, qualified by its package's import path.
 	Name string
-	// Index is the guest function's number in its Module; of an endpoint's, the first.
+	// Index is the guest function's number in its Module, or that of an endpoint's first
+	// guest function.
 	Index uint32
 	// Module holds the Wasm version. Nil in a guest.
 	Module *Module
@@ -17,8 +18,8 @@ type Desc struct {
 	// Idempotent functions may run again after a call of unknown fate; idempotent
 	// endpoints may handle a message again.
 	Idempotent bool
-	// Redundancy is on how many edge hosts a call runs, whose answers are compared.
-	// Zero and one mean one host, without comparison.
+	// Redundancy is the number of edge hosts that a call runs on; their answers are
+	// compared. Zero and one mean one host, without comparison.
 	Redundancy int
 }
 

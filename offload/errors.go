@@ -6,14 +6,14 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 )
 
-// A Fate tells what is known of a call that gave no result.
+// A Fate says what is known about a call that gave no result.
 type Fate int
 
 // The values of Fate.
 const (
 	Unknown    Fate = iota // the function may have run, or may still run
 	NotStarted             // the function did not run: a repeat is safe
-	Stopped                // the function began, and the edge host stopped it: at a limit, or a trap
+	Stopped                // the function began, and the edge host stopped it at a limit or a trap
 	Ended                  // the function ran to its end, without a usable result
 )
 
@@ -33,9 +33,9 @@ func (f Fate) String() string {
 // A CallError reports an elastic function that gave no result, or a message of a
 // channel that broke its far endpoint.
 //
-// Code says why. Fate tells what is known of the guest function: a call that is
-// [NotStarted] is repeated natively; one that is [Unknown] or [Stopped] only if its
-// function is marked idempotent; one that is [Ended] never.
+// Code says why. Fate says what is known about the guest function: a call that is
+// [NotStarted] is repeated natively; one that is [Unknown] or [Stopped] is repeated only if
+// its function is marked idempotent; one that is [Ended] never is.
 type CallError struct {
 	Func string // the function's name
 	Host string // the edge host's name, or its address before it gave one
@@ -52,8 +52,8 @@ func (e *CallError) Error() string {
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// Is makes an error whose Code is CodeDeadline a context.DeadlineExceeded and an
-// ErrDeadline, whoever stopped the call.
+// Is makes errors.Is hold for context.DeadlineExceeded and ErrDeadline when Code is
+// CodeDeadline, whichever end stopped the call.
 func (e *CallError) Is(target error) bool {
 	return e.Code == CodeDeadline && (target == context.DeadlineExceeded || target == ErrDeadline)
 }
@@ -62,10 +62,10 @@ func (e *CallError) Is(target error) bool {
 func (e *CallError) ErrorCode() Code { return e.Code }
 
 // A RemoteError is an error that a function returned on an edge host. It
-// unwraps to the error registered under Code, so errors.Is works across.
+// unwraps to the error registered under Code, so errors.Is works across the network.
 type RemoteError struct {
 	Code string // as registered, or empty
-	Text string // bounded; data from another machine
+	Text string // of at most 64 KiB; data from another machine
 }
 
 // Error returns the text of the function's error.
@@ -86,9 +86,8 @@ func init() {
 	RegisterError("bungee.deadline", context.DeadlineExceeded)
 }
 
-// RegisterError makes err keep its identity across the network: a marked
-// function that returns an error which errors.Is err gives, on the UE, an error
-// for which the same holds. Call it from an init function of the package of the
-// marked function, so that both versions know it. It panics when code is
-// registered already.
+// RegisterError makes err keep its identity across the network: when a marked function
+// on an edge host returns an error that matches err by errors.Is, so does the error that
+// the caller gets on the UE. Call it from an init function in the package of the marked
+// function, so that both versions know err. It panics when code is registered already.
 func RegisterError(code string, err error) { abi.RegisterError(code, err) }

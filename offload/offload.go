@@ -1,4 +1,4 @@
-// Package offload provides elastic functions: functions which run natively on
+// Package offload provides elastic functions: functions that run natively on
 // the UE or as Wasm on an edge host, and look the same to their caller.
 //
 // A developer marks a function, runs "go generate", and calls the generated

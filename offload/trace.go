@@ -29,7 +29,7 @@ type Span struct {
 	Time time.Duration
 }
 
-// Span returns the time of the span called name, 0 when there is none.
+// Span returns the time of the span called name, 0 if there is no such span.
 func (t *Trace) Span(name string) time.Duration {
 	for _, s := range t.Spans {
 		if s.Name == name {

@@ -214,8 +214,8 @@ func (d *demo) openViews(context.Context) error {
 	return nil
 }
 
-// limitUE limits this process. A machine that does not let it is no reason not
-// to run; what is measured then is not a weak UE, and every report says so.
+// limitUE limits this process. If the machine does not allow that, the demo runs all the
+// same, on a UE that is not weak, and every report says so.
 func (d *demo) limitUE(context.Context) error {
 	if d.opt.ueCPU == 0 {
 		return nil

@@ -139,7 +139,7 @@ func split(f *report.Frame, t *offload.Trace, native nn.Timings) {
 	f.BytesUp, f.BytesDown = t.BytesUp, t.BytesDown
 }
 
-// keep keeps every so manyth frame for the comparison.
+// keep keeps one frame in every few for the comparison.
 func (l *loop) keep(in Frame) {
 	if every := max(1, l.opt.frames/compared); int(in.Number)%every == 0 && len(l.samples) < compared {
 		l.samples = append(l.samples, in)

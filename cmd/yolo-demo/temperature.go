@@ -8,7 +8,7 @@ import (
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
 )
 
-// A temperature is the UE's: a sensor's where there is one, else modelled, and
+// A temperature is the UE's: a sensor's if the UE has one, else modelled, and
 // then source says so.
 type temperature struct {
 	source string

@@ -67,7 +67,7 @@ func run(ctx context.Context, edge string) error {
 }
 
 // start starts the handler and, with an edge host, waits until that is ready. A
-// program that need not offload from its first call on would not wait.
+// program whose first calls may run on the UE need not wait.
 func start(ctx context.Context, edge string) (*ue.Handler, error) {
 	if edge == "" {
 		return ue.Start(ctx, ue.Config{})

@@ -4,7 +4,7 @@
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o guest.wasm ./examples/hostfunc/guest
 //	go run ./examples/hostfunc guest.wasm
 //
-// docs/hostfunctions.md tells how an edge host offers such a function to the modules of
+// docs/hostfunctions.md says how an edge host offers such a function to the modules of
 // its tenants.
 package main
 
@@ -41,8 +41,8 @@ func main() {
 // name.
 type readIn struct{ Room string }
 
-// read returns the temperature of a room in degrees Celsius. Of a room that it does not
-// know it returns a value that is none, which the guest can handle; an error would trap it.
+// read returns the temperature of a room in degrees Celsius, or absent for a room that it
+// does not know. The guest can handle that value; an error would trap it.
 func read(_ context.Context, in readIn) (float64, error) {
 	if c, ok := thermometers[in.Room]; ok {
 		return c, nil
@@ -50,7 +50,7 @@ func read(_ context.Context, in readIn) (float64, error) {
 	return absent, nil
 }
 
-// absent is below absolute zero.
+// absent is no temperature: it is below absolute zero.
 const absent = -1000
 
 // thermometers stand for the operator's devices.

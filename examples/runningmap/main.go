@@ -87,8 +87,8 @@ func (g *grid) see(x, y float64, evidence int8) int {
 	return 1
 }
 
-// hypot is not math.Hypot, which is not the same to the last bit on all machines.
-// Nor are products that a machine fuses with sums: the conversions keep them apart.
+// hypot replaces math.Hypot, whose last bit differs between machines. The conversions
+// keep a machine from fusing products with sums, which would differ, too.
 func hypot(x, y float64) float64 { return math.Sqrt(float64(x*x) + float64(y*y)) }
 
 func main() {

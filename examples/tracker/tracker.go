@@ -28,14 +28,14 @@ const (
 	maxLost = 30  // frames after which a thing that is not seen is forgotten
 )
 
-// A tracker gives the detections of a frame, its message, identities: each goes on
-// with the track that it overlaps most, or begins one. It emits the tracks seen in
-// the frame.
+// A tracker gives identities to the detections of a frame, which is its message: each
+// detection continues the track that it overlaps most, or begins one. The tracker emits the
+// tracks seen in the frame.
 //
 //offload:endpoint deadline=100ms idempotent
 type tracker struct {
 	Tracks []Track
-	Last   int // identity that was given last
+	Last   int // the last identity given
 }
 
 // Handle takes in a frame.

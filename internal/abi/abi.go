@@ -25,7 +25,7 @@ const (
 const (
 	Module         = "bungee"
 	ImportLog      = "log"      // (level, ptr, len i32)
-	ImportNow      = "now"      // () -> i64, ns of the host's monotonic clock, which deadlines are on; 0 is no deadline
+	ImportNow      = "now"      // () -> i64, ns of the host's monotonic clock, as deadlines are
 	ImportCanceled = "canceled" // () -> i32, 1 once the call is cancelled
 )
 
@@ -57,10 +57,10 @@ type Reply struct {
 	Payload []byte
 }
 
-// ErrReply reports a reply which is empty, too long or of unknown status.
+// ErrReply reports a reply that is empty, too long or of unknown status.
 var ErrReply = errors.New("malformed reply")
 
-// SplitReply returns where the reply is which bungee_call returned as v.
+// SplitReply returns where the reply is that bungee_call returned as v.
 func SplitReply(v uint64) (ptr, n uint32) { return uint32(v >> 32), uint32(v) }
 
 // ParseReply reads the reply in b, by reference. The text of a panic is cut to

@@ -24,7 +24,7 @@ func RegisterError(code string, err error) {
 	registered.codes = append(registered.codes, code)
 }
 
-// ErrorCode returns the first code whose error err is, "" when it is none of them.
+// ErrorCode returns the first code whose error matches err, "" if none does.
 func ErrorCode(err error) string {
 	registered.mu.RLock()
 	defer registered.mu.RUnlock()

@@ -16,9 +16,9 @@ import (
 
 // A Router says where calls run. It is called by many goroutines at once.
 type Router interface {
-	// Route is asked at each call. A nil Caller means here: natively, on the UE;
-	// why then is nil, or what kept the call from the edge host it was meant for.
-	// It does not block.
+	// Route decides where one call runs. A nil Caller means here: natively, on the UE;
+	// why then is nil, or the reason why the call does not go to the edge host that it was
+	// meant for. Route does not block.
 	Route(f *offload.Desc) (c Caller, why error)
 }
 
@@ -36,7 +36,7 @@ const Room = 64
 
 var router atomic.Pointer[Router]
 
-// Use makes r the router of all elastic functions of this process, nil none.
+// Use makes r the router of all elastic functions of this process; nil means no router.
 // It returns the router used so far.
 func Use(r Router) (before Router) {
 	var next *Router
@@ -49,7 +49,7 @@ func Use(r Router) (before Router) {
 	return nil
 }
 
-// Find asks the router where a call of f runs: here, when there is none.
+// Find asks the router where a call of f runs. Without a router it runs here.
 func Find(f *offload.Desc) (Caller, error) {
 	r := router.Load()
 	if r == nil {

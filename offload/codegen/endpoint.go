@@ -9,9 +9,9 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// An Endpoint is the far end of an elastic channel as generated code declares it:
+// An Endpoint is the far endpoint of elastic channels as generated code declares it:
 // a marked type with state, its native version, and codecs for what crosses the
-// network. In is what a message carries, Out what its handling emits.
+// network. In is the type of messages, Out that of emitted values.
 //
 // In its Module an endpoint is three guest functions in a row: Desc.Index handles
 // a message, the next one saves the state, the one after it restores a state. An
@@ -31,9 +31,9 @@ type Endpoint[In, Out any] struct {
 // A Live is a native far endpoint: a value of the marked type. Its functions
 // are called by one goroutine at a time.
 type Live[In, Out any] struct {
-	// Handle handles one message, which is its own from then on. It emits zero, one
-	// or many values, which it does not change afterwards, and stops when emit
-	// fails. Its error is the message's outcome, too.
+	// Handle handles one message, which belongs to it from then on. It emits zero, one
+	// or many values, does not change them afterwards, and stops when emit fails. Its
+	// error is part of the message's outcome.
 	Handle func(ctx context.Context, in In, emit func(Out) error) error
 	// AppendState appends the exported fields' values.
 	AppendState func([]byte) []byte
@@ -55,9 +55,9 @@ type Serving struct {
 	Handle func(ctx context.Context, request, dst []byte) []byte
 	// Save replies with the state. Its request is empty.
 	Save func(ctx context.Context, request, dst []byte) []byte
-	// Restore replaces the state by the one in request, an empty request by the
-	// zero value's. Its reply is empty. A state that does not decode is an error,
-	// and the state is then the zero value's.
+	// Restore replaces the state by the one in request; an empty request means the
+	// zero value's state. Its reply is empty. If the state does not decode, the reply is an
+	// error and the state is the zero value's.
 	Restore func(ctx context.Context, request, dst []byte) []byte
 }
 
@@ -154,8 +154,8 @@ func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func
 	return nil, abi.ErrReply
 }
 
-// readOuts reads a count, so many values, and the error's mark and the error if
-// there is one.
+// readOuts reads a count, that many values, and, if handling failed, the error's mark and
+// the error.
 func (e *Endpoint[In, Out]) readOuts(payload []byte, emit func(Out)) (handled, broken error) {
 	if len(payload) < 4 {
 		return nil, abi.ErrReply

@@ -15,13 +15,13 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// GeneratedV2 is referred to by generated code. If it is missing, the generated
+// GeneratedV2 is a constant that generated code refers to. If it is missing, the generated
 // code was made for another version of this module: run "go generate" again.
 const GeneratedV2 = 2
 
 // A Func is an elastic function: the native version, and codecs for what crosses the
 // network. In and Out are the marked function's parameter and result, or structs of
-// them where there are several.
+// them if it has several.
 type Func[In, Out any] struct {
 	offload.Desc
 	// Native is the marked function.
@@ -34,13 +34,13 @@ type Func[In, Out any] struct {
 	ReadOut   func(*pack.Reader) Out
 }
 
-// Call runs the function where the router says: natively when there is none.
+// Call runs the function where the router says, and natively if no router is in use.
 //
 // When a call to an edge host gives no result and may be repeated, because it
-// never started there or because the function is idempotent, it runs natively;
-// the Trace tells. Else the error is an [offload.CallError]. An error that the
-// function itself returned is an [offload.RemoteError] when it comes from an edge
-// host. A local call costs no allocation and copies nothing.
+// never started there or because the function is idempotent, it runs natively, and
+// Trace.Fallback says why. If it may not be repeated, the error is an [offload.CallError].
+// An error that the function itself returned on an edge host is an [offload.RemoteError].
+// A local call costs no allocation and copies nothing.
 func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	caller, why := route.Find(&f.Desc)
 	if caller == nil {
@@ -65,8 +65,8 @@ func (f *Func[In, Out]) here(ctx context.Context, in In, why error) (Out, error)
 	return out, err
 }
 
-// there runs the Wasm version. The request is written behind room for its header, so
-// that it goes out from where it is.
+// there runs the Wasm version. It writes the request behind room for the header, so
+// that header and request go out without a copy.
 func (f *Func[In, Out]) there(ctx context.Context, caller route.Caller, in In) (out Out, err error) {
 	begin := time.Now()
 	frame := frames.Get().(*[]byte)

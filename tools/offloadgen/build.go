@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// guestMain is the folder, found in no checkout, of the main package of a guest
-// whose marks are not in one themselves.
+// guestMain is the folder of the guest's main package when the marks are in another
+// package. It exists in the overlay only.
 const guestMain = "bungee_guest"
 
 // An overlay is what the go command sees instead of the package's directory.

@@ -26,8 +26,8 @@ type ask struct {
 }
 
 // findAsk returns what the lines of //offload:module ask for. They may be in any
-// file of the package. A Go guest reads the clock and random numbers by itself, so
-// it asks for both unless it is to be deterministic.
+// file of the package. The Go runtime reads the clock and random numbers, so the module
+// asks for both unless it is marked deterministic.
 func findAsk(s *source, bad *complaints) *ask {
 	a := &ask{once: map[string]bool{}, bad: bad}
 	for _, f := range s.files {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxMin bounds the least size of a type's encoding: more is of no use as a
-// bound, and products must not overflow.
+// maxMin bounds the least size of a type's encoding: a larger bound serves nothing, and
+// products must not overflow.
 const maxMin = 1 << 20
 
 // A codec is how values of one type are appended and read.
@@ -16,7 +16,7 @@ type codec struct {
 	write func(v string) string // a statement that appends v to b
 	read  string                // an expression that reads from r
 	min   int                   // the least number of bytes of a value
-	// The functions that do the same, as values. Empty where there are none.
+	// The names of functions that do the same; empty if none do.
 	appendFunc, readFunc string
 }
 

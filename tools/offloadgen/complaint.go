@@ -15,8 +15,8 @@ type complaint struct {
 	text string
 }
 
-// complaints are collected, so that one run shows all of them. They are an
-// error when there are any.
+// complaints are collected, so that one run shows all of them. If they are not empty,
+// they are an error.
 type complaints struct {
 	fset *token.FileSet
 	dir  string // positions are shown relative to it
@@ -27,7 +27,7 @@ func (c *complaints) add(pos token.Pos, format string, args ...any) {
 	c.list = append(c.list, complaint{c.fset.Position(pos), fmt.Sprintf(format, args...)})
 }
 
-// err returns the complaints as one error, nil when there are none.
+// err returns the complaints as one error, nil if they are empty.
 func (c *complaints) err() error {
 	if len(c.list) == 0 {
 		return nil

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// A decl is a declaration that the guest has or has not: a function, a type, a
-// variable specification, or a group of constants, which count on each other.
+// A decl is a declaration that the slice has as a whole or not at all: a function, a type, a
+// variable specification, or a group of constants, whose values depend on each other.
 type decl struct {
 	file  *file
 	node  ast.Node // *ast.FuncDecl, *ast.TypeSpec, *ast.ValueSpec or *ast.GenDecl
 	names []*ast.Ident
 	recv  string            // of a method: the name of its type
-	doc   *ast.CommentGroup // of a function or a type; nil where there is none
+	doc   *ast.CommentGroup // of a function or a type; nil: it has none
 }
 
 // declarations returns those of f in their order.

@@ -9,7 +9,7 @@ import (
 // handleForms says what a Handle looks like.
 const handleForms = "Handle(ctx context.Context, in In, emit func(Out) error) error, or Handle(ctx context.Context, in In) (Out, error)"
 
-// An endpoint is the far end of elastic channels about to be written.
+// An endpoint is the far endpoint of elastic channels about to be written.
 type endpoint struct {
 	*mark
 	sig               *types.Signature // of Handle

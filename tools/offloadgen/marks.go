@@ -209,7 +209,7 @@ func (m *mark) join(n *mark, bad *complaints) {
 }
 
 // findGuest looks for the Wasm version of what is marked in a file that is not
-// built for Wasm, and says whether there is one.
+// built for Wasm, and says whether it has found one.
 func (m *mark) findGuest(s *source, bad *complaints) bool {
 	for _, f := range s.files {
 		for _, d := range declarations(f) {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// names gives out package-level names and import names of the generated code,
-// none of which the package has already.
+// names gives out package-level names and import names for the generated code that the
+// package does not use.
 type names struct {
 	taken   map[string]token.Pos
 	imports map[string]string // local name by import path
@@ -50,8 +50,8 @@ func (n *names) fresh(name string) string {
 	}
 }
 
-// claim takes name for what offloadgen makes of m. A name that is taken already
-// is a complaint.
+// claim reserves name for what offloadgen makes from m. A name that is in use is a
+// complaint.
 func (n *names) claim(name string, m *mark, bad *complaints) {
 	if pos, taken := n.taken[name]; taken {
 		bad.add(m.pos, "%s: offloadgen would declare %s for it, and that name is taken at %s; rename one", m.name, name, bad.show(bad.fset.Position(pos)))

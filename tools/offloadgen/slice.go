@@ -139,7 +139,7 @@ func (s *slice) keep(d, from *decl) {
 }
 
 // keepHandles keeps the methods Handle of endpoints, even those that do not build
-// for Wasm: they are to be complained of.
+// for Wasm: those become complaints.
 func (s *slice) keepHandles() {
 	for _, m := range s.marks {
 		if m.kind != endpointMark {
