@@ -37,7 +37,7 @@ func (r router) Route(d *offload.Desc) (route.Caller, error) {
 	return f, nil
 }
 
-// Call runs a call on the function's edge host, or on all that it is marked for.
+// Call runs a call on the function's targets: one, or as many as its redundancy says.
 func (f *function) Call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
 	reply, err := f.send(ctx, d, frame)
 	switch {
@@ -70,9 +70,8 @@ func (t *target) Call(ctx context.Context, d *offload.Desc, frame []byte) (*rout
 	return nil, &offload.CallError{Func: d.Name, Host: v.sess.host, Code: codeOf(err), Fate: fate, Err: err}
 }
 
-// call carries one call over s, on a stream that it has for itself, and takes the time
-// of d.Deadline at most. Until the whole request has been handed to the connection the
-// function cannot have started.
+// call carries one call over s, on a stream of its own, within d.Deadline. The function
+// cannot have started before the connection has taken the whole request.
 func (s *session) call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, offload.Fate, error) {
 	if n := len(frame) - route.Room; n > wire.MaxPayload {
 		return nil, offload.NotStarted, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("request of %d bytes, over %d", n, wire.MaxPayload)}
@@ -187,7 +186,8 @@ func fateOf(err error) offload.Fate {
 	return offload.NotStarted
 }
 
-// codeOf returns the code of what ended a call. What has none is the connection's end.
+// codeOf returns the code of what ended a call. An error without a code is the end of the
+// connection: the host is lost.
 func codeOf(err error) offload.Code {
 	switch code := offload.CodeOf(err); {
 	case code != offload.CodeInternal:

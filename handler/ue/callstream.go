@@ -9,8 +9,8 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A callStream carries calls to an edge host, one after another: to open a stream for
-// each costs a small call a third of its time. Between calls its strand keeps it.
+// A callStream carries calls to an edge host, one after another: opening one for each call
+// would cost a small call a third of its time. Between calls its strand keeps it.
 type callStream struct {
 	*link.Stream
 	of   *strand
@@ -27,9 +27,9 @@ type callStream struct {
 // host in flight, and each costs 1.6 KB here and 4 KB and a goroutine there.
 const maxIdle = 16
 
-// largeCall is the size of a frame from which on calls are sent one after another, in
-// their order: of two video frames the first is there in half the time, and the second
-// no later. Smaller ones go out between the packets of others. See link.Urgency.
+// largeCall is the size from which frames are sent one after another, in the order of
+// their calls: the first of two video frames then arrives in half the time, and the second
+// no later. Packets of smaller frames go out between those of others. See link.Urgency.
 const largeCall = 16 << 10
 
 // borrow returns a stream for a call whose frame has size bytes: an idle one, or a new
@@ -56,9 +56,9 @@ func (s *session) borrow(ctx context.Context, by time.Time, size int) (*callStre
 	return st, nil
 }
 
-// takeIdle takes an idle stream for a frame of size bytes, nil when there is none.
-// Among large calls quic-go sends the stream with the lowest number first, so a
-// large one takes a number over those of the large ones under way.
+// takeIdle takes an idle stream for a frame of size bytes, nil when there is none. quic-go
+// sends large frames in the order of their streams' numbers. So a large frame takes a
+// stream whose number is higher than those of the large frames that are being sent.
 func (s *strand) takeIdle(size int) *callStream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *strand) sendingLocked(st *callStream, size int) {
 	}
 }
 
-// sent takes note that the call over st has ended.
+// sentLocked takes note that the call over st has ended.
 func (s *strand) sentLocked(st *callStream) {
 	if st.size < largeCall {
 		return
@@ -154,7 +154,7 @@ func (st *callStream) giveBack() {
 	}
 }
 
-// drop gives st up: nobody waits for its call on the host either.
+// drop resets st, so that the host stops its call, too.
 func (st *callStream) drop() {
 	st.of.mu.Lock()
 	st.of.sentLocked(st)

@@ -21,13 +21,13 @@ type function struct {
 
 	calls, onEdge, moves atomic.Uint64
 	place                atomic.Int32 // a Place: where the last call was sent
-	failing              atomic.Bool  // reason is not ""
+	failing              atomic.Bool  // run is not ""
 
 	mu        sync.Mutex
 	fallbacks uint64
 	reasons   map[string]uint64
-	reason    string // of the fallbacks under way; "": none are
-	since     uint64 // fallbacks of that reason
+	run       string // the reason of the run of fallbacks; "": the last call did not fall back
+	since     uint64 // fallbacks in that run
 }
 
 // newFunction returns the state of d, and has its targets made ready for it.
@@ -57,7 +57,7 @@ func (f *function) whyNot() error {
 	return f.none
 }
 
-// now returns where calls go so far.
+// now returns where the last call was sent.
 func (f *function) now() Place { return Place(f.place.Load()) }
 
 // goTo takes note that a call is sent to p.
@@ -76,9 +76,9 @@ func (f *function) fellBack(why error) {
 		f.reasons = map[string]uint64{}
 	}
 	f.reasons[r]++
-	first := f.reason != r
+	first := f.run != r
 	if first {
-		f.reason, f.since = r, 0
+		f.run, f.since = r, 0
 	}
 	f.since++
 	f.failing.Store(true)
@@ -95,8 +95,8 @@ func (f *function) answered() {
 		return
 	}
 	f.mu.Lock()
-	r, n := f.reason, f.since
-	f.reason = ""
+	r, n := f.run, f.since
+	f.run = ""
 	f.failing.Store(false)
 	f.mu.Unlock()
 	if r != "" {

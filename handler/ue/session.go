@@ -34,7 +34,7 @@ type session struct {
 	moved   chan struct{}             // cap 1: a note that a path has changed
 
 	wg   sync.WaitGroup // listen
-	lost chan struct{}  // closed once the session is of no more use
+	lost chan struct{}  // closed once the session is lost
 
 	mu      sync.Mutex
 	had     map[offload.Digest]error // the modules that the host had at the begin, as a view has them
@@ -42,27 +42,27 @@ type session struct {
 	watches map[*func()]struct{}     // called when a path has changed
 	users   int                      // calls in flight, and ready hosts in use
 	leaving bool                     // no new ones
-	idle    chan struct{}            // closed when leaving and there are none
+	idle    chan struct{}            // closed when leaving is set and users is 0
 }
 
 // A strand is one connection of a session.
 //
-// It is moved to another socket as soon as it is there: only a connection that has
+// It is moved to another socket once it is connected: only a connection that has
 // been moved before can leave a dead network with much under way (package link).
 type strand struct {
 	conn *link.Conn
 	path *path // that it was moved to, nil at first; guarded by the session's moving
 
 	mu     sync.Mutex
-	idle   []*callStream // of calls that have ended; the last one given back is the last
-	large  int           // calls under way of which each frame is a large one
+	idle   []*callStream // no call is under way on them; in the order in which they came back
+	large  int           // calls under way whose frames are large
 	newest quic.StreamID // the highest of theirs
 }
 
 // errLeft ends a session in order, and is told to the host.
 var errLeft = errors.New("the UE has left")
 
-// enter counts a call or a ready host in. It fails once the session is being left.
+// enter counts one more user: a call, or a ready host. It fails once the session is being left.
 func (s *session) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *session) quit() <-chan struct{} {
 	return s.idle
 }
 
-// watch has changed called at each change of a path, until stop is called.
+// watch calls changed at each change of a path, until stop is called.
 func (s *session) watch(changed func()) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *session) rerouted() {
 	}
 }
 
-// lose says that the session is of no more use. The first reason counts.
+// lose marks the session as lost. The first reason counts.
 func (s *session) lose(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ func (s *session) err() error {
 func newSession(addr *net.UDPAddr) *session {
 	s := &session{
 		addr:  addr,
-		id:    rand.Uint64() | 1, // 0 is none
+		id:    rand.Uint64() | 1, // 0 means no session
 		leave: make(chan string, 1), moving: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		lost: make(chan struct{}), idle: make(chan struct{}),
 		had: map[offload.Digest]error{},
@@ -157,9 +157,8 @@ func newSession(addr *net.UDPAddr) *session {
 	return s
 }
 
-// join says hello on a connection and adds it to the session, once the host is
-// proved to be there. The connection is the session's from then on, also when join
-// fails.
+// join says hello on a connection and adds it to the session once the handshake is
+// confirmed. The connection then belongs to the session, also when join fails.
 func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Welcome, err error) {
 	var greeted *link.Stream
 	err = st.conn.Early(ctx, func(stream *link.Stream) (err error) {
@@ -180,8 +179,8 @@ func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Wel
 	return w, nil
 }
 
-// confirmed waits until nothing that c brings can be a repetition of another
-// connection's.
+// confirmed waits for the end of the handshake of c. What it brings before may be a
+// replay of another connection.
 func confirmed(ctx context.Context, c *link.Conn) error {
 	select {
 	case <-c.Confirmed():
@@ -219,8 +218,8 @@ func (s *session) listen(c *link.Conn, st *link.Stream) {
 	s.lose(c.Err())
 }
 
-// abandon ends the connections to a host that is gone. What waits for an answer
-// fails at once.
+// abandon ends the connections to a host that is gone. Whoever waits for an answer
+// gets the error at once.
 func (s *session) abandon(why error) {
 	s.lose(why)
 	for _, st := range *s.strands.Load() {

@@ -19,8 +19,8 @@ import (
 // drainTimeout bounds how long a host that said go away is still used.
 const drainTimeout = 10 * time.Second
 
-// A target is an edge host by its address, as a place for calls and for the far
-// endpoints of channels. Its run goroutine owns the session with the host and
+// A target is an edge host at an address. Calls run on it, and far endpoints of channels
+// move to it. Its run goroutine owns the session with the host and
 // publishes a view of it; calls only look at the view and report failures. A handler
 // has one target an address.
 type target struct {
@@ -39,7 +39,7 @@ type target struct {
 	mu      sync.Mutex
 	wanted  modules
 	late    *session      // missed a deadline since run last looked
-	lacking *session      // said that it has not got a module
+	lacking *session      // lacks a module
 	doubted *session      // was left by a channel
 	changed chan struct{} // closed when view changes
 }
@@ -51,7 +51,7 @@ type modules map[offload.Digest]*offload.Module
 type view struct {
 	sess    *session
 	why     error                    // why no call is sent; nil: calls are sent
-	modules map[offload.Digest]error // deployed: nil; refused: why
+	modules map[offload.Digest]error // nil for a deployed one, the reason for a refused one
 }
 
 func newTarget(h *Handler, addr string) *target {
@@ -67,8 +67,8 @@ func newTarget(h *Handler, addr string) *target {
 
 // Target returns the edge host at addr, "host:port" of UDP, as a place for the far
 // endpoints of channels; the empty addr is Config.Edge. Targets of one address are
-// equal and share one session. It begins with the first use, is kept from then on,
-// and begins again when it is lost, until Close.
+// equal and share one session. The session begins with the first use of the target. The
+// handler keeps it until Close, and begins another one when it is lost.
 func (h *Handler) Target(addr string) elastic.Target { return h.targetAt(cmp.Or(addr, h.addr)) }
 
 // targetAt returns the target at addr, which may have to be begun.
@@ -83,7 +83,7 @@ func (h *Handler) targetAt(addr string) *target {
 	return t
 }
 
-// begin makes t connect, unless it does.
+// begin starts the run goroutine of t, unless it was started before.
 func (t *target) begin() error {
 	t.h.mu.Lock()
 	defer t.h.mu.Unlock()
@@ -102,7 +102,7 @@ func (t *target) begin() error {
 	return nil
 }
 
-// Name returns the edge host's name, or its address while it has told none.
+// Name returns the edge host's name, or its address before the host has told its name.
 func (t *target) Name() string {
 	if name := t.host.Load(); name != nil {
 		return *name
@@ -127,8 +127,8 @@ func (t *target) Prepare(ctx context.Context, f *offload.Desc) (elastic.Host, er
 	}
 }
 
-// A readyHost is an edge host that serves far endpoints over one session, which waits
-// for it before it leaves the host.
+// A readyHost is an edge host that serves far endpoints over one session. The session
+// leaves the host only after Release.
 type readyHost struct {
 	t    *target
 	s    *session
@@ -185,7 +185,7 @@ func (t *target) failed(s *session, err error) {
 	switch {
 	case errors.As(err, &f):
 		if f.Code != offload.CodeNoModule {
-			return // the host is well
+			return // the host answers
 		}
 		t.mu.Lock()
 		t.lacking = s
@@ -201,8 +201,8 @@ func (t *target) failed(s *session, err error) {
 	t.nudge()
 }
 
-// doubt reports that a channel has left s. It may have done so for want of answers,
-// and then nobody else would find out soon that the host is lost.
+// doubt reports that a channel has left s. The reason may be a host that no longer
+// answers, which nobody else would notice soon: so the host is pinged.
 func (t *target) doubt(s *session) {
 	t.mu.Lock()
 	t.doubted = s
