@@ -20,7 +20,8 @@ var ways = []struct {
 	{"none", instrument.Options{}},
 	{"fuel", instrument.Options{Fuel: true}},
 	{"nan", instrument.Options{CanonicalNaN: true}},
-	{"both", instrument.Options{Fuel: true, CanonicalNaN: true}},
+	{"refusals", instrument.Options{Refusals: true}},
+	{"all", all},
 }
 
 // BenchmarkRewrite tells how long rewriting takes and how large the result is, for a

@@ -7,11 +7,11 @@ import "slices"
 // many and one more for each byte: compilers declare what they use.
 const maxLocals = 50_000
 
-// code returns the body of the code section with the edits that opts ask for.
-func (m *module) code(r reader, opts Options) ([]byte, error) {
-	s := &scanner{m: m, opts: opts, weights: opts.costs().weights()}
-	w := &writer{m: m, costs: opts.costs()}
-	if !opts.Fuel {
+// code returns the body of the code section with the edits that the options ask for.
+func (m *module) code(r reader) ([]byte, error) {
+	s := &scanner{m: m, opts: m.opts, weights: m.opts.costs().weights()}
+	w := &writer{m: m, costs: m.opts.costs()}
+	if !m.opts.Fuel {
 		s.weights = [classes]uint64{}
 	}
 	out := slices.Grow([]byte(nil), 2*(len(r.b)-r.at))
@@ -23,6 +23,7 @@ func (m *module) code(r reader, opts Options) ([]byte, error) {
 			return
 		}
 		typ := funcs[0]
+		s.first = int64(len(m.funcs)-len(funcs)) == m.first
 		funcs = funcs[1:]
 		body, err := m.function(r.part(r.u32()), typ, s, w)
 		switch {

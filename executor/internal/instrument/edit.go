@@ -21,6 +21,7 @@ var tempTypes = [temporaries]byte{typeI64, typeI32, typeI32, typeF32, typeF64, t
 var temps = [...][]int{
 	charge: {tempFuel}, chargeBulk: {tempFuel, tempSize}, chargeCells: {tempFuel, tempSize},
 	keepSize: {tempSize}, chargeGrown: {tempFuel, tempSize, tempGrown}, chargeAdded: {tempFuel, tempSize, tempGrown},
+	noteRefused:           {tempGrown},
 	canonical + what(f32): {tempF32}, canonical + what(f64): {tempF64},
 	canonical + what(f32x4): {tempV128}, canonical + what(f64x2): {tempV128},
 }
@@ -83,6 +84,7 @@ const (
 	opI64Const  = 0x42
 	opF32Const  = 0x43
 	opF64Const  = 0x44
+	opI32Eq     = 0x46
 	opI32Ne     = 0x47
 	opI64LtS    = 0x53
 	opF32Ne     = 0x5c
@@ -116,6 +118,10 @@ func (w *writer) edit(e edit) {
 		w.chargeResult(w.costs.Grow, 0)
 	case chargeAdded:
 		w.chargeResult(w.costs.Bulk, 3)
+	case forget:
+		w.refused(0)
+	case noteRefused:
+		w.noteRefused()
 	default:
 		w.canonical(float(e.what - canonical))
 	}
@@ -123,11 +129,11 @@ func (w *writer) edit(e edit) {
 
 // charge takes the i64 that amount leaves from the fuel.
 func (w *writer) charge(amount func()) {
-	w.global(opGlobalGet)
+	w.global(opGlobalGet, FuelGlobal)
 	amount()
 	w.op(opI64Sub)
 	w.local(opTee, tempFuel)
-	w.global(opGlobalSet)
+	w.global(opGlobalSet, FuelGlobal)
 	w.local(opGet, tempFuel)
 	w.constant(0)
 	w.op(opI64LtS, opIf, typeEmpty, opUnreachable, opEnd)
@@ -148,6 +154,21 @@ func (w *writer) chargeResult(cost uint16, shift int64) {
 		w.local(opGet, tempGrown)
 		w.op(opI32Const, 0x7f, opI32Ne, opI64Extend, opI64Mul)
 	})
+}
+
+// noteRefused notes that memory.grow has answered -1, and leaves its answer.
+func (w *writer) noteRefused() {
+	w.local(opTee, tempGrown)
+	w.local(opGet, tempGrown)
+	w.op(opI32Const, 0x7f, opI32Eq, opIf, typeEmpty)
+	w.refused(1)
+	w.op(opEnd)
+}
+
+// refused sets the global that says whether memory was refused.
+func (w *writer) refused(v byte) {
+	w.op(opI32Const, v)
+	w.global(opGlobalSet, RefusedGlobal)
 }
 
 // amount leaves the kept size, shifted, times cost. It is below 1<<48.
@@ -212,5 +233,7 @@ func (w *writer) local(code byte, temp int) {
 	w.out = appendUnsigned(append(w.out, code), w.temp[temp])
 }
 
-// global gets or sets the fuel, which is the global behind the module's own.
-func (w *writer) global(code byte) { w.out = appendUnsigned(append(w.out, code), w.m.globals) }
+// global gets or sets an added global.
+func (w *writer) global(code byte, name string) {
+	w.out = appendUnsigned(append(w.out, code), w.m.added(name))
+}

@@ -26,6 +26,12 @@
 // one traps. A block that traps half way, or calls a function that does, has been
 // charged as a whole.
 //
+// # Memory
+//
+// With Refusals the module notes in [RefusedGlobal] that a memory.grow answered -1. It
+// begins anew at the head of the function that it exports as bungee_buf, with which each
+// call begins. Nothing of it costs fuel.
+//
 // # NaN
 //
 // WebAssembly leaves the sign and the payload of a NaN that is computed to
@@ -35,8 +41,8 @@
 //
 // # What the module can do about it
 //
-// Nothing. The fuel and the temporaries get the first indices that the
-// module does not have; a module that names one of them is refused.
+// Nothing. The globals that are added and the temporaries get the first indices that
+// the module does not have; a module that names one of them is refused.
 //
 // # Cost
 //
@@ -56,13 +62,18 @@ import (
 // below. It begins at the largest i64.
 const FuelGlobal = "bungee_fuel"
 
-// Version changes when Rewrite makes other code of a module.
-const Version = 1
+// RefusedGlobal is the name under which a module exports whether it was refused memory
+// during its call, a mutable i32: 1 once a memory.grow has answered -1, else 0.
+const RefusedGlobal = "bungee_refused"
+
+// Version changes when engines get other code of a module.
+const Version = 2
 
 // Options say what Rewrite does. Two that are equal do the same.
 type Options struct {
 	Fuel         bool  // count fuel, in FuelGlobal
 	CanonicalNaN bool  // make the bits of each NaN that is computed the same
+	Refusals     bool  // note in RefusedGlobal that memory did not grow
 	Costs        Costs // of fuel; all zero means DefaultCosts
 }
 
@@ -124,27 +135,27 @@ func (e *FeatureError) Is(target error) bool { return target == ErrModule }
 // Rewrite does not validate: what comes of an invalid module is an error or
 // another invalid module, which the engine will refuse.
 func Rewrite(wasm []byte, opts Options) ([]byte, error) {
-	if !opts.Fuel && !opts.CanonicalNaN {
+	if !opts.Fuel && !opts.CanonicalNaN && !opts.Refusals {
 		return wasm, nil
 	}
-	m, err := parse(wasm, opts.Fuel)
+	m, err := parse(wasm, opts)
 	if err != nil {
 		return nil, err
 	}
-	return m.rewrite(opts)
+	return m.rewrite()
 }
 
 // Check returns the error that Rewrite would. An engine is safe from a module that it
 // let pass: all counts fit the bytes that they are for, which engines trust (wazero
 // v1.12 reserves what a count asks for, so that 20 bytes end the process).
 func Check(wasm []byte) error {
-	m, err := parse(wasm, false)
+	m, err := parse(wasm, Options{})
 	if err != nil {
 		return err
 	}
 	for _, s := range m.sections {
 		if s.id == secCode {
-			_, err = m.code(s.body, Options{})
+			_, err = m.code(s.body)
 		}
 	}
 	return err

@@ -42,10 +42,12 @@ const (
 // A module is what Rewrite has to know of one.
 type module struct {
 	wasm      []byte
-	metered   bool
+	opts      Options
 	sections  []section
 	params    []uint32 // how many each type has
+	imported  uint32   // functions
 	funcs     []uint32 // types of those that the module defines
+	first     int64    // the function with which a call begins; none where there is no such
 	globals   uint32   // imported ones, too
 	memories  uint32
 	allLocals uint64 // of all functions
@@ -66,8 +68,8 @@ var (
 const maxSize = 1 << 30
 
 // parse reads all of wasm but its code.
-func parse(wasm []byte, metered bool) (*module, error) {
-	m := &module{wasm: wasm, metered: metered}
+func parse(wasm []byte, opts Options) (*module, error) {
+	m := &module{wasm: wasm, opts: opts, first: none}
 	r := reader{b: wasm}
 	switch {
 	case len(wasm) > maxSize:

@@ -77,7 +77,7 @@ type oracle struct {
 func newOracle(t *testing.T, wasm []byte) oracle {
 	return oracle{t, wasmtime(t, wasm),
 		wasmtime(t, rewrite(t, wasm, instrument.Options{Fuel: true, Costs: each})),
-		wasmtime(t, rewrite(t, wasm, instrument.Options{Fuel: true, Costs: instrument.Costs{Call: 1}, CanonicalNaN: true}))}
+		wasmtime(t, rewrite(t, wasm, instrument.Options{Fuel: true, Costs: instrument.Costs{Call: 1}, CanonicalNaN: true, Refusals: true}))}
 }
 
 // compare compares the count with wasmtime's own: one for each instruction that

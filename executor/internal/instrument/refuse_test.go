@@ -35,7 +35,7 @@ func function(t testing.TB, code string) []byte {
 	return module(t, "01 01 60 00 00", "03 01 00", "04 01 70 00 00", "05 01 00 01", "06 01 7f 01 41 00 0b", "0a 01"+n+b)
 }
 
-var all = instrument.Options{Fuel: true, CanonicalNaN: true}
+var all = instrument.Options{Fuel: true, CanonicalNaN: true, Refusals: true}
 
 // TestHidden checks that a module cannot name what Rewrite adds to it.
 func TestHidden(t *testing.T) {
@@ -46,12 +46,14 @@ func TestHidden(t *testing.T) {
 	}{
 		{"global.get", function(t, "23 01 1a"), "the fuel's index"},
 		{"global.set", function(t, "42 7f 24 01"), "a guest that fills its own tank"},
+		{"global.set behind it", function(t, "41 00 24 02"), "a guest that forgets that it was refused memory"},
 		{"global.set far", function(t, "42 7f 24 ff ff ff ff 0f"), "an index that may wrap"},
 		{"dead global.set", function(t, "00 42 7f 24 01"), "dead code is validated, too"},
 		{"local.get", function(t, "20 01 1a"), "a temporary"},
 		{"local.tee", function(t, "42 00 22 01 1a"), "a temporary"},
 		{"export", module(t, "06 00", "07 01 01 66 03 00"), "the fuel under a name that an embedder may give on"},
 		{"name", module(t, "06 01 7e 01 42 00 0b", "07 01 0b 62756e6765655f6675656c 03 00"), "a tank of its own"},
+		{"another name", module(t, "06 01 7f 01 41 00 0b", "07 01 0e 62756e6765655f72656675736564 03 00"), "a refusal of its own"},
 		{"function name", module(t, "01 01 60 00 00", "03 01 00", "07 01 0b 62756e6765655f6675656c 00 00", "0a 01 02 00 0b"), "the name on a function"},
 		{"global init", module(t, "06 01 7e 01 23 00 0b"), "a global made of the fuel"},
 		{"later global", module(t, "06 02 7e 01 23 01 0b 7e 01 42 00 0b"), "a global made of one behind it"},
@@ -197,7 +199,7 @@ func TestManyLocals(t *testing.T) {
 func TestPure(t *testing.T) {
 	wasm := slices.Clone(kernels.Wasm())
 	seen := map[string]string{}
-	for _, opts := range []instrument.Options{{}, {Fuel: true}, {CanonicalNaN: true}, all, {Fuel: true, Costs: each}} {
+	for _, opts := range []instrument.Options{{}, {Fuel: true}, {CanonicalNaN: true}, {Refusals: true}, all, {Fuel: true, Costs: each}} {
 		out := string(rewrite(t, wasm, opts))
 		if again := string(rewrite(t, wasm, opts)); again != out {
 			t.Errorf("%+v: other bytes the second time", opts)

@@ -18,7 +18,9 @@ const (
 	keepSize    // keeps the operand of what grows
 	chargeGrown // by what was kept, once it has grown
 	chargeAdded
-	canonical // canonical + float: makes a NaN canonical
+	forget      // that memory was refused
+	noteRefused // where the result of memory.grow says so
+	canonical   // canonical + float: makes a NaN canonical
 )
 
 // after is what follows an instruction of each size, before what precedes one.
@@ -33,6 +35,7 @@ type scanner struct {
 	m       *module
 	opts    Options
 	weights [classes]uint64
+	first   bool // a call begins with the function
 
 	locals uint64 // the function's own, parameters included
 	edits  []edit
@@ -69,6 +72,9 @@ func (s *scanner) scan(body reader) error {
 	s.reader = body
 	s.edits, s.stack, s.frames = s.edits[:0], s.stack[:0], append(s.frames[:0], frame{kind: opBlock, live: true})
 	s.open()
+	if s.first && s.opts.Refusals {
+		s.put(forget)
+	}
 	for s.err == nil && len(s.frames) > 0 {
 		s.step()
 	}
@@ -241,6 +247,9 @@ func (s *scanner) value(o op) {
 		s.stack = s.stack[:0]
 		if o.size >= memGrow && s.opts.Fuel {
 			s.put(after[o.size])
+		}
+		if o.size == memGrow && s.opts.Refusals {
+			s.put(noteRefused)
 		}
 		return
 	}

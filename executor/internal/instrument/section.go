@@ -1,5 +1,7 @@
 package instrument
 
+import "github.com/bungee-xr/bungee/internal/abi"
+
 // funcType reads a function's type and returns how many parameters it has.
 func (r *reader) funcType() (params uint32) {
 	at := r.at
@@ -38,6 +40,7 @@ func (m *module) readImport(r *reader) {
 	switch r.byte() {
 	case kindFunc:
 		r.u32()
+		m.imported++
 	case kindTable:
 		r.tableType()
 	case kindMemory:
@@ -64,7 +67,7 @@ func (r *reader) globalType() {
 }
 
 // readGlobals reads the globals. One can only name those before it, so that
-// none can name the fuel, which is behind the last.
+// none can name what is added behind the last.
 func (m *module) readGlobals(r *reader) {
 	r.each(func() {
 		r.globalType()
@@ -78,9 +81,11 @@ func (m *module) readExport(r *reader) {
 	name := r.name()
 	kind, index := r.byte(), r.u32()
 	switch {
-	case m.metered && name == FuelGlobal:
+	case m.opts.adds(name):
 		r.at = at
-		r.fail("its own export %q, a name that belongs to the host,", FuelGlobal)
+		r.fail("its own export %q, a name that belongs to the host,", name)
+	case kind == kindFunc && name == abi.ExportBuf:
+		m.first = int64(index) - int64(m.imported)
 	case kind == kindTag:
 		r.unsupported("exceptions", at)
 	case kind == kindGlobal && index >= m.globals:
