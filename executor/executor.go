@@ -46,11 +46,22 @@ var (
 	// ErrTrap says that the guest trapped: bad memory access, unreachable,
 	// stack overflow, exit, or an error of a host function.
 	ErrTrap = errors.New("guest trapped")
+	// ErrMemory says that the guest trapped in a call in which it was refused more
+	// memory, because of [Limits].Memory or of a maximum of its own. So end Go's
+	// "out of memory", and a C program that aborts when malloc gives it nothing. It is
+	// ErrTrap, too. A guest that can do with what it has gets no error; when it traps
+	// later in the same call for another reason, it gets this one.
+	ErrMemory error = memoryError{}
 	// ErrABI says that the module is not a Bungee guest or broke the guest ABI.
 	ErrABI = errors.New("module breaks the guest ABI")
 	// ErrDiscarded says that an earlier call broke the instance.
 	ErrDiscarded = errors.New("instance was discarded after a failed call")
 )
+
+type memoryError struct{}
+
+func (memoryError) Error() string        { return "guest trapped after it was refused memory" }
+func (memoryError) Is(target error) bool { return target == ErrTrap }
 
 // CancelGrace is the time that a guest has to end by itself after its call was
 // cancelled. Then it is stopped.

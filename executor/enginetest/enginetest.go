@@ -67,6 +67,7 @@ func (s suite) guests(t *testing.T) {
 	t.Run("Deadline", s.deadline)
 	t.Run("Cancel", s.cancel)
 	t.Run("Host", s.host)
+	t.Run("Memory", s.memory)
 }
 
 type suite struct {

@@ -20,6 +20,7 @@ const (
 	goLog
 	goExit
 	goEat
+	goGorge
 )
 
 // goGuest checks a guest with a runtime of its own: a collector, goroutines,
@@ -78,14 +79,17 @@ func (s suite) goGuest(t *testing.T) {
 		other := instance(t, m, cfg)
 		_, err := other.Call(t.Context(), goExit, nil)
 		mentions(t, err, executor.ErrTrap, "3")
+		trappedForMemory(t, err, false)
 		mustDiscard(t, other)
 	})
-	t.Run("Eat", func(t *testing.T) {
-		other := instance(t, m, executor.InstanceConfig{Host: cfg.Host, Limits: executor.Limits{Memory: 48 << 20}})
-		_, err := other.Call(t.Context(), goEat, nil)
-		mentions(t, err, executor.ErrTrap)
-		mustDiscard(t, other)
-	})
+	for name, fn := range map[string]uint32{"Eat": goEat, "Gorge": goGorge} {
+		t.Run(name, func(t *testing.T) {
+			other := instance(t, m, executor.InstanceConfig{Host: cfg.Host, Limits: executor.Limits{Memory: 48 << 20}})
+			_, err := other.Call(t.Context(), fn, nil)
+			trappedForMemory(t, err, true)
+			mustDiscard(t, other)
+		})
+	}
 	if got := call(t, in, goEcho, "unharmed", abi.OK); got != "unharmed" {
 		t.Errorf("after the others failed: got %q", got)
 	}

@@ -122,6 +122,7 @@ func (s suite) instantiate(t *testing.T) {
 		{"otherimports", "a host gives functions only", executor.ErrABI, []string{"env.func", "env.table", "env.global", "env.memory"}},
 		{"bigmemory", "1 GiB at the start: none of it may be mapped", executor.ErrABI, []string{"1073741824", fmt.Sprint(executor.DefaultMemory)}},
 		{"inittrap", "a guest may trap before its first call", executor.ErrTrap, []string{"initialise"}},
+		{"inithungry", "or be out of memory", executor.ErrMemory, []string{"initialise", fmt.Sprint(executor.DefaultMemory)}},
 		{"starttrap", "or even earlier", executor.ErrTrap, []string{"instantiate"}},
 	}
 	for _, tt := range tests {

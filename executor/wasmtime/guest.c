@@ -106,6 +106,7 @@ static void find(bungee_guest *g, const wasmtime_instance *instance) {
   if (EXPORT(g, instance, "bungee_buf", &e)) g->funcs[BUNGEE_BUF] = e.of.func;
   if (EXPORT(g, instance, "bungee_call", &e)) g->funcs[BUNGEE_CALL] = e.of.func;
   if (g->metered && EXPORT(g, instance, "bungee_fuel", &e) && e.kind == WASMTIME_GLOBAL) g->fuel_global = e.of.global;
+  if (EXPORT(g, instance, "bungee_refused", &e) && e.kind == WASMTIME_GLOBAL) g->refused_global = e.of.global;
 }
 
 static bungee_result start(bungee_guest *g, bungee_module *m) {
@@ -147,6 +148,13 @@ bungee_guest *bungee_guest_new(const bungee_module *m, bungee_limits limits, boo
   wasmtime_store_limiter(g->store, limits.memory, limits.elements, 1, limits.tables, 1);
   wasmtime_store_epoch_deadline_callback(g->store, tick, g, NULL);
   return g;
+}
+
+bool bungee_guest_refused(const bungee_guest *g) {
+  if (g->refused_global.store_id == 0) return false; // it trapped before there was an instance
+  wasmtime_val v;
+  wasmtime_global_get(g->context, &g->refused_global, &v);
+  return v.of.i32 != 0;
 }
 
 void bungee_guest_delete(bungee_guest *g) {

@@ -24,7 +24,7 @@ typedef struct {
   wasmtime_context *context;
   wasmtime_func funcs[BUNGEE_FUNCS];
   wasmtime_memory memory;
-  wasmtime_global fuel_global;
+  wasmtime_global fuel_global, refused_global;
   bool metered;
   bool entered; // guest code has called back
 
@@ -92,6 +92,9 @@ void bungee_pages_after(bungee_guest *g, bungee_module *m);
 
 // Calls a function of a started guest on its words.
 bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func);
+
+// Whether the guest was refused memory since its call began.
+bool bungee_guest_refused(const bungee_guest *g);
 
 // Frees a message.
 void bungee_free(wasm_bytes b);

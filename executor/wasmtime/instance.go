@@ -192,7 +192,7 @@ func (i *instance) result(r C.bungee_result) error {
 	if r.message.data == nil {
 		return nil
 	}
-	return i.link.Trap(text(r), i.why())
+	return i.link.Trap(text(r), i.why(), bool(C.bungee_guest_refused(i.guest)))
 }
 
 // why returns why the guest was stopped, nil when it stopped by itself.

@@ -38,10 +38,10 @@ typedef struct {
   union { wasmtime_func func; wasmtime_memory memory; wasmtime_global global; } of;
 } wasmtime_extern;
 
-enum { WASMTIME_I64 = 1 };
+enum { WASMTIME_I32 = 0, WASMTIME_I64 = 1 };
 typedef struct {
   uint8_t kind;
-  union { int64_t i64; struct { uint64_t a, b; void *c; } widest; } of;
+  union { int32_t i32; int64_t i64; struct { uint64_t a, b; void *c; } widest; } of;
 } wasmtime_val;
 typedef struct { uint64_t word, upper; } wasmtime_val_raw;
 

@@ -141,7 +141,16 @@ func (i *instance) result(err error) error {
 	if err != nil {
 		message = err.Error()
 	}
-	return i.link.Trap(message, stop)
+	return i.link.Trap(message, stop, i.refused())
+}
+
+// refused says whether the guest was refused memory since its call began.
+func (i *instance) refused() bool {
+	if i.module == nil {
+		return false // it trapped before there was an instance
+	}
+	g := i.module.ExportedGlobal(instrument.RefusedGlobal)
+	return g != nil && g.Get() != 0
 }
 
 // Bytes implements [executor.Memory], between calls and for host functions.

@@ -251,10 +251,14 @@ func (l *Linkage) Context() context.Context { return l.ctx }
 
 // Trap returns the error of a guest that stopped with the engine's message. stop is
 // why the engine stopped it: ErrDeadline, ErrCanceled, ErrFuel, or nil when it
-// stopped by itself or in a host function.
-func (l *Linkage) Trap(message string, stop error) error {
+// stopped by itself or in a host function. refused is [instrument.RefusedGlobal]: the
+// guest was refused memory in this call.
+func (l *Linkage) Trap(message string, stop error, refused bool) error {
 	kind := stop
-	if kind == nil {
+	switch {
+	case stop == nil && refused:
+		kind = fmt.Errorf("%w; its limit is %d bytes", executor.ErrMemory, l.Limits.Memory)
+	case stop == nil:
 		kind = executor.ErrTrap
 	}
 	switch {

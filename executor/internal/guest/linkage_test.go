@@ -136,7 +136,7 @@ func TestLinkageCall(t *testing.T) {
 			defer in.Close()
 			raw.OnInvoke = func(uint32, uint32, uint32) (uint64, error) {
 				if err := link.Call(0, raw, make([]uint64, 1)); err != nil {
-					return 0, link.Trap("stopped", nil)
+					return 0, link.Trap("stopped", nil, false)
 				}
 				return guesttest.Reply(0, 1), nil
 			}
@@ -158,14 +158,26 @@ func TestTrap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer link.Close()
-	for _, stop := range []error{nil, executor.ErrDeadline, executor.ErrCanceled, executor.ErrFuel} {
-		want := stop
-		if stop == nil {
-			want = executor.ErrTrap
+	tests := []struct {
+		stop    error
+		refused bool
+		want    error
+		memory  bool
+		why     string
+	}{
+		{nil, false, executor.ErrTrap, false, "by itself"},
+		{nil, true, executor.ErrTrap, true, "by itself, without the memory it wanted"},
+		{executor.ErrDeadline, true, executor.ErrDeadline, false, "the host stopped it for another reason"},
+		{executor.ErrCanceled, false, executor.ErrCanceled, false, ""},
+		{executor.ErrFuel, true, executor.ErrFuel, false, "the host stopped it for another reason"},
+	}
+	for _, tt := range tests {
+		err := link.Trap(strings.Repeat("\x00", 100_000), tt.stop, tt.refused)
+		if !errors.Is(err, tt.want) || len(err.Error()) > 16<<10 || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("stopped for %v: got an error of %d bytes that is %v: %t; want it bounded and quoted", tt.stop, len(err.Error()), tt.want, errors.Is(err, tt.want))
 		}
-		err := link.Trap(strings.Repeat("\x00", 100_000), stop)
-		if !errors.Is(err, want) || len(err.Error()) > 16<<10 || strings.Contains(err.Error(), "\x00") {
-			t.Errorf("stopped for %v: got an error of %d bytes that is %v: %t; want it bounded and quoted", stop, len(err.Error()), want, errors.Is(err, want))
+		if errors.Is(err, executor.ErrMemory) != tt.memory {
+			t.Errorf("stopped for %v, refused memory: %t: got %v: %s", tt.stop, tt.refused, err, tt.why)
 		}
 	}
 }

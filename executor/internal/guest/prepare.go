@@ -8,9 +8,10 @@ import (
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
-// Prepare returns the module of src as an engine compiles it: of the right digest,
-// and with its instrumentation, which the source and the module's manifest ask
-// for. Engines call it in Load where their cache has nothing.
+// Prepare returns the module of src as an engine compiles it: of the right digest, and
+// with its instrumentation. What the source and the module's manifest ask for is part of
+// that, and that the module tells when it was refused memory, always: no engine tells.
+// Engines call Prepare in Load where their cache has nothing.
 func Prepare(src executor.Source) (wasm []byte, m capability.Manifest, err error) {
 	if wasm, err = src.Read(); err != nil {
 		return nil, m, err
@@ -18,10 +19,7 @@ func Prepare(src executor.Source) (wasm []byte, m capability.Manifest, err error
 	if m, err = capability.Read(wasm); err != nil {
 		return nil, m, fmt.Errorf("%w: %w", executor.ErrABI, err)
 	}
-	opts := instrument.Options{Fuel: src.Meter, CanonicalNaN: m.Deterministic}
-	if opts == (instrument.Options{}) {
-		return wasm, m, nil
-	}
+	opts := instrument.Options{Fuel: src.Meter, CanonicalNaN: m.Deterministic, Refusals: true}
 	if wasm, err = instrument.Rewrite(wasm, opts); err != nil {
 		return nil, m, fmt.Errorf("%w: %w", executor.ErrABI, err)
 	}

@@ -23,6 +23,7 @@ const (
 	fnLog      // logs its request
 	fnExit     // ends the program with status 3
 	fnEat      // allocates until something stops it
+	fnGorge    // allocates 512 MiB at once
 )
 
 var (
@@ -89,6 +90,9 @@ func run(fn uint32, in []byte, deadline int64) ([]byte, error) {
 		for {
 			hoard = append(hoard, []byte(strings.Repeat("eat", 1<<18)))
 		}
+	case fnGorge:
+		hoard = append(hoard, make([]byte, 512<<20))
+		return nil, nil
 	}
 	return nil, errors.New("no such function")
 }
