@@ -52,6 +52,10 @@ var (
 	// ErrTrap, too. A guest that can do with what it has gets no error; when it traps
 	// later in the same call for another reason, it gets this one.
 	ErrMemory error = memoryError{}
+	// ErrTooLarge says that a request is over what the guest has a buffer for, or what can
+	// cross at all, and is ErrNotStarted then; or that a reply is over [Limits].Output,
+	// and is ErrABI then.
+	ErrTooLarge = errors.New("too large")
 	// ErrABI says that the module is not a Bungee guest or broke the guest ABI.
 	ErrABI = errors.New("module breaks the guest ABI")
 	// ErrDiscarded says that an earlier call broke the instance.

@@ -170,11 +170,13 @@ func (s suite) refused(t *testing.T) {
 	t.Run("RequestTooLarge", func(t *testing.T) {
 		_, err := in.Call(t.Context(), fnEcho, make([]byte, abi.MaxRequest+1))
 		mentions(t, err, executor.ErrNotStarted, "67108864")
+		mentions(t, err, executor.ErrTooLarge)
 		mustEcho(t, in, "not entered")
 	})
 	t.Run("NoBuffer", func(t *testing.T) {
 		_, err := in.Call(t.Context(), fnEcho, make([]byte, 4097))
 		mentions(t, err, executor.ErrNotStarted, "4097")
+		mentions(t, err, executor.ErrTooLarge)
 		mustEcho(t, in, "not entered")
 	})
 }

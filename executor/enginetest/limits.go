@@ -60,6 +60,7 @@ func (s suite) limits(t *testing.T) {
 		mustEcho(t, in, strings.Repeat("x", 100))
 		_, err := in.Call(t.Context(), fnEcho, make([]byte, 101))
 		mentions(t, err, executor.ErrABI, "101")
+		mentions(t, err, executor.ErrTooLarge)
 		mustDiscard(t, in)
 	})
 }

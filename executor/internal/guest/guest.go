@@ -131,7 +131,7 @@ func (g *Instance) admit(ctx context.Context, request []byte) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", executor.ErrNotStarted, context.Cause(ctx))
 	case len(request) > abi.MaxRequest:
-		return fmt.Errorf("%w: the request has %d bytes; at most %d can cross", executor.ErrNotStarted, len(request), abi.MaxRequest)
+		return fmt.Errorf("%w: %w: the request has %d bytes; at most %d can cross", executor.ErrNotStarted, executor.ErrTooLarge, len(request), abi.MaxRequest)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (g *Instance) enter(ctx context.Context, fn uint32, request []byte) (reply 
 		return executor.Reply{}, true, err
 	case ptr == 0 && n > 0:
 		g.broken = false
-		return executor.Reply{}, false, fmt.Errorf("%w: the guest has no buffer for %d bytes", executor.ErrNotStarted, n)
+		return executor.Reply{}, false, fmt.Errorf("%w: %w: the guest has no buffer for %d bytes", executor.ErrNotStarted, executor.ErrTooLarge, n)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
@@ -183,7 +183,7 @@ func (g *Instance) enter(ctx context.Context, fn uint32, request []byte) (reply 
 func (g *Instance) reply(v uint64) (executor.Reply, error) {
 	ptr, n := abi.SplitReply(v)
 	if most := g.link.Limits.Output; uint64(n) > uint64(most)+1 {
-		return executor.Reply{}, fmt.Errorf("%w: its reply has %d bytes; at most %d can cross", executor.ErrABI, n, most+1)
+		return executor.Reply{}, fmt.Errorf("%w: %w: its reply has %d bytes; at most %d can cross", executor.ErrABI, executor.ErrTooLarge, n, most+1)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {

@@ -31,10 +31,10 @@ func TestGuestAnswers(t *testing.T) {
 		{"after a panic the instance is unsound", guesttest.Reply(6, 4), nil, "bad", false},
 		{"no status", 0, executor.ErrABI, "", false},
 		{"a status that is none", guesttest.Reply(10, 1), executor.ErrABI, "", false},
-		{"one more than the limit", guesttest.Reply(0, 6), executor.ErrABI, "", false},
+		{"one more than the limit", guesttest.Reply(0, 6), executor.ErrTooLarge, "", false},
 		{"past the end by one", guesttest.Reply(9, 3), executor.ErrABI, "", false},
 		{"at the end, of no bytes", guesttest.Reply(11, 0), executor.ErrABI, "", false},
-		{"length 2^32-1", guesttest.Reply(0, math.MaxUint32), executor.ErrABI, "", false},
+		{"length 2^32-1", guesttest.Reply(0, math.MaxUint32), executor.ErrTooLarge, "", false},
 		{"pointer and length overflow", math.MaxUint64, executor.ErrABI, "", false},
 	}
 	for _, tt := range tests {
@@ -61,6 +61,7 @@ func TestGuestBuffers(t *testing.T) {
 		want error
 	}{
 		{"refused", 0, nil, executor.ErrNotStarted},
+		{"refused", 0, nil, executor.ErrTooLarge},
 		{"outside", 100, nil, executor.ErrABI},
 		{"across the end", 98, nil, executor.ErrABI},
 		{"overflow", math.MaxUint32, nil, executor.ErrABI},
