@@ -85,13 +85,27 @@ func explain(err error) *wire.Fail {
 		return fail
 	}
 	fail := &wire.Fail{Code: offload.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
-	switch {
-	case errors.Is(err, executor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
-		fail.Code = offload.CodeDeadline
-	case errors.Is(err, executor.ErrFuel):
-		fail.Code = offload.CodeOutOfFuel
-	case errors.Is(err, executor.ErrTrap), errors.Is(err, executor.ErrABI), errors.Is(err, executor.ErrDiscarded):
-		fail.Code = offload.CodeTrapped
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			fail.Code = c.code
+			break
+		}
 	}
 	return fail
+}
+
+// codes are those of the executor's errors. Of an error that is several of them, the
+// first one counts.
+var codes = []struct {
+	err  error
+	code offload.Code
+}{
+	{executor.ErrDeadline, offload.CodeDeadline},
+	{context.DeadlineExceeded, offload.CodeDeadline},
+	{executor.ErrFuel, offload.CodeOutOfFuel},
+	{executor.ErrMemory, offload.CodeOutOfMemory},
+	{executor.ErrTooLarge, offload.CodeTooLarge},
+	{executor.ErrTrap, offload.CodeTrapped},
+	{executor.ErrABI, offload.CodeTrapped},
+	{executor.ErrDiscarded, offload.CodeTrapped},
 }

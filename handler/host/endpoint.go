@@ -81,7 +81,11 @@ func (s *session) instantiate(ctx context.Context, d *deployment) (executor.Inst
 		return nil, noTurn
 	}
 	defer turn.Done()
-	return d.module.Instantiate(executor.WithCall(ctx, &executor.Call{Account: s.account, Turn: turn}), d.instance)
+	in, err := d.module.Instantiate(executor.WithCall(ctx, &executor.Call{Account: s.account, Turn: turn}), d.instance)
+	if err != nil {
+		return nil, fmt.Errorf("%w: make an instance: %w", executor.ErrNotStarted, err)
+	}
+	return in, nil
 }
 
 // Handle implements far.Endpoint.
