@@ -64,7 +64,11 @@ func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 
 // brokeGuest says whether a message that ended with code broke its guest.
 func brokeGuest(code offload.Code) bool {
-	return code == offload.CodeTrapped || code == offload.CodeOutOfMemory || code == offload.CodeOutOfFuel
+	switch code {
+	case offload.CodeTrapped, offload.CodePanicked, offload.CodeOutOfMemory, offload.CodeOutOfFuel:
+		return true
+	}
+	return false
 }
 
 // errBroke says that a message broke the attachment's guest. The host is fine.
@@ -97,7 +101,11 @@ func (c *Channel[In, Out]) broke(a *attachment, h wire.Halt) error {
 
 // brokenBy is the outcome of a message that broke its guest.
 func (c *Channel[In, Out]) brokenBy(a *attachment, why *wire.Fail) error {
-	return &offload.CallError{Func: c.ep.Name, Host: a.name, Code: why.Code, Fate: offload.Stopped, Err: why}
+	e := &offload.CallError{Func: c.ep.Name, Host: a.name, Code: why.Code, Fate: offload.Stopped, Err: why}
+	if why.Code == offload.CodePanicked {
+		e.Fate, e.Err = offload.Ended, offload.PanicError(why.Text)
+	}
+	return e
 }
 
 // leave moves the far endpoint away from a host that drains.

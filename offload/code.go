@@ -43,6 +43,8 @@ const (
 	CodeOutOfMemory Code = 12
 	// CodeOutOfFuel: the guest function used up its fuel, and was stopped.
 	CodeOutOfFuel Code = 13
+	// CodePanicked: the function panicked on the edge host.
+	CodePanicked Code = 14
 
 	// CodeUnavailable: no edge host can take the call now.
 	CodeUnavailable Code = 64
@@ -50,10 +52,8 @@ const (
 	CodeLost Code = 65
 	// CodeCanceled: the caller gave up.
 	CodeCanceled Code = 66
-	// CodePanicked: the function panicked on the edge host.
-	CodePanicked Code = 67
 	// CodeDissent: the edge hosts that a call ran on do not agree on an answer.
-	CodeDissent Code = 68
+	CodeDissent Code = 67
 )
 
 // String returns the code in words.
@@ -83,14 +83,14 @@ func (c Code) String() string {
 		return "out of memory"
 	case CodeOutOfFuel:
 		return "out of fuel"
+	case CodePanicked:
+		return "guest panicked"
 	case CodeUnavailable:
 		return "no edge host available"
 	case CodeLost:
 		return "edge host lost"
 	case CodeCanceled:
 		return "canceled"
-	case CodePanicked:
-		return "guest panicked"
 	case CodeDissent:
 		return "edge hosts disagree"
 	}

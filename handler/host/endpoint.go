@@ -156,5 +156,5 @@ func answered(status abi.Status, payload []byte) error {
 			return &wire.Fail{Code: offload.CodeProtocol, Started: true, Text: text}
 		}
 	}
-	return &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: string(payload)}
+	return &wire.Fail{Code: offload.CodePanicked, Started: true, Text: string(payload)}
 }

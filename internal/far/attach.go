@@ -254,7 +254,7 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 	begin := time.Now()
 	status, reply, err := a.far.Handle(ctx, payload)
 	if err == nil && status == abi.Panic {
-		err = &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
+		err = &wire.Fail{Code: offload.CodePanicked, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
 	}
 	if err == nil && len(reply) > wire.MaxPayload {
 		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "outcome of a message"}

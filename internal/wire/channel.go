@@ -234,8 +234,8 @@ func ReadOutcome(r io.Reader) (Outcome, error) {
 }
 
 // A Halt says that the far endpoint has ended. With offload.CodeDraining it says that the
-// far endpoint must move, and is served until then. With offload.CodeTrapped message Seq
-// broke the guest.
+// far endpoint must move, and is served until then. Message Seq, if there is one, broke
+// the guest.
 type Halt struct {
 	Seq  uint64
 	Fail Fail
