@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"math"
@@ -161,8 +162,23 @@ func (f *Fail) Error() string {
 	return what + ": " + f.Text
 }
 
-// ErrorCode returns Code, for offload.CodeOf.
-func (f *Fail) ErrorCode() offload.Code { return f.Code }
+// ErrorCode returns what Code is to an application, for offload.CodeOf. A code that no
+// host tells it counts as an internal error.
+func (f *Fail) ErrorCode() offload.Code {
+	switch {
+	case f.Code == CodeGone:
+		return offload.CodeLost
+	case f.Code == CodeSkipped, f.Code > offload.CodePanicked:
+		return offload.CodeInternal
+	}
+	return f.Code
+}
+
+// Is makes a Fail whose Code is CodeDeadline a context.DeadlineExceeded and an
+// offload.ErrDeadline.
+func (f *Fail) Is(target error) bool {
+	return f.Code == offload.CodeDeadline && (target == context.DeadlineExceeded || target == offload.ErrDeadline)
+}
 
 // AppendFail appends a Fail frame. A text over MaxText is cut.
 func AppendFail(b []byte, f Fail) []byte { return appendFail(append(b, byte(TypeFail)), f) }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -21,6 +22,28 @@ func TestFailOf(t *testing.T) {
 	for _, tt := range tests {
 		if got := *FailOf(tt.err); got != tt.want {
 			t.Errorf("FailOf(%v) = %+v, want %+v: %s", tt.err, got, tt.want, tt.why)
+		}
+	}
+}
+
+// What an application sees of a code that a host has sent, whatever it is.
+func TestCodeOfFail(t *testing.T) {
+	for code := range 256 {
+		f := &Fail{Code: offload.Code(code)}
+		want := f.Code
+		switch {
+		case f.Code == CodeGone:
+			want = offload.CodeLost
+		case f.Code == CodeSkipped, code > 14:
+			want = offload.CodeInternal
+		}
+		err := fmt.Errorf("attach: %w", f)
+		if got := offload.CodeOf(err); got != want || got.String() == "unknown code" {
+			t.Errorf("code %d of a Fail: got %d, %q; want %d", code, got, got, want)
+		}
+		late := f.Code == offload.CodeDeadline
+		if errors.Is(err, context.DeadlineExceeded) != late || errors.Is(err, offload.ErrDeadline) != late {
+			t.Errorf("code %d of a Fail: is a missed deadline: %t, want %t", code, !late, late)
 		}
 	}
 }
