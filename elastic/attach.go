@@ -40,6 +40,7 @@ type attachment struct {
 	restored bool        // a state has been given to it
 	state    checkpoint  // the last state that came from it
 	stated   bool        // one has come since it was restored
+	halted   bool        // its guest is broken: in mode Latest nothing more is sent to it
 	fenced   bool        // what still comes from it is dropped
 	lost     error       // why it cannot be used any longer; nil while it can
 }

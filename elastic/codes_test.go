@@ -49,7 +49,7 @@ func TestCodesOfResults(t *testing.T) {
 		{frail{status: abi.Panic}, offload.CodePanicked, offload.Ended},
 	}
 	for _, tt := range tests {
-		for _, mode := range []elastic.Mode{elastic.Ordered} {
+		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
 			inWorld(t, func(t *testing.T, w *world) {
 				h := w.host("a", func() (far.Endpoint, error) {
 					f := tt.far

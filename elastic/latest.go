@@ -59,7 +59,7 @@ func (c *Channel[In, Out]) pumpLocked() {
 			l.working = true
 			c.goLocked(c.workHere)
 		}
-	case c.own.lost == nil && l.flying < c.cfg.InFlight:
+	case c.own.lost == nil && !c.own.halted && l.flying < c.cfg.InFlight:
 		m, own := l.waiting, c.own
 		l.waiting = nil
 		l.flying++
@@ -152,6 +152,20 @@ func (c *Channel[In, Out]) fly(a *attachment, m *queued[In]) {
 	c.mu.Unlock()
 	if lost != nil {
 		c.fail(a, lost)
+	}
+}
+
+// awaitLanded waits until the messages under way at a, whose guest is broken, have come
+// back. The message that broke it has its error for outcome, and that comes on another
+// stream, which may be slower.
+func (c *Channel[In, Out]) awaitLanded(a *attachment) {
+	ctx, cancel := context.WithTimeout(a.alive, recoveryTimeout)
+	defer cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.halted = true
+	for a == c.own && c.latest.flying > 0 && a.lost == nil && ctx.Err() == nil {
+		c.awaitLocked(ctx)
 	}
 }
 

@@ -56,7 +56,13 @@ func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 	case offload.CodeProtocol:
 		return fmt.Errorf("%w: %w", ErrPeer, &h.Fail)
 	}
-	if brokeGuest(h.Fail.Code) && h.Seq > 0 && c.cfg.Mode == Ordered {
+	switch {
+	case !brokeGuest(h.Fail.Code):
+		return &h.Fail
+	case c.cfg.Mode == Latest:
+		c.awaitLanded(a)
+		return fmt.Errorf("%w: %w", errBroke, &h.Fail)
+	case h.Seq > 0:
 		return c.broke(a, h)
 	}
 	return &h.Fail
