@@ -58,12 +58,12 @@ type hearer interface {
 func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hearer) (*attachment, error) {
 	host, err := t.Prepare(ctx, d)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", t.Name(), err)
+		return nil, fmt.Errorf("prepare %s: %w", t.Name(), orElse(err, errUnready))
 	}
 	st, err := host.Open(ctx, conf.Priority)
 	if err != nil {
 		host.Release()
-		return nil, fmt.Errorf("attach to %s: %w", t.Name(), err)
+		return nil, fmt.Errorf("attach to %s: %w", t.Name(), explain(err))
 	}
 	a := &attachment{id: rand.Uint64(), target: t, name: t.Name(), host: host, st: st, to: to, writing: newLock(), giving: newLock()}
 	a.stop = host.Watch(func() { to.rerouted(a) })
@@ -75,7 +75,7 @@ func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hear
 	}
 	if err != nil {
 		a.end()
-		return nil, fmt.Errorf("attach to %s: %w", t.Name(), err)
+		return nil, fmt.Errorf("attach to %s: %w", t.Name(), explain(err))
 	}
 	return a, nil
 }
@@ -108,7 +108,7 @@ func (a *attachment) greet(d *offload.Desc, conf Config) error {
 }
 
 // start reads what the host sends, until the stream ends.
-func (a *attachment) start() { a.to.fail(a, a.read()) }
+func (a *attachment) start() { a.to.fail(a, explain(a.read())) }
 
 // read returns why the stream ended.
 func (a *attachment) read() error {
@@ -117,7 +117,7 @@ func (a *attachment) read() error {
 	for {
 		t, err := wire.ReadType(r)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrLost, err)
+			return err
 		}
 		switch t {
 		case wire.TypeOutcome:

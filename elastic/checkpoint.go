@@ -104,7 +104,7 @@ func (c *Channel[In, Out]) snapshot(ctx context.Context, a *attachment) (checkpo
 		return k, cause
 	}
 	if err != nil {
-		return k, err
+		return k, explain(err)
 	}
 	if k.same && have == wire.NoState {
 		return k, fmt.Errorf("%w: no state has come, and it is to be the same", ErrPeer)

@@ -1,6 +1,12 @@
 package elastic
 
-import "github.com/bungee-xr/bungee/offload"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
 
 // The errors of channels. Methods return them wrapped with the facts, and
 // offload.CodeOf returns their code. The error of a late message, and of the host that
@@ -19,6 +25,9 @@ var (
 	ErrPeer error = &channelError{offload.CodeProtocol, "edge host broke the protocol"}
 )
 
+// errUnready is the reason when a target that could not be prepared gives none with a code.
+var errUnready error = &channelError{offload.CodeUnavailable, "edge host is not available"}
+
 // A channelError is an error with a code. Two are equal only if they are the same one.
 type channelError struct {
 	code offload.Code
@@ -29,3 +38,24 @@ func (e *channelError) Error() string { return e.text }
 
 // ErrorCode returns the code, for offload.CodeOf.
 func (e *channelError) ErrorCode() offload.Code { return e.code }
+
+// explain gives an error of the exchange with an edge host its meaning: a violation of the
+// protocol is ErrPeer, and an error without a code is ErrLost.
+func explain(err error) error {
+	if errors.Is(err, wire.ErrFrame) && !errors.Is(err, ErrPeer) {
+		return fmt.Errorf("%w: %w", ErrPeer, err)
+	}
+	return orElse(err, ErrLost)
+}
+
+// orElse returns err as otherwise, unless it has a code.
+func orElse(err, otherwise error) error {
+	var refusal *wire.Fail
+	switch {
+	case err == nil, offload.CodeOf(err) != offload.CodeInternal:
+		return err
+	case errors.As(err, &refusal): // the host says that it is to blame
+		return err
+	}
+	return fmt.Errorf("%w: %w", otherwise, err)
+}

@@ -259,7 +259,7 @@ func partsOf(h Host, size int) int { return max(1, min(h.Stripes(), size/minPart
 func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, body []byte, read func(Stream) error) error {
 	st, err := a.host.Open(ctx, c.cfg.Priority)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return explain(err)
 	}
 	defer context.AfterFunc(ctx, st.Reset)()
 	if len(body) < minPart {
@@ -275,10 +275,8 @@ func (c *Channel[In, Out]) exchange(ctx context.Context, a *attachment, header, 
 	if err == nil {
 		err = read(st)
 	}
-	var refusal *wire.Fail
-	if err != nil && !errors.As(err, &refusal) {
+	if err = explain(err); err != nil && !errors.As(err, new(*wire.Fail)) {
 		st.Reset()
-		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return err
 }

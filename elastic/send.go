@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // Send sends in to the far endpoint. In mode Ordered it waits for room and, while the far
@@ -177,7 +178,7 @@ func (c *Channel[In, Out]) entryOf(m Message[In]) (entry, error) {
 	e := entry{frame: frame, sent: time.Now(), captured: m.Captured, tag: m.Tag}
 	if n := e.size(); n > wire.MaxPayload {
 		frames.Put(frame)
-		return e, fmt.Errorf("elastic: message of %d bytes, over %d", n, wire.MaxPayload)
+		return e, &channelError{offload.CodeTooLarge, fmt.Sprintf("message of %d bytes, over %d", n, wire.MaxPayload)}
 	}
 	return e, nil
 }
