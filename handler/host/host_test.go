@@ -143,8 +143,8 @@ func TestModuleIsSentOnce(t *testing.T) {
 			request []byte
 			ready   bool
 		}{{have, false}, {put(wasm), true}, {have, true}} {
-			var m wire.Module
-			if err := wire.ExpectControl(bytes.NewReader(ask(t, c, step.request, true)), wire.TypeModule, &m); err != nil || m.Ready != step.ready {
+			var m wire.Loaded
+			if err := wire.ExpectControl(bytes.NewReader(ask(t, c, step.request, true)), wire.TypeLoaded, &m); err != nil || m.Ready != step.ready {
 				t.Errorf("request %.8x: %+v, %v; want ready %v", step.request, m, err, step.ready)
 			}
 		}

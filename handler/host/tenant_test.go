@@ -47,8 +47,8 @@ func TestTenantsShareNothing(t *testing.T) {
 		wantEcho(t, "another connection of the owner", ask(t, again, call(wasm), true))
 		wantFail(t, "another tenant", ask(t, bob, call(wasm), true), offload.CodeNoModule)
 		have := wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: sha256.Sum256(wasm)})
-		var m wire.Module
-		if err := wire.ExpectControl(bytes.NewReader(ask(t, bob, have, true)), wire.TypeModule, &m); err != nil || m.Ready {
+		var m wire.Loaded
+		if err := wire.ExpectControl(bytes.NewReader(ask(t, bob, have, true)), wire.TypeLoaded, &m); err != nil || m.Ready {
 			t.Errorf("another tenant asked for it and got %+v, %v; want that it is not there", m, err)
 		}
 		ask(t, bob, put(wasm), true)

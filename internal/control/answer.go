@@ -70,7 +70,7 @@ func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
 
 // Module answers a Have or a Put.
 func Module(st *link.Stream, ready bool) {
-	last(st, wire.AppendControl(nil, wire.TypeModule, wire.Module{Ready: ready}))
+	last(st, wire.AppendControl(nil, wire.TypeLoaded, wire.Loaded{Ready: ready}))
 }
 
 // Pong reads a Ping and answers it.

@@ -46,7 +46,7 @@ func Put(ctx context.Context, st *link.Stream, d Digest, wasm []byte) error {
 
 // askModule sends a frame about a module, and its bytes.
 func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready bool, err error) {
-	var m wire.Module
+	var m wire.Loaded
 	err = exchange(ctx, st, func() error {
 		_, err := st.Write(frame)
 		if err == nil {
@@ -57,7 +57,7 @@ func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready 
 		}
 		// A host that refuses stops reading and says why: its answer says more
 		// than the failed write.
-		if answer := wire.ExpectControl(st, wire.TypeModule, &m); answer != nil {
+		if answer := wire.ExpectControl(st, wire.TypeLoaded, &m); answer != nil {
 			st.Reset()
 			return errors.Join(answer, err)
 		}

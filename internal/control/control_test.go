@@ -262,7 +262,7 @@ func TestPutIsBounded(t *testing.T) {
 			st := open(t, ue)
 			st.Write(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: size}))
 			var fail *wire.Fail
-			if err := wire.ExpectControl(st, wire.TypeModule, new(wire.Module)); !errors.As(err, &fail) || fail.Code != offload.CodeTooLarge {
+			if err := wire.ExpectControl(st, wire.TypeLoaded, new(wire.Loaded)); !errors.As(err, &fail) || fail.Code != offload.CodeTooLarge {
 				t.Errorf("module of %d bytes: %v, want %v", size, err, offload.CodeTooLarge)
 			}
 		}

@@ -34,8 +34,8 @@ func TestRecordedVersion2(t *testing.T) {
 		ue, host []any // the frames each way; a string is a payload
 	}{
 		{"1-session", []any{Hello{Name: "headset", Session: 5, Extensions: recordedExtensions}}, []any{Welcome{Name: "edge-1", Cores: 4, Lifeline: 7000}, GoAway{Reason: "the host ends"}}},
-		{"2-have", []any{Have{Digest: recordedWasm}}, []any{Module{}}},
-		{"3-put", []any{Put{Digest: recordedWasm, Size: 8}, "\x00asm\x01\x00\x00\x00"}, []any{Module{Ready: true}}},
+		{"2-have", []any{Have{Digest: recordedWasm}}, []any{Loaded{}}},
+		{"3-put", []any{Put{Digest: recordedWasm, Size: 8}, "\x00asm\x01\x00\x00\x00"}, []any{Loaded{Ready: true}}},
 		{"4-call", []any{Call{Module: recordedWasm, Fn: 3, Deadline: 100 * time.Millisecond, Size: 5}, "\xa4pose",
 			Call{Module: recordedWasm, Fn: 3, Deadline: 100 * time.Millisecond, Size: 1, Extensions: recordedExtensions}, "\xc0"}, []any{
 			Result{Queue: 120 * time.Microsecond, Run: 31 * time.Millisecond, Size: 3,

@@ -31,7 +31,7 @@ var goldenFrames = map[string]golden{
 	"goaway":  controlFrame(TypeGoAway, GoAway{Reason: "drain"}),
 	"have":    controlFrame(TypeHave, Have{Digest: [32]byte{1}}),
 	"put":     controlFrame(TypePut, Put{Digest: [32]byte{1}, Size: 1000}),
-	"module":  controlFrame(TypeModule, Module{Ready: true}),
+	"loaded":  controlFrame(TypeLoaded, Loaded{Ready: true}),
 	"ping":    controlFrame(TypePing, Ping{Token: 7}),
 	"pong":    controlFrame(TypePong, Ping{Token: 7}),
 

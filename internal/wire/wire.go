@@ -38,7 +38,7 @@ const (
 	TypeGoAway  Type = 0x03 // host to UE, on the session's stream: no new calls
 	TypeHave    Type = 0x04 // UE to host: is this module there?
 	TypePut     Type = 0x05 // UE to host: here it is; Put.Size bytes follow
-	TypeModule  Type = 0x06 // the answer to Have and Put
+	TypeLoaded  Type = 0x06 // the answer to Have and Put
 	TypeCall    Type = 0x10 // UE to host
 	TypeResult  Type = 0x11 // the answer: the guest function's reply
 	TypeFail    Type = 0x12 // the answer to anything that cannot be done
@@ -95,8 +95,8 @@ type Put struct {
 	Size   int
 }
 
-// Module answers Have and Put.
-type Module struct {
+// Loaded answers Have and Put.
+type Loaded struct {
 	Ready bool // the module is loaded; false: send it with Put
 }
 
@@ -106,7 +106,7 @@ type Ping struct {
 }
 
 // AppendControl appends a control frame or a probe: body is one of Hello,
-// Welcome, GoAway, Have, Put, Module, Ping. It panics for a body over
+// Welcome, GoAway, Have, Put, Loaded, Ping. It panics for a body over
 // MaxControl, which only a caller's mistake can make.
 func AppendControl(b []byte, t Type, body any) []byte {
 	var p bytes.Buffer

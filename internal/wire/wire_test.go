@@ -186,7 +186,7 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("text of %d passed", len(fl.Text))
 			}
 		default:
-			for _, body := range []any{new(Hello), new(Welcome), new(GoAway), new(Have), new(Put), new(Module), new(Ping)} {
+			for _, body := range []any{new(Hello), new(Welcome), new(GoAway), new(Have), new(Put), new(Loaded), new(Ping)} {
 				ReadControl(bytes.NewReader(b[1:]), body)
 			}
 		}
