@@ -67,7 +67,11 @@ func (t *target) Call(ctx context.Context, d *offload.Desc, frame []byte) (*rout
 		return reply, nil
 	}
 	t.failed(v.sess, err)
-	return nil, &offload.CallError{Func: d.Name, Host: v.sess.host, Code: codeOf(err), Fate: fate, Err: err}
+	code := codeOf(err)
+	if ended := ctx.Err(); ended != nil && errors.Is(err, context.Cause(ctx)) {
+		code = offload.CodeOf(ended) // the caller's own cause says nothing of what ended
+	}
+	return nil, &offload.CallError{Func: d.Name, Host: v.sess.host, Code: code, Fate: fate, Err: err}
 }
 
 // call carries one call over s, on a stream of its own, within d.Deadline. The function

@@ -87,6 +87,12 @@ var failures = []failure{
 		return ctx, cancel
 	}, code: offload.CodeCanceled, fate: offload.Unknown, final: true},
 
+	{name: "caller cancels with a reason", serve: busy, ctx: func(ctx context.Context) (context.Context, func()) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		time.AfterFunc(50*time.Millisecond, func() { cancel(errors.New("a new frame has come")) })
+		return ctx, func() { cancel(nil) }
+	}, code: offload.CodeCanceled, fate: offload.Unknown, final: true},
+
 	{name: "frame that is none", rude: []byte{0xee}, code: offload.CodeProtocol, fate: offload.Unknown},
 	{name: "result out of bounds", rude: wire.AppendResult(nil, wire.Result{Size: wire.MaxPayload + 1}), code: offload.CodeProtocol, fate: offload.Unknown},
 	{name: "bytes after the answer", rude: append(wire.AppendResult(nil, wire.Result{Size: 2}), 0, 2, 1, 1), code: offload.CodeProtocol, fate: offload.Unknown},
@@ -295,6 +301,18 @@ func TestCodesOfAbsence(t *testing.T) {
 			w.ready(h, &f.Desc)
 			w.air.Silence(true)
 			wantFallback(t, f, offload.CodeDeadline)
+			wantFallback(t, f, offload.CodeUnavailable)
+		})
+	})
+	t.Run("ended", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			f := doubler("ended", false, double)
+			w.engine.set(f.Serve, nil)
+			w.startHost(nil)
+			h := w.startUE(ue.Always(ue.OnEdge), nil)
+			w.ready(h, &f.Desc)
+			w.stopHost()
+			time.Sleep(50 * time.Millisecond)
 			wantFallback(t, f, offload.CodeUnavailable)
 		})
 	})

@@ -2,6 +2,7 @@ package ue
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -138,26 +139,34 @@ var (
 	errLeave      = &reason{offload.CodeDraining, "the edge host takes no new calls"}
 )
 
+// errLost wraps why there is no session, where that has no code.
+var errLost = &reason{offload.CodeUnavailable, "the edge host is lost"}
+
+// unavailable returns why there is no session as the reason why no call is sent.
+func unavailable(why error) error {
+	if offload.CodeOf(why) != offload.CodeInternal {
+		return why
+	}
+	return fmt.Errorf("%w: %w", errLost, why)
+}
+
 // errRefused wraps why the host refused the module, which has the code.
 var errRefused = errors.New("the edge host refused the module")
 
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
+	for _, k := range []error{errRefused, offload.ErrDeadline, link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion} {
+		if errors.Is(err, k) {
+			return k.Error()
+		}
+	}
 	var r *reason
-	switch {
-	case errors.Is(err, errRefused):
-		return errRefused.Error()
-	case errors.As(err, &r):
+	if errors.As(err, &r) {
 		return r.text
 	}
 	var f *wire.Fail
 	if errors.As(err, &f) {
 		return "the edge host refused: " + f.Code.String()
 	}
-	for _, k := range []error{offload.ErrDeadline, link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion} {
-		if errors.Is(err, k) {
-			return k.Error()
-		}
-	}
-	return "the edge host is lost"
+	return errLost.text
 }

@@ -69,6 +69,7 @@ type keeper struct {
 	pong     chan error       // cap 1: one ping at a time
 
 	modules   map[offload.Digest]error // as in view; a refused one is not sent again
+	again     <-chan time.Time         // fires when those refused for want of room are sent again
 	deploying bool
 	deployed  chan deployment // cap 1: one deployment at a time
 }
@@ -94,7 +95,7 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 	k.look(ctx)
 	// The session ends; the host says GoAway; calls report; a ping ends; holding is
-	// over; a module is deployed.
+	// over; a refusal is; a module is deployed.
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,6 +114,9 @@ func (k *keeper) keep(ctx context.Context) error {
 			k.step(ctx, evPong)
 		case <-k.held:
 			k.step(ctx, evTime)
+		case <-k.again:
+			maps.DeleteFunc(k.modules, func(_ offload.Digest, why error) bool { return offload.CodeOf(why) == offload.CodeOverloaded })
+			k.look(ctx)
 		case d := <-k.deployed:
 			if err := k.finish(d); err != nil {
 				return err
@@ -209,6 +213,10 @@ func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
 	})
 }
 
+// refusedFor is how long a module that the host had no room for is not sent again: a
+// host makes room when a module is used no more.
+const refusedFor = 5 * time.Second
+
 // finish takes the result of a deployment. One that failed because of the connection
 // ends the session; the next session tries again.
 func (k *keeper) finish(d deployment) error {
@@ -222,6 +230,9 @@ func (k *keeper) finish(d deployment) error {
 	case errors.As(d.err, &refusal), offload.CodeOf(d.err) == offload.CodeBadModule:
 		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
 		log.Warn("edge host refused a module", "why", d.err)
+		if offload.CodeOf(d.err) == offload.CodeOverloaded {
+			k.again = time.After(refusedFor)
+		}
 	default:
 		return fmt.Errorf("deploy module %s: %w", d.mod.Digest.String()[:12], d.err)
 	}

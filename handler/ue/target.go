@@ -301,7 +301,7 @@ func (t *target) run(ctx context.Context) {
 			t.show(nil, errEnded, nil)
 			return
 		}
-		t.show(nil, err, nil)
+		t.show(nil, unavailable(err), nil)
 		if failures == 0 {
 			t.log.Warn("edge host is not there", "addr", t.addr, "why", err)
 		}
@@ -332,7 +332,7 @@ func (t *target) attempt(ctx context.Context, connected func()) error {
 	k := newKeeper(t, s)
 	lasting, end := context.WithCancel(ctx)
 	err = k.keep(lasting)
-	t.show(nil, err, nil)
+	t.show(nil, unavailable(err), nil)
 	if errors.Is(err, errLeave) { // what is in flight ends on the host, which waits for us to go
 		select {
 		case <-s.quit():

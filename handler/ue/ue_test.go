@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/internal/identity"
@@ -279,6 +280,32 @@ func hasFate(want offload.Fate) func(error) bool {
 		var ce *offload.CallError
 		return errors.As(err, &ce) && ce.Fate == want
 	}
+}
+
+// A host without room for a module has it later.
+func TestModuleIsSentAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := doubler("again", true, double)
+		w.engine.set(f.Serve, nil)
+		w.startHost(func(c *host.Config) {
+			full := time.Now().Add(time.Second)
+			c.Engine = native.Engine{Functions: w.engine.functions, Check: func(executor.Source) error {
+				if time.Now().Before(full) {
+					return executor.ErrQuota
+				}
+				return nil
+			}}
+		})
+		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		if err := h.Prepare(t.Context(), &f.Desc); offload.CodeOf(err) != offload.CodeOverloaded {
+			t.Errorf("prepare gave %v, want it refused: overloaded", err)
+		}
+		time.Sleep(10 * time.Second)
+		w.ready(h, &f.Desc)
+		if got, err := f.Call(t.Context(), 4); got != 8 || err != nil || h.Stats().Edge != 1 {
+			t.Errorf("%d, %v, %+v; want 8 from the edge host", got, err, h.Stats())
+		}
+	})
 }
 
 func TestOverloadedHostFallsBack(t *testing.T) {
