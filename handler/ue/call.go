@@ -97,7 +97,7 @@ func (s *session) call(ctx context.Context, d *offload.Desc, frame []byte) (*rou
 		reply, err = receive(st)
 		fate = fateOf(err)
 	}
-	if why := st.end(); err != nil {
+	if why := st.end(ctx); err != nil {
 		st.drop()
 		return nil, fate, cmp.Or(why, link.Explain(err))
 	} else if why != nil {

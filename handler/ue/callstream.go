@@ -16,11 +16,10 @@ type callStream struct {
 	of   *strand
 	size int // of the frame of the call under way
 
-	timer *time.Timer // resets the stream at the deadline; nil: none was set yet
-	timed bool        // the timer is set
-	by    time.Duration
-	ctx   context.Context // of the call under way, if it may end
-	stop  func() bool     // ends the watch of ctx
+	timer *time.Timer   // resets the stream at the deadline; nil: none was set yet
+	timed bool          // the timer is set
+	limit time.Duration // that it was set to
+	stop  func() bool   // ends the watch of the context of the call under way; nil: it never ends
 }
 
 // maxIdle is how many idle streams a connection keeps. A UE has seldom more calls of one
@@ -114,27 +113,27 @@ func (s *strand) sentLocked(st *callStream) {
 // the end of ctx.
 func (st *callStream) begin(ctx context.Context, by time.Time) {
 	if !by.IsZero() {
-		st.by, st.timed = time.Until(by), true
+		st.limit, st.timed = time.Until(by), true
 		if st.timer == nil {
-			st.timer = time.AfterFunc(st.by, st.Reset)
+			st.timer = time.AfterFunc(st.limit, st.Reset)
 		} else {
-			st.timer.Reset(st.by)
+			st.timer.Reset(st.limit)
 		}
 	}
 	if ctx.Done() != nil {
-		st.ctx, st.stop = ctx, context.AfterFunc(ctx, st.Reset)
+		st.stop = context.AfterFunc(ctx, st.Reset)
 	}
 }
 
-// end ends the watch of begin. It returns why the stream was reset, nil if it was not.
-func (st *callStream) end() (why error) {
+// end ends the watch of begin, which had ctx. It returns why the stream was reset, nil if it was not.
+func (st *callStream) end(ctx context.Context) (why error) {
 	if st.timed && !st.timer.Stop() {
-		why = fmt.Errorf("%w of %v", offload.ErrDeadline, st.by.Round(time.Millisecond))
+		why = fmt.Errorf("%w of %v", offload.ErrDeadline, st.limit.Round(time.Millisecond))
 	}
 	if st.stop != nil && !st.stop() {
-		why = context.Cause(st.ctx)
+		why = context.Cause(ctx)
 	}
-	st.timed, st.ctx, st.stop = false, nil, nil
+	st.timed, st.stop = false, nil
 	return why
 }
 
