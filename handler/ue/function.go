@@ -31,7 +31,7 @@ type function struct {
 	since     uint64 // fallbacks in that run
 }
 
-// newFunction returns the state of d, and has its targets made ready for it.
+// newFunction returns the state of d.
 func (h *Handler) newFunction(d *offload.Desc) *function {
 	f := &function{desc: d, log: h.log}
 	switch others := max(d.Redundancy, 1) - 1; {
