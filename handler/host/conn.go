@@ -140,7 +140,7 @@ func (c *conn) have(st *link.Stream) error {
 	if err != nil && !isNoModule(err) {
 		return err
 	}
-	control.Module(st, err == nil)
+	control.Loaded(st, err == nil)
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (c *conn) put(st *link.Stream) error {
 	if err := c.h.deployed.put(st.Context(), t, d, wasm); err != nil {
 		return err
 	}
-	control.Module(st, true)
+	control.Loaded(st, true)
 	return nil
 }
 

@@ -227,7 +227,7 @@ func serveRudely(c *link.Conn, b []byte) {
 				control.Welcome(st, wire.Welcome{Name: "rude"})
 			case wire.TypeHave:
 				control.ReadHave(st)
-				control.Module(st, true)
+				control.Loaded(st, true)
 			case wire.TypeCall:
 				call, _ := wire.ReadCall(st)
 				io.CopyN(io.Discard, st, int64(call.Size))

@@ -45,14 +45,14 @@ func GoAway(st *link.Stream, reason string) {
 	last(st, wire.AppendControl(nil, wire.TypeGoAway, wire.GoAway{Reason: reason}))
 }
 
-// ReadHave reads a Have, which Module or Refuse answers.
+// ReadHave reads a Have, which Loaded or Refuse answers.
 func ReadHave(st *link.Stream) (Digest, error) {
 	var h wire.Have
 	err := read(st, &h)
 	return h.Digest, err
 }
 
-// ReadPut reads a Put and the module, which Module or Refuse answers. It does not
+// ReadPut reads a Put and the module, which Loaded or Refuse answers. It does not
 // compare the digest with the bytes.
 func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
 	var p wire.Put
@@ -68,8 +68,8 @@ func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
 	return p.Digest, wasm, err
 }
 
-// Module answers a Have or a Put.
-func Module(st *link.Stream, ready bool) {
+// Loaded answers a Have or a Put.
+func Loaded(st *link.Stream, ready bool) {
 	last(st, wire.AppendControl(nil, wire.TypeLoaded, wire.Loaded{Ready: ready}))
 }
 

@@ -1,5 +1,5 @@
 // Package control has both ends of each control frame of a session: Hello and Welcome,
-// Have, Put and Module, Ping and Pong, GoAway. Each exchange is a stream of its own;
+// Have, Put and Loaded, Ping and Pong, GoAway. Each exchange is a stream of its own;
 // the Hello's stays open for GoAway.
 //
 // The functions of the asking end, the UE's, send a frame and wait for its answer

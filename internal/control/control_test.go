@@ -92,7 +92,7 @@ func host(leave <-chan string, heard func(wire.Hello)) func(st *link.Stream) {
 		case wire.TypeHave:
 			var d control.Digest
 			if d, err = control.ReadHave(st); err == nil {
-				control.Module(st, d == control.Digest{1})
+				control.Loaded(st, d == control.Digest{1})
 			}
 		case wire.TypePut:
 			var wasm []byte
@@ -100,7 +100,7 @@ func host(leave <-chan string, heard func(wire.Hello)) func(st *link.Stream) {
 				err = &wire.Fail{Code: offload.CodeBadModule}
 			}
 			if err == nil {
-				control.Module(st, true)
+				control.Loaded(st, true)
 			}
 		case wire.TypePing:
 			err = control.Pong(st)
