@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -165,6 +166,13 @@ func (f *flow) move(t *testing.T, to elastic.Target, name string) {
 	}
 }
 
+// saw says whether an event of this kind has come.
+func (f *flow) saw(k elastic.Kind) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.events, func(e elastic.Event) bool { return e.Kind == k })
+}
+
 // fellBack returns the fallbacks among events.
 func fellBack(events []elastic.Event) (all []elastic.Event) {
 	for _, e := range events {
@@ -204,7 +212,7 @@ func TestHostIsKilledUnderAChannel(t *testing.T) {
 	h := startUE(t, a)
 	f := flows(t, elastic.Config{Standby: []elastic.Target{h.Target(b.addr)}, CheckpointMessages: 50})
 	f.move(t, h.Target(a.addr), "edge-1")
-	await(t, "a checkpoint, and the standby", func() bool { return f.ch.Stats().Checkpoints > 3 })
+	await(t, "a checkpoint, and the standby", func() bool { return f.ch.Stats().Checkpoints > 3 && f.saw(elastic.StandbyReady) })
 	f.more(t, 500)
 	a.kill()
 	await(t, "the standby to take over", func() bool { return f.ch.Where() == "edge-2" || t.Failed() })
