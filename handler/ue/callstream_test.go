@@ -4,15 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -21,8 +19,6 @@ import (
 
 // An echo is an edge host that answers each call with its request, after hold.
 type echo struct {
-	ln   *link.Listener
-	wg   sync.WaitGroup
 	hold time.Duration
 	more []byte // sent behind each answer
 
@@ -33,61 +29,19 @@ type echo struct {
 
 // inEcho gives f a session with an echo, in virtual time.
 func inEcho(t *testing.T, air *radio.Air, f func(t *testing.T, s *session, e *echo)) {
-	synctest.Test(t, func(t *testing.T) {
-		ca, err := identity.NewAuthority()
-		if err != nil {
-			t.Fatal(err)
-		}
-		hostTLS, err := ca.TLS(identity.Host, "edge")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ueTLS, err := ca.TLS(identity.UE, "headset")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 4433}
-		e := &echo{}
-		if e.ln, err = link.Listen(air.Endpoint(addr), hostTLS); err != nil {
-			t.Fatal(err)
-		}
-		e.wg.Go(e.accept)
-		conn, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}), addr, ueTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := newSession(addr)
+	e := &echo{}
+	linktest.Connect(t, air, e.serve, func(t *testing.T, ue *link.Conn) {
+		s := newSession(linktest.HostAddr)
 		s.host = "edge"
-		s.strands.Store(&[]*strand{{conn: conn}})
+		s.strands.Store(&[]*strand{{conn: ue}})
 		f(t, s, e)
-		conn.Close("")
-		e.ln.Close()
-		e.wg.Wait()
 	})
 }
 
-func (e *echo) accept() {
-	for {
-		conn, err := e.ln.Accept(context.Background())
-		if err != nil {
-			return
-		}
-		e.wg.Go(func() {
-			for {
-				st, err := conn.Accept(context.Background())
-				if err != nil {
-					return
-				}
-				e.mu.Lock()
-				e.streams++
-				e.mu.Unlock()
-				e.wg.Go(func() { e.serve(st) })
-			}
-		})
-	}
-}
-
 func (e *echo) serve(st *link.Stream) {
+	e.mu.Lock()
+	e.streams++
+	e.mu.Unlock()
 	for r := bufio.NewReader(st); ; {
 		if typ, err := wire.ReadType(r); err != nil || typ != wire.TypeCall {
 			st.Reset()

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/control"
-	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -23,44 +20,7 @@ const oneWay = 5 * time.Millisecond
 // connect gives f a UE's connection to a host that answers each of its streams, in
 // virtual time.
 func connect(t *testing.T, answer func(st *link.Stream), f func(t *testing.T, ue *link.Conn)) {
-	synctest.Test(t, func(t *testing.T) {
-		air := &radio.Air{OneWay: oneWay}
-		ca, err := identity.NewAuthority()
-		if err != nil {
-			t.Fatal(err)
-		}
-		hostTLS, err := ca.TLS(identity.Host, "host")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ueTLS, err := ca.TLS(identity.UE, "ue")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}
-		ln, err := link.Listen(air.Endpoint(addr), hostTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			host, err := ln.Accept(context.Background())
-			for err == nil {
-				var st *link.Stream
-				if st, err = host.Accept(context.Background()); err == nil {
-					wg.Go(func() { answer(st) })
-				}
-			}
-		})
-		ue, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}), addr, ueTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(t, ue)
-		ue.Close("")
-		ln.Close()
-		wg.Wait()
-	})
+	linktest.Connect(t, &radio.Air{OneWay: oneWay}, answer, f)
 }
 
 func open(t *testing.T, ue *link.Conn) *link.Stream {

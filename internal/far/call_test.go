@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +11,8 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/far/native"
-	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -23,59 +21,18 @@ import (
 // connect serves one UE, in virtual time. ended has a note for each stream that the
 // server is done with.
 func connect(t *testing.T, cfg far.Config, f func(t *testing.T, ue *link.Conn, ended <-chan struct{})) {
-	synctest.Test(t, func(t *testing.T) {
-		air := &radio.Air{OneWay: time.Millisecond}
-		ca, err := identity.NewAuthority()
-		if err != nil {
-			t.Fatal(err)
+	var s *far.Server // these two belong to the bubble
+	var ended chan struct{}
+	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st *link.Stream) {
+		if t, err := wire.ReadType(st); err == nil {
+			s.Serve(st.Context(), t, st)
 		}
-		hostTLS, err := ca.TLS(identity.Host, "host")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ueTLS, err := ca.TLS(identity.UE, "ue")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}
-		ln, err := link.Listen(air.Endpoint(addr), hostTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{}, 16)
-		var wg sync.WaitGroup
-		wg.Go(func() { serve(ln, far.NewServer(cfg), ended) })
-		ue, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}), addr, ueTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ended <- struct{}{}
+	}, func(t *testing.T, ue *link.Conn) {
+		s, ended = far.NewServer(cfg), make(chan struct{}, 16)
+		t.Cleanup(s.Close)
 		f(t, ue, ended)
-		ue.Close("")
-		ln.Close()
-		wg.Wait()
 	})
-}
-
-func serve(ln *link.Listener, s *far.Server, ended chan<- struct{}) {
-	conn, err := ln.Accept(context.Background())
-	if err != nil {
-		return
-	}
-	var streams sync.WaitGroup
-	for {
-		st, err := conn.Accept(context.Background())
-		if err != nil {
-			break
-		}
-		streams.Go(func() {
-			if t, err := wire.ReadType(st); err == nil {
-				s.Serve(st.Context(), t, st)
-			}
-			ended <- struct{}{}
-		})
-	}
-	streams.Wait()
-	s.Close()
 }
 
 // echoes answers calls with their request; functions 1 and 3 fail, 2 waits for the end

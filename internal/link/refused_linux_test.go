@@ -65,7 +65,7 @@ func TestOptionsThatTheKernelRefuses(t *testing.T) {
 func TestRefused(t *testing.T) {
 	name, refused := os.LookupEnv(refuseEnv)
 	if !refused {
-		t.Skip("run by TestOptionsThatTheKernelRefuses")
+		t.Skip("this is the process under the filter: go test -run TestOptionsThatTheKernelRefuses ./internal/link")
 	}
 	pc := loopback(t, 1)
 	if _, gro := tune(pc).(*groSocket); gro == strings.Contains(name, "UDP_GRO") {
