@@ -1,40 +1,16 @@
 package elastic_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
-
-// A tape is a stream whose peer has said all it will say.
-type tape struct {
-	io.Reader
-	once sync.Once
-	end  chan struct{} // closed by Reset
-}
-
-func newTape(said []byte) *tape {
-	return &tape{Reader: bytes.NewReader(said), end: make(chan struct{})}
-}
-
-func (t *tape) Write(p []byte) (int, error) {
-	select {
-	case <-t.end:
-		return 0, errors.New("reset")
-	default:
-		return len(p), nil
-	}
-}
-func (t *tape) Close() error { return nil }
-func (t *tape) Reset()       { t.once.Do(func() { close(t.end) }) }
 
 // A mimic is an edge host that says what it is told to.
 type mimic struct{ attached, other []byte }
@@ -53,10 +29,10 @@ type mimicked struct {
 
 func (p *mimicked) Open(context.Context, elastic.Priority) (elastic.Stream, error) {
 	if p.opened {
-		return newTape(p.m.other), nil
+		return linktest.NewTape(p.m.other), nil
 	}
 	p.opened = true
-	return newTape(append(attached(plenty), p.m.attached...)), nil
+	return linktest.NewTape(append(attached(plenty), p.m.attached...)), nil
 }
 
 // Whatever a host says, the near end gets each message's outcome once, in order:

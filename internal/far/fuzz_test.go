@@ -1,44 +1,15 @@
 package far_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/far/native"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
-
-// A tape is a stream whose peer has said all it will say.
-type tape struct {
-	io.Reader
-	once sync.Once
-	end  chan struct{} // closed by Reset
-}
-
-func newTape(said []byte) *tape {
-	return &tape{Reader: bytes.NewReader(said), end: make(chan struct{})}
-}
-
-func (t *tape) Write(p []byte) (int, error) {
-	select {
-	case <-t.end:
-		return 0, errors.New("reset")
-	default:
-		return len(p), nil
-	}
-}
-func (t *tape) Close() error                     { return nil }
-func (t *tape) CloseRead()                       {}
-func (t *tape) Reset()                           { t.once.Do(func() { close(t.end) }) }
-func (t *tape) SetReadDeadline(time.Time) error  { return nil }
-func (t *tape) SetWriteDeadline(time.Time) error { return nil }
 
 // What a UE may send never makes a host panic, hang or keep anything.
 func FuzzServer(f *testing.F) {
@@ -56,7 +27,7 @@ func FuzzServer(f *testing.F) {
 			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(sums()), nil },
 		})
 		for _, said := range [][]byte{first, second} {
-			st := newTape(said)
+			st := linktest.NewTape(said)
 			typ, err := wire.ReadType(st)
 			if err != nil {
 				continue

@@ -142,10 +142,10 @@ func (a *ask) single(key string) error {
 	return nil
 }
 
-// ownModules are the host modules that every guest gets.
+// ownModules are the import modules whose host functions every guest gets.
 var ownModules = []string{abi.Module, "wasi_snapshot_preview1"}
 
-// granular are the host modules that give nothing without an option.
+// granular are the import modules whose host functions give nothing without an option.
 var granular = []struct{ module, option, example string }{
 	{"wasi_ephemeral_nn", "models", "models=yolo-fastest-1.1, or models=* for those that it learns when it runs"},
 	{"bungee_egress", "connect", "connect=api.example.com:443, or connect=* for all that the tenant is granted"},

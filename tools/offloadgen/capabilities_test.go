@@ -88,7 +88,7 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// TestGranular builds modules that call host modules which give nothing without an
+// TestGranular builds modules that call host functions which give nothing without an
 // option.
 func TestGranular(t *testing.T) {
 	dir := t.TempDir()
