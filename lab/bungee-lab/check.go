@@ -26,10 +26,17 @@ its address and both ends are slow at times. What happens is drawn from a seed; 
 result, and each state of a far endpoint, is compared with a sequential run.
 
 A seed whose script breaks the contract is shrunk to a short script, which goes to
-stderr, and the exit status is 1. --script runs such a script again; kept in
+stderr, and the exit status is 1. Scripts run in processes of their own: one that ends
+its process breaks the contract, too. --adversary draws scripts with messages that
+break or overrun their far endpoint, states that are refused, slow links and more, and
+judges times and numbers besides. --survey runs all seeds, whatever fails, and prints a
+failure of each shape. --script runs such a script again; kept in
 lab/internal/check/testdata/regressions it becomes a test.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if check.IsChild() {
+				return check.Serve(os.Stdin, os.Stdout)
+			}
 			if c.Flags().Changed("seed") {
 				s.First, s.N = seed, 1
 			}
@@ -48,6 +55,9 @@ lab/internal/check/testdata/regressions it becomes a test.`,
 			if err := s.Run(c.Context()); err != nil {
 				return err
 			}
+			if s.Survey {
+				return printFindings(s)
+			}
 			return printCounts(s, asJSON)
 		},
 	}
@@ -55,6 +65,8 @@ lab/internal/check/testdata/regressions it becomes a test.`,
 	c.Flags().Uint64Var(&s.First, "first", 1, "the first seed")
 	c.Flags().Uint64Var(&seed, "seed", 0, "one seed only")
 	c.Flags().StringVar(&script, "script", "", "file of a script, to be run --seeds times")
+	c.Flags().BoolVar(&s.Adversary, "adversary", false, "draw the scripts of an adversary")
+	c.Flags().BoolVar(&s.Survey, "survey", false, "run all seeds and print a failure of each shape")
 	c.Flags().IntVar(&s.Parallel, "parallel", runtime.GOMAXPROCS(0), "how many run at once")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each count")
 	return c
@@ -64,6 +76,15 @@ lab/internal/check/testdata/regressions it becomes a test.`,
 func printCounts(s *check.Seeds, asJSON bool) error {
 	if asJSON {
 		return bench.PrintJSON(os.Stdout, checkFigures(s))
+	}
+	_, err := fmt.Println(s.Counts.String())
+	return err
+}
+
+// printFindings prints how many seeds failed in which shape, and one of each.
+func printFindings(s *check.Seeds) error {
+	for _, f := range s.Findings {
+		fmt.Printf("%d times, first by seed %d, as in: %v\n\n", f.N, f.Seed, &f.Failure)
 	}
 	_, err := fmt.Println(s.Counts.String())
 	return err

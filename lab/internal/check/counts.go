@@ -22,6 +22,12 @@ type Counts struct {
 	Hedged                             atomic.Int64 // fallbacks because of a deadline
 	Again                              atomic.Int64 // a far endpoint handled a message that another one had handled
 	Skipped, Late, Stalls, Checkpoints atomic.Int64
+
+	// Of scripts with an adversary only.
+	Poison, Overruns atomic.Int64 // messages
+	Links, Refusals  atomic.Int64
+	Renewed, Foreign atomic.Int64 // hosts that came back with another certificate
+	Races            atomic.Int64 // Shutdowns while others sent
 }
 
 // add adds what a channel counted itself.
@@ -38,11 +44,11 @@ func (c *Counts) add(s elastic.Stats, j *journal) {
 	c.Again.Add(int64(j.repeats))
 }
 
-// All returns all counts by name.
+// All returns all counts by name, those that only an adversary has if it did anything.
 func (c *Counts) All() iter.Seq2[string, int64] {
 	return func(yield func(string, int64) bool) {
 		for _, k := range c.counts() {
-			if !yield(k.name, k.n.Load()) {
+			if n := k.n.Load(); (n > 0 || !k.adversary) && !yield(k.name, n) {
 				return
 			}
 		}
@@ -58,30 +64,59 @@ func (c *Counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Missing returns the kinds of events that never happened.
-func (c *Counts) Missing() []string {
+// Missing returns the kinds of events that never happened, those of an adversary if
+// there was one.
+func (c *Counts) Missing(adversary bool) []string {
 	var names []string
-	for name, n := range c.All() {
-		if n == 0 {
-			names = append(names, name)
+	for _, k := range c.counts() {
+		if k.n.Load() == 0 && (adversary || !k.adversary) {
+			names = append(names, k.name)
 		}
 	}
 	return names
+}
+
+// numbers returns all counts, for another process.
+func (c *Counts) numbers() (all []int64) {
+	for _, k := range c.counts() {
+		all = append(all, k.n.Load())
+	}
+	return all
+}
+
+// addNumbers adds the counts of another process.
+func (c *Counts) addNumbers(all []int64) {
+	for i, k := range c.counts() {
+		if i < len(all) {
+			k.n.Add(all[i])
+		}
+	}
 }
 
 // A count is one number of Counts with its name.
 type count struct {
 	name string
 	n    *atomic.Int64
+	// adversary: only scripts with an adversary have it.
+	adversary bool
 }
 
 func (c *Counts) counts() []count {
-	return []count{
-		{"seeds", &c.Seeds}, {"steps", &c.Steps}, {"messages", &c.Messages}, {"results", &c.Results},
-		{"sends refused", &c.Refused}, {"moves", &c.Moves}, {"moves failed", &c.MovesFailed},
-		{"crashes", &c.Crashes}, {"drains", &c.Drains}, {"silences", &c.Mutes}, {"bursts", &c.Bursts}, {"path changes", &c.Paths},
-		{"paths switched", &c.Switches}, {"closes", &c.Closes}, {"lost", &c.Lost}, {"fallbacks", &c.Fallbacks}, {"hedged", &c.Hedged},
-		{"replayed", &c.Replayed}, {"handled again", &c.Again}, {"late outcomes dropped", &c.Dropped},
-		{"skipped", &c.Skipped}, {"late", &c.Late}, {"stalls", &c.Stalls}, {"checkpoints", &c.Checkpoints},
+	all := []count{
+		{name: "seeds", n: &c.Seeds}, {name: "steps", n: &c.Steps}, {name: "messages", n: &c.Messages}, {name: "results", n: &c.Results},
+		{name: "sends refused", n: &c.Refused}, {name: "moves", n: &c.Moves}, {name: "moves failed", n: &c.MovesFailed},
+		{name: "crashes", n: &c.Crashes}, {name: "drains", n: &c.Drains}, {name: "silences", n: &c.Mutes}, {name: "bursts", n: &c.Bursts},
+		{name: "path changes", n: &c.Paths}, {name: "paths switched", n: &c.Switches}, {name: "closes", n: &c.Closes}, {name: "lost", n: &c.Lost},
+		{name: "fallbacks", n: &c.Fallbacks}, {name: "hedged", n: &c.Hedged}, {name: "replayed", n: &c.Replayed}, {name: "handled again", n: &c.Again},
+		{name: "late outcomes dropped", n: &c.Dropped}, {name: "skipped", n: &c.Skipped}, {name: "late", n: &c.Late},
+		{name: "stalls", n: &c.Stalls}, {name: "checkpoints", n: &c.Checkpoints},
 	}
+	for _, k := range []count{
+		{name: "poison", n: &c.Poison}, {name: "overruns", n: &c.Overruns}, {name: "slow links", n: &c.Links}, {name: "refusals", n: &c.Refusals},
+		{name: "certificates renewed", n: &c.Renewed}, {name: "foreign certificates", n: &c.Foreign}, {name: "sends beside shutdown", n: &c.Races},
+	} {
+		k.adversary = true
+		all = append(all, k)
+	}
+	return all
 }

@@ -67,7 +67,7 @@ func (g *generator) gone() Host {
 func (g *generator) settings() Settings {
 	return Settings{
 		Latest: g.chance(25), Once: g.chance(15),
-		Standby:    pick(g, "", A, B, C),
+		Standby:    pick(g, nil, []Host{A}, []Host{B}, []Host{C}),
 		Window:     pick(g, 0, 0, 1, 2, 5, 16, 64),
 		Bytes:      pick(g, 0, 0, 0, 1000, 64<<10),
 		InFlight:   pick(g, 0, 1, 4),

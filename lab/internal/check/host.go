@@ -8,9 +8,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
-	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -111,24 +109,4 @@ func serveStream(srv *far.Server, st *link.Stream) {
 		return
 	}
 	srv.Serve(st.Context(), t, st)
-}
-
-// A guest is a native far endpoint that breaks as a guest would at a message that
-// traps: after the state has changed.
-type guest struct{ far.Endpoint }
-
-func newGuest(g *ground) guest { return guest{native.New(g.endpoint())} }
-
-// Handle implements far.Endpoint.
-func (g guest) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
-	status, payload, err := g.Endpoint.Handle(ctx, request)
-	switch {
-	case err != nil:
-		return 0, nil, err
-	case ctx.Err() != nil:
-		return 0, nil, &wire.Fail{Code: offload.CodeDeadline, Started: true}
-	case traps(request):
-		return 0, nil, &wire.Fail{Code: offload.CodeTrapped, Started: true, Text: errTrap.Error()}
-	}
-	return status, payload, nil
 }

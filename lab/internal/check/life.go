@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,11 +14,6 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
-
-// patience bounds each call of a channel in virtual time. A host that does not
-// answer is given up after 5 s by its connection; a dial takes 3 s to fail, and a
-// recovery 2 s a place.
-const patience = time.Minute
 
 // A life is a channel from Open to Close, and those who use it: a goroutine that
 // sends, one that receives and one that moves.
@@ -41,8 +37,16 @@ type life struct {
 	paused  atomic.Int64 // until when nobody receives, in ns
 	largest atomic.Int64 // message, in bytes on the wire
 	ended   atomic.Bool  // with ErrLost, as documented
-	moving  atomic.Bool
-	loose   atomic.Bool // a move may have let more results come than the window
+	moving  atomic.Int64 // moves under way
+	loose   atomic.Bool  // a move may have let more results come than the window
+	racing  atomic.Bool  // the channel ends while others use it
+
+	judge    *judge
+	sent     atomic.Int64 // messages
+	broken   atomic.Int64 // messages that break their far endpoint
+	overruns atomic.Int64
+	attempts atomic.Int64 // moves
+	fell     atomic.Int64 // events that a far endpoint was brought back
 }
 
 // openLife opens a channel whose far endpoint begins on the UE.
@@ -52,7 +56,7 @@ func (st *stage) openLife(s Settings) *life {
 	if st.apart {
 		journal.states = nil
 	}
-	g := &ground{host: UE, journal: journal, desc: descOf(uint32(3*st.lives), s), slow: func() time.Duration { return 0 }}
+	g := &ground{host: UE, journal: journal, desc: descOf(uint32(3*st.lives), s), slow: func() time.Duration { return 0 }, harsh: st.adversary, pad: s.Pad}
 	if st.register != nil {
 		st.register(g.desc.Index, s, journal)
 	}
@@ -61,18 +65,9 @@ func (st *stage) openLife(s Settings) *life {
 		sends: make(chan Step, st.queue), moves: make(chan Step, st.queue),
 		quit: make(chan struct{}), rx: make(chan struct{}),
 	}
-	cfg := elastic.Config{
-		Window: s.Window, WindowBytes: s.Bytes, InFlight: s.InFlight, Deadline: s.Deadline,
-		CheckpointMessages: s.Checkpoint, CheckpointInterval: s.Interval,
-	}
-	if s.Latest {
-		cfg.Mode = elastic.Latest
-	}
-	if s.Standby != "" {
-		cfg.Standby = []elastic.Target{st.targets[s.Standby]}
-	}
+	l.judge = &judge{l: l, opened: time.Now(), changed: time.Now()}
 	var err error
-	if l.ch, err = elastic.Open(g.endpoint(), cfg); err != nil {
+	if l.ch, err = elastic.Open(g.endpoint(), st.config(s)); err != nil {
 		st.fail("open: %v", err)
 		return nil
 	}
@@ -81,8 +76,23 @@ func (st *stage) openLife(s Settings) *life {
 	events := l.ch.Events(l.ctx) // from its begin on
 	go func() { defer st.caught(); l.listen(events) }()
 	l.wg.Go(func() { defer st.caught(); l.steps(l.sends, l.send) })
-	l.wg.Go(func() { defer st.caught(); l.steps(l.moves, l.move) })
+	l.wg.Go(func() { defer st.caught(); l.steps(l.moves, l.mover) })
 	return l
+}
+
+// config returns the channel's configuration.
+func (st *stage) config(s Settings) elastic.Config {
+	cfg := elastic.Config{
+		Window: s.Window, WindowBytes: s.Bytes, InFlight: s.InFlight, Deadline: s.Deadline,
+		CheckpointMessages: s.Checkpoint, CheckpointInterval: s.Interval,
+	}
+	if s.Latest {
+		cfg.Mode = elastic.Latest
+	}
+	for _, h := range s.Standby {
+		cfg.Standby = append(cfg.Standby, st.targets[h])
+	}
+	return cfg
 }
 
 // steps does the steps of a queue one after the other.
@@ -122,6 +132,7 @@ func (l *life) send(s Step) {
 // protocol, so none may be said to. It ends with the channel.
 func (l *life) listen(events iter.Seq[elastic.Event]) {
 	for e := range events {
+		l.judge.event(e)
 		var refusal *wire.Fail
 		switch {
 		case e.Reason == nil:
@@ -138,13 +149,15 @@ func (l *life) listen(events iter.Seq[elastic.Event]) {
 
 // sendOne sends the next message, in as many attempts as it takes.
 func (l *life) sendOne(s Step) bool {
-	m := makeMessage(l.w.seed, l.seq+1, s, l.settings.Latest)
+	m := makeMessage(l.w.seed, l.seq+1, s, l.settings)
+	l.poisons(m)
 	l.largest.Store(max(l.largest.Load(), int64(len(m.body)+32)))
 	for l.seq++; !l.over(); {
 		l.oracle.add(m)
 		err := l.try(m, s.Patience)
 		if err == nil {
 			l.w.count.Messages.Add(1)
+			l.sent.Add(1)
 			l.bounds()
 			return true
 		}
@@ -153,10 +166,10 @@ func (l *life) sendOne(s Step) bool {
 		case s.Patience > 0 && errors.Is(err, context.DeadlineExceeded):
 			l.w.count.Refused.Add(1)
 			time.Sleep(time.Millisecond)
-		case errors.Is(err, elastic.ErrClosed) && l.over():
+		case errors.Is(err, elastic.ErrClosed) && l.closable():
 			return false
 		case errors.Is(err, context.DeadlineExceeded):
-			l.w.hangs("send takes over %v: message %d, %+v", patience, m.seq, l.ch.Stats())
+			l.w.hangs("send hangs for over %v: message %d, %+v", l.w.patience(), m.seq, l.ch.Stats())
 			return false
 		default:
 			l.end("send message %d: %v", m.seq, err)
@@ -166,8 +179,32 @@ func (l *life) sendOne(s Step) bool {
 	return false
 }
 
-func (l *life) try(m message, wait time.Duration) error {
-	limit := patience
+// poisons counts m, if it is poison.
+func (l *life) poisons(m message) {
+	switch {
+	case m.poison.breaks():
+		l.broken.Add(1)
+		l.w.count.Poison.Add(1)
+	case m.poison.overruns():
+		l.overruns.Add(1)
+		l.w.lags.Add(int64(m.takes + 3*l.settings.Deadline))
+		l.w.count.Overruns.Add(1)
+	}
+}
+
+// closable says whether the channel may be closed while others use it.
+func (l *life) closable() bool { return l.racing.Load() || l.over() }
+
+var errPanic = errors.New("a panic left Send")
+
+func (l *life) try(m message, wait time.Duration) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.w.fail("panic left Send: %v\n%s", p, debug.Stack())
+			err = errPanic
+		}
+	}()
+	limit := l.w.patience()
 	if wait > 0 {
 		limit = wait
 	}
@@ -180,7 +217,7 @@ func (l *life) try(m message, wait time.Duration) error {
 // is not idempotent, after harm was done, is as documented.
 func (l *life) end(format string, args ...any) {
 	err, _ := args[len(args)-1].(error)
-	if l.settings.Once && errors.Is(err, elastic.ErrLost) && l.w.harmed() {
+	if l.settings.Once && errors.Is(err, elastic.ErrLost) && l.mayLose() {
 		if !l.ended.Swap(true) {
 			l.w.count.Lost.Add(1)
 		}
@@ -189,18 +226,19 @@ func (l *life) end(format string, args ...any) {
 	l.w.fail(format, args...)
 }
 
+// mayLose says whether the script explains that the channel ends with ErrLost.
+func (l *life) mayLose() bool {
+	if !l.w.adversary {
+		return l.w.harmed()
+	}
+	return l.w.blame.some(doomed) || l.broken.Load() > 0 || l.settings.Deadline > 0
+}
+
 // bounds checks what the channel keeps. A move home waits for what is under way
 // and so lets all of it come: that adds the results of as many messages.
 func (l *life) bounds() {
-	const window, windowBytes = 256, 8 << 20 // the defaults
-	const kept, results = 4, 4               // messages kept for each of Window; results of a message, at most
-	s, most := l.ch.Stats(), l.settings
-	if most.Window == 0 {
-		most.Window = window
-	}
-	if most.Bytes == 0 {
-		most.Bytes = windowBytes
-	}
+	const kept, results = 4, 4 // messages kept for each of Window; results of a message, at most
+	s, most := l.ch.Stats(), l.settings.withDefaults()
 	switch {
 	case !most.Latest && s.Sent-s.Delivered > uint64(most.Window):
 		l.w.fail("more than %d messages have no outcome: %+v", most.Window, s)
@@ -208,17 +246,20 @@ func (l *life) bounds() {
 		l.w.fail("more than %d messages or %d bytes and one message are kept: %+v", kept*most.Window, most.Bytes, s)
 	case s.Waiting > most.Window+results*most.Window, s.Waiting > most.Window+results && !l.loose.Load():
 		l.w.fail("more results wait than %d, those of one message and those that a move lets come: %+v", most.Window, s)
-	case s.Waiting <= most.Window && !l.moving.Load() && !l.w.drained.Load():
+	case s.Waiting <= most.Window && l.moving.Load() == 0 && !l.w.drained.Load():
 		l.loose.Store(false)
 	}
 }
+
+// tick is how often a receiver that pauses looks whether the pause is over.
+const tick = 50 * time.Millisecond
 
 func (l *life) receive() {
 	defer close(l.rx)
 	defer l.w.caught()
 	for {
-		if d := time.Until(time.Unix(0, l.paused.Load())); d > 0 {
-			pass(l.ctx, d)
+		for time.Until(time.Unix(0, l.paused.Load())) > 0 && l.ctx.Err() == nil {
+			pass(l.ctx, min(time.Until(time.Unix(0, l.paused.Load())), tick)) // a pause may end early
 		}
 		r, err := l.ch.Recv(l.ctx)
 		switch {
@@ -226,45 +267,12 @@ func (l *life) receive() {
 			l.w.count.Results.Add(1)
 			l.w.sabotage.give(r, l.oracle.got)
 			l.bounds()
-		case errors.Is(err, elastic.ErrClosed) && l.over(), errors.Is(err, context.Canceled):
+		case errors.Is(err, elastic.ErrClosed) && l.closable(), errors.Is(err, context.Canceled):
 			return
 		default:
 			l.end("recv: %v", err)
 			return
 		}
-	}
-}
-
-func (l *life) move(s Step) {
-	limit := patience
-	if s.Patience > 0 {
-		limit = s.Patience
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	l.loose.Store(true)
-	l.moving.Store(true)
-	defer l.moving.Store(false)
-	begin := time.Now()
-	var to elastic.Target
-	if s.Host != UE {
-		to = l.w.targets[s.Host]
-	}
-	err := l.ch.Move(ctx, to)
-	if took := time.Since(begin); took > limit+time.Second || s.Patience == 0 && took > patience/2 {
-		l.w.hangs("move took %v, to %s: %v", took, s.Host, err)
-	}
-	// A channel leaves a host by itself that misses its deadline, on a slow network too.
-	at, well := hostOf(l.ch.Where()), !l.w.harmed() && !l.over() && l.settings.Deadline == 0
-	switch {
-	case well && err == nil && at != s.Host:
-		l.w.fail("the far endpoint is on %s after a move to %s", at, s.Host)
-	case well && err != nil && s.Patience == 0, errors.Is(err, elastic.ErrClosed) && !l.over():
-		l.w.fail("move to %s, with nothing amiss: %v", s.Host, err)
-	case err == nil:
-		l.w.count.Moves.Add(1)
-	default:
-		l.w.count.MovesFailed.Add(1)
 	}
 }
 
@@ -276,7 +284,7 @@ func (l *life) settle() {
 		s := l.ch.Stats()
 		return l.ended.Load() || s.Sent == l.seq && s.Skipped == l.oracle.skips()
 	}
-	if !l.w.until(patience, sums) {
+	if !l.w.until(l.w.patience(), sums) {
 		l.w.fail("sent %d messages, of which %d had no result; Stats has %+v", l.seq, l.oracle.skips(), l.ch.Stats())
 	}
 }
@@ -284,71 +292,25 @@ func (l *life) settle() {
 func (l *life) complete() {
 	sent := func() bool { return l.ended.Load() || l.sending.Load() == 0 }
 	done := func() bool { return l.ended.Load() || l.oracle.done() }
-	ok := l.w.until(patience, sent)
+	ok := l.w.until(l.w.patience(), sent)
 	if ok && l.settings.Latest {
 		ok = l.newest(done)
 	} else if ok {
-		ok = l.w.until(patience, done)
+		ok = l.w.until(l.w.patience(), done)
 	}
 	if !ok {
-		l.w.hangs("not all is answered %v after the last fault: %+v", patience, l.ch.Stats())
+		l.w.hangs("not all is answered %v after the last fault: %+v", l.w.patience(), l.ch.Stats())
 	}
 }
 
 // newest waits until the newest message of mode Latest is answered. Where that one
 // was skipped, or late, another one is sent.
 func (l *life) newest(done func() bool) bool {
-	for range patience / time.Second {
+	for range l.w.patience() / time.Second {
 		if l.w.until(time.Second, done) {
 			return true
 		}
 		l.sendOne(Step{Size: 8})
 	}
 	return false
-}
-
-// shutdown ends the channel in order: nothing may be left out.
-func (l *life) shutdown() {
-	l.moving.Store(true) // all outcomes must come, as in a move
-	l.loose.Store(true)
-	l.quiet()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := l.ch.Shutdown(ctx); err != nil {
-		l.end("shutdown: %v", err)
-	}
-	l.drained()
-	if !l.ended.Load() && !l.settings.Latest && !l.oracle.done() {
-		l.w.fail("after Shutdown and the last result some are missing")
-	}
-}
-
-// close ends the channel at once.
-func (l *life) close() {
-	closed := make(chan struct{})
-	close(l.quit)
-	go func() { l.ch.Close(); close(closed) }()
-	l.w.wait("Close", closed)
-	l.w.wait("those who use a closed channel", waited(&l.wg))
-	l.drained()
-}
-
-// quiet ends those who send and move.
-func (l *life) quiet() {
-	close(l.quit)
-	l.w.wait("the end of Send and Move", waited(&l.wg))
-}
-
-// drained waits for the receiver, which ends with the channel, and adds up.
-func (l *life) drained() {
-	l.w.wait("the end of Recv", l.rx)
-	l.stop()
-	l.w.count.add(l.ch.Stats(), l.journal)
-}
-
-// waited returns a channel that is closed once wg is done.
-func waited(wg *sync.WaitGroup) <-chan struct{} {
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
-	return done
 }

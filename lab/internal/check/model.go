@@ -3,10 +3,10 @@ package check
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc64"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
@@ -16,11 +16,12 @@ import (
 
 // A message is what the checker's channels carry.
 type message struct {
-	seq   uint64 // the channel's own number
-	outs  int
-	fails bool
-	traps bool // breaks its guest
-	body  []byte
+	seq    uint64 // the channel's own number
+	outs   int
+	fails  bool
+	poison poison
+	takes  time.Duration // of a stubborn one
+	body   []byte
 }
 
 // An out is what the checker's endpoint emits: which of a message's values it is,
@@ -57,19 +58,23 @@ func fails(seq, hash uint64) error {
 }
 
 // makeMessage makes message seq of a step. In mode Latest each has a result, so
-// that what has none can be counted.
-func makeMessage(seed, seq uint64, s Step, latest bool) message {
+// that what has none can be counted, and each that overruns has one, so that it shows
+// whether it was handled.
+func makeMessage(seed, seq uint64, s Step, of Settings) message {
 	r := rand.New(rand.NewPCG(seed, seq))
 	m := message{seq: seq, outs: 1}
 	size := s.Size
 	if s.Vary {
 		m.outs, size = r.IntN(4), r.IntN(s.Size+1)
 	}
-	if latest && m.outs == 0 {
+	m.poison = poisonOf(seq, &s, of)
+	if m.poison == stubborn {
+		m.takes = stubbornness * of.Deadline
+	}
+	if (of.Latest || m.poison.overruns()) && m.outs == 0 {
 		m.outs = 1
 	}
 	m.fails = s.Fail > 0 && seq%uint64(s.Fail) == 0
-	m.traps = s.Trap > 0 && seq%uint64(s.Trap) == 0
 	m.body = make([]byte, size)
 	for i := 0; i+8 <= size; i += 8 {
 		binary.LittleEndian.PutUint64(m.body[i:], r.Uint64())
@@ -82,6 +87,8 @@ type ground struct {
 	host    Host
 	desc    offload.Desc
 	slow    func() time.Duration // each message takes so long
+	harsh   bool                 // native code that breaks panics
+	pad     int                  // bytes of the state besides
 	journal *journal
 }
 
@@ -101,8 +108,8 @@ func (g *ground) live() *codegen.Live[message, out] {
 			if d := g.slow(); d > 0 {
 				pass(ctx, d)
 			}
-			if m.traps && g.host == UE {
-				return errTrap // native code that breaks would end the application
+			if err := m.suffer(ctx, g); err != nil {
+				return err
 			}
 			g.journal.handled(g, instance, s, m)
 			before := s.hash
@@ -117,9 +124,22 @@ func (g *ground) live() *codegen.Live[message, out] {
 			}
 			return nil
 		},
-		AppendState: func(b []byte) []byte { return pack.AppendUint(pack.AppendUint(b, s.hash), s.last) },
-		ReadState:   func(r *pack.Reader) { s = state{r.Uint(), r.Uint()} },
+		AppendState: func(b []byte) []byte { return g.appendState(b, s) },
+		ReadState:   func(r *pack.Reader) { s = g.readState(r) },
 	}
+}
+
+func (g *ground) appendState(b []byte, s state) []byte {
+	b = pack.AppendUint(pack.AppendUint(b, s.hash), s.last)
+	return pack.AppendBytes(b, make([]byte, g.pad))
+}
+
+func (g *ground) readState(r *pack.Reader) state {
+	s := state{r.Uint(), r.Uint()}
+	if n := len(r.BytesRef()); r.Err() == nil && n != g.pad {
+		g.journal.fail("a state on %s has %d bytes besides, not %d", g.host, n, g.pad)
+	}
+	return s
 }
 
 // pass lets d pass, or ctx end.
@@ -134,11 +154,22 @@ func pass(ctx context.Context, d time.Duration) {
 
 func appendMessage(b []byte, m message) []byte {
 	b = pack.AppendInt(pack.AppendUint(b, m.seq), int64(m.outs))
-	return pack.AppendBytes(pack.AppendBool(pack.AppendBool(b, m.fails), m.traps), m.body)
+	b = pack.AppendInt(pack.AppendBool(b, m.fails), int64(m.poison))
+	b = pack.AppendBytes(pack.AppendInt(b, int64(m.takes)), m.body)
+	for range len(m.body) / breath { // to encode takes time: others get their turn
+		runtime.Gosched()
+	}
+	return b
 }
 
+// breath is how many bytes of a message are encoded in a row.
+const breath = 4 << 10
+
 func readMessage(r *pack.Reader) message {
-	return message{r.Uint(), int(r.IntN(32)), r.Bool(), r.Bool(), r.BytesRef()}
+	return message{
+		seq: r.Uint(), outs: int(r.IntN(32)), fails: r.Bool(),
+		poison: poison(r.IntN(32)), takes: time.Duration(r.IntN(64)), body: r.BytesRef(),
+	}
 }
 
 func appendOut(b []byte, o out) []byte {
@@ -149,13 +180,4 @@ func appendOut(b []byte, o out) []byte {
 
 func readOut(r *pack.Reader) out {
 	return out{r.Uint(), int(r.IntN(32)), r.Uint(), r.Uint(), Host(r.String()), r.Uint()}
-}
-
-// errTrap is what a message that breaks a guest comes to. It leaves the state alone.
-var errTrap = errors.New("the message breaks its guest")
-
-// traps says whether the message in request breaks its guest.
-func traps(request []byte) bool {
-	r := pack.NewReader(request)
-	return readMessage(&r).traps
 }

@@ -60,8 +60,13 @@ func (s *Settings) parse(values []string) error {
 	if err := parseFields(s.fields(), values); err != nil {
 		return err
 	}
-	if s.Standby != "" && !slices.Contains(hosts, s.Standby) {
-		return fmt.Errorf("no edge host %q", s.Standby)
+	for _, h := range s.Standby {
+		if !slices.Contains(hosts, h) {
+			return fmt.Errorf("no edge host %q", h)
+		}
+	}
+	if s.Pad > maxSize || len(s.Standby) > len(hosts) {
+		return fmt.Errorf("a state of %d bytes, %d standbys", s.Pad, len(s.Standby))
 	}
 	return nil
 }
@@ -77,7 +82,7 @@ func (s *Step) parse(values []string) error {
 	switch {
 	case s.Op == Move && !edge && s.Host != UE, s.Host != "" && !edge && s.Host != UE:
 		return fmt.Errorf("no host %q", s.Host)
-	case slices.Contains([]Op{Slow, Crash, Drain, Start, Mute}, s.Op) && !edge:
+	case slices.Contains([]Op{Slow, Crash, Drain, Start, Mute, Link, Refuse}, s.Op) && !edge:
 		return fmt.Errorf("%s needs host=A, B or C", s.Op)
 	}
 	return nil
@@ -113,6 +118,11 @@ func parseValue(at any, text string) (err error) {
 		}
 	case *Host:
 		*at = Host(text)
+	case *[]Host:
+		*at = nil
+		for _, h := range strings.Split(text, ",") {
+			*at = append(*at, Host(h))
+		}
 	}
 	return err
 }

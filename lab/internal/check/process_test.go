@@ -29,6 +29,13 @@ import (
 const asHost = "BUNGEE_CHECK_HOST"
 
 func TestMain(m *testing.M) {
+	if IsChild() {
+		if err := Serve(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if args := strings.Fields(os.Getenv(asHost)); len(args) == 3 {
 		if err := hostProcess(Host(args[0]), args[1], args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -55,7 +62,7 @@ func hostProcess(name Host, addr, certs string) error {
 		j := newJournal(false, complain)
 		j.states = nil // they come from other processes
 		j.instances.Store(rand.Uint64())
-		return newGuest(&ground{host: name, journal: j, desc: descOf(fn, Settings{}), slow: func() time.Duration { return 0 }}), nil
+		return newGuest(&ground{host: name, journal: j, desc: descOf(fn, Settings{}), slow: func() time.Duration { return 0 }}, noRefusals), nil
 	})
 	if err != nil {
 		return err
@@ -65,6 +72,8 @@ func hostProcess(name Host, addr, certs string) error {
 	e.close()
 	return nil
 }
+
+func noRefusals() (save, restore bool) { return false, false }
 
 // A process is an edge host in a process of its own.
 type process struct {
@@ -195,7 +204,7 @@ func TestProcesses(t *testing.T) {
 			continue
 		}
 		l.settle()
-		l.shutdown()
+		l.shutdown(false)
 	}
 	if st.why != "" {
 		t.Fatalf("seed %d: %s", seed, st.why)
@@ -210,9 +219,9 @@ func TestProcesses(t *testing.T) {
 func traffic(st *stage, n int) []*life {
 	const deadline = 200 * time.Millisecond
 	settings := []Settings{
-		{Deadline: deadline, Standby: B},
-		{Deadline: deadline, Standby: C, Window: 32, Interval: 50 * time.Millisecond},
-		{Deadline: deadline, Latest: true, Standby: A},
+		{Deadline: deadline, Standby: []Host{B}},
+		{Deadline: deadline, Standby: []Host{C}, Window: 32, Interval: 50 * time.Millisecond},
+		{Deadline: deadline, Latest: true, Standby: []Host{A}},
 	}
 	var lanes []*life
 	for _, s := range settings {

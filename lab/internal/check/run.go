@@ -28,6 +28,15 @@ type runner struct {
 	t        *testing.T
 	count    *Counts
 	sabotage *sabotage
+	// most is how long a script may take in real time. Zero means standstill.
+	most time.Duration
+}
+
+func (r *runner) limit() time.Duration {
+	if r.most > 0 {
+		return r.most
+	}
+	return standstill
 }
 
 var shared struct {
@@ -58,7 +67,7 @@ func (r *runner) run(s *Script) (why string) {
 	var w *world
 	// A goroutine that waits for a mutex, and not for virtual time, can hold up a
 	// bubble for ever. Nothing but this ends it.
-	guard := time.AfterFunc(standstill, func() { panic("this script stands still:\n" + s.String()) })
+	guard := time.AfterFunc(r.limit(), func() { panic(standsStill + "\n" + s.String()) })
 	defer guard.Stop()
 	defer func() {
 		// A deadlock, or goroutines that are left, end the bubble with a panic.
@@ -98,6 +107,9 @@ func (w *world) guarded() {
 // standstill is how long a script may take in real time: a thousand times what it
 // does.
 const standstill = 2 * time.Minute
+
+// standsStill is how the panic begins that ends a script that takes longer.
+const standsStill = "this script stands still:"
 
 // limit is how long a script may take in virtual time.
 const limit = time.Hour

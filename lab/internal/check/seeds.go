@@ -1,8 +1,6 @@
 package check
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -19,6 +17,10 @@ type Seeds struct {
 	First uint64
 	// Script, if not nil, is run N times instead.
 	Script *Script
+	// Adversary has the scripts of an adversary drawn.
+	Adversary bool
+	// Survey has all scripts run, whatever fails, and tells Findings.
+	Survey bool
 	// Parallel is how many run at once. Zero means one.
 	Parallel int
 	// Progress is told once a second how far it is. Nil is silent.
@@ -26,31 +28,13 @@ type Seeds struct {
 
 	// Counts are of all scripts.
 	Counts Counts
+	// Findings are of a Survey: a failure for each shape, in the order of their seeds.
+	Findings []*Finding
 
 	sabotage *sabotage
 	next     atomic.Int64
 	mu       sync.Mutex
 	failure  *Failure
-}
-
-// Run runs the checker outside of tests, until ctx ends. It returns a [*Failure]
-// for the first script that broke the contract, shrunk.
-func (s *Seeds) Run(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { s.next.Store(int64(s.N)) })()
-	ok, says, err := runTest(func(t *testing.T) {
-		stop := s.report()
-		defer stop()
-		t.Run("seeds", s.test)
-	})
-	switch {
-	case s.failure != nil:
-		return s.failure
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err == nil && !ok:
-		return errors.New("the checker itself failed: " + says)
-	}
-	return err
 }
 
 // test runs the scripts in parallel subtests of t.
@@ -81,23 +65,35 @@ func (s *Seeds) one(r *runner) bool {
 //
 //go:noinline
 func (s *Seeds) seed(seed uint64, r *runner) (ok bool) {
-	script := s.Script
-	if script == nil {
-		script = Generate(seed)
-	}
+	script := s.script(seed)
 	why := r.run(script)
 	if why == "" {
 		return true
 	}
-	r.t.Logf("seed %d failed and is being shrunk: %.2000s", seed, why)
 	again := &runner{t: r.t, count: new(Counts), sabotage: r.sabotage}
-	small, why := Shrink(script, why, again.run)
+	s.found(seed, script, why, again.run)
+	return false
+}
+
+// script returns the script of a seed.
+func (s *Seeds) script(seed uint64) *Script {
+	switch {
+	case s.Script != nil:
+		return s.Script
+	case s.Adversary:
+		return Attack(seed)
+	}
+	return Generate(seed)
+}
+
+// found shrinks a script that has failed. again runs one and says why it fails.
+func (s *Seeds) found(seed uint64, script *Script, why string, again func(*Script) string) {
+	small, why := Shrink(script, why, again)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure == nil {
 		s.failure = &Failure{Script: small, Why: fmt.Sprintf("seed %d: %s", seed, why)}
 	}
-	return false
 }
 
 func (s *Seeds) failed() *Failure {

@@ -85,7 +85,7 @@ func TestFaultsAreFound(t *testing.T) {
 		}})},
 		{"a move forgets the state", "got message", faulty(broken{restore: func([]byte) []byte { return nil }})},
 		{"a checkpoint is another state", "no far endpoint left", faulty(broken{save: func([]byte) []byte {
-			return []byte{1, 0}
+			return []byte{1, 0, 0xc4, 0}
 		}})},
 	}
 	for _, fault := range faults {

@@ -103,7 +103,7 @@ func lessen(s **Script, still func(*Script) bool) (progress bool) {
 		for j := range (*s).lists()[i] {
 			for _, less := range []func(any) bool{zero, halve} {
 				c := (*s).clone()
-				if f := c.lists()[i][j]; f.name != "chan" && f.name != "host" && f.name != "seed" && less(f.at) {
+				if f := c.lists()[i][j]; f.name != "chan" && f.name != "host" && f.name != "seed" && f.name != "adversary" && less(f.at) {
 					progress = still(c) || progress
 				}
 			}
@@ -147,6 +147,10 @@ func zero(at any) bool {
 		return set(at, 0)
 	case *Host:
 		return set(at, "")
+	case *[]Host:
+		changed := len(*at) > 0
+		*at = nil
+		return changed
 	}
 	return false
 }
@@ -164,6 +168,11 @@ func halve(at any) bool {
 		return set(at, *at/2)
 	case *time.Duration:
 		return set(at, (*at / 2).Round(time.Millisecond))
+	case *[]Host:
+		if n := len(*at); n > 1 {
+			*at = (*at)[: n-1 : n-1]
+			return true
+		}
 	}
 	return false
 }

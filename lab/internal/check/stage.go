@@ -21,9 +21,17 @@ type stage struct {
 	count    *Counts
 	targets  map[Host]elastic.Target
 	sabotage *sabotage
-	apart    bool // edge hosts are other processes: their states are not known here
+	delay    time.Duration // of the network, one way
+	// adversary has native code that breaks panic, and channels judged for more than
+	// their results.
+	adversary bool
+	apart     bool // edge hosts are other processes: their states are not known here
 	// register, if not nil, is told of each endpoint before a channel has it.
 	register func(index uint32, s Settings, j *journal)
+
+	blame  blame
+	drains atomic.Int64
+	lags   atomic.Int64 // how long messages that overrun may take in all, in ns
 
 	lives   int
 	drained atomic.Bool // a host has drained: channels move by themselves from then on
@@ -84,12 +92,17 @@ func (st *stage) until(limit time.Duration, ok func() bool) bool {
 	return true
 }
 
+// patience bounds each call of a channel in virtual time. A host that does not
+// answer is given up after 5 s by its connection; a dial takes 3 s to fail, and a
+// recovery 2 s a place. On the UE a message that overruns holds up all others.
+func (st *stage) patience() time.Duration { return time.Minute + time.Duration(st.lags.Load()) }
+
 // wait waits for done, which must not take longer than any call may.
 func (st *stage) wait(what string, done <-chan struct{}) {
 	select {
 	case <-done:
-	case <-time.After(2 * patience):
-		st.hangs("%s did not come within %v", what, 2*patience)
+	case <-time.After(2 * st.patience()):
+		st.hangs("%s did not come within %v", what, 2*st.patience())
 	}
 }
 

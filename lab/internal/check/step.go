@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/link"
-	"github.com/bungee-xr/bungee/internal/radio"
 )
 
 // step does one step of the script.
@@ -15,6 +14,10 @@ func (w *world) step(s Step) {
 		time.Sleep(s.For)
 	case Air:
 		w.weather(s)
+	case Link:
+		w.narrow(s)
+	case Refuse:
+		w.refuse(s)
 	case Path:
 		w.changePath(s)
 	case Crash:
@@ -22,12 +25,14 @@ func (w *world) step(s Step) {
 	case Drain:
 		w.drain(s)
 	case Start:
-		w.start(s.Host)
+		w.begin(s)
 	case Mute:
 		w.count.Mutes.Add(1)
+		w.blame.excuse(s.Host, doomed, s.For)
 		w.silence(s.Host, 1)
 		time.AfterFunc(s.For, func() { w.unmute(s.Host) })
 	case Slow:
+		w.blame.slowed(s.Every)
 		w.mu.Lock()
 		w.slow[s.Host] = s.Every
 		w.harm = true // its messages may overrun their deadline
@@ -41,7 +46,7 @@ func (w *world) step(s Step) {
 func (w *world) onChannel(s Step, l *life) {
 	switch s.Op {
 	case Send:
-		if s.Trap > 0 {
+		if s.Trap+s.Panic+s.Memory+s.Large+s.Overrun+s.Stubborn > 0 {
 			w.hurt() // a guest that breaks takes its state along
 		}
 		l.sending.Add(1)
@@ -49,6 +54,7 @@ func (w *world) onChannel(s Step, l *life) {
 	case Move:
 		l.moves <- s
 	case Pause:
+		w.blame.paused(s.For)
 		l.paused.Store(time.Now().Add(s.For).UnixNano())
 	case Close:
 		w.count.Closes.Add(1)
@@ -56,7 +62,10 @@ func (w *world) onChannel(s Step, l *life) {
 		w.lanes[s.Chan] = w.openLife(l.settings)
 	case Shutdown:
 		w.count.Closes.Add(1)
-		l.shutdown()
+		if s.Racing {
+			w.count.Races.Add(1)
+		}
+		l.shutdown(s.Racing)
 		w.lanes[s.Chan] = w.openLife(l.settings)
 	}
 }
@@ -67,6 +76,7 @@ func (w *world) crash(s Step) {
 		return
 	}
 	w.count.Crashes.Add(1)
+	w.blame.excuse(s.Host, doomed, forever)
 	w.silence(s.Host, 1)
 	w.stop(s.Host)
 	w.silence(s.Host, -1)
@@ -82,7 +92,12 @@ func (w *world) drain(s Step) {
 		return
 	}
 	w.count.Drains.Add(1)
+	w.drains.Add(1)
 	w.hurt() // what has not left in time is lost
+	w.blame.excuse(s.Host, unwilling, forever)
+	if s.For < w.departure() {
+		w.blame.excuse(s.Host, doomed, forever)
+	}
 	w.drained.Store(true)
 	for _, l := range w.lanes {
 		l.loose.Store(true)
@@ -90,6 +105,69 @@ func (w *world) drain(s Step) {
 	e.drain()
 	time.Sleep(s.For)
 	w.stop(s.Host)
+	w.blame.excuse(s.Host, doomed, forever)
+}
+
+// departure is how long all far endpoints need to leave a host.
+func (w *world) departure() (most time.Duration) {
+	for _, l := range w.lanes {
+		most = max(most, 2*l.handover())
+	}
+	return most
+}
+
+// begin starts a host again.
+func (w *world) begin(s Step) {
+	if w.edges[s.Host] != nil {
+		return
+	}
+	identity := same
+	switch {
+	case s.Foreign:
+		identity = foreign
+		w.count.Foreign.Add(1)
+	case s.Renewed:
+		identity = renewed
+		w.count.Renewed.Add(1)
+	}
+	w.start(s.Host, identity)
+	if !s.Foreign {
+		w.blame.forgive(s.Host, doomed)
+		w.blame.forgive(s.Host, unwilling)
+	}
+}
+
+// refuse has a host refuse states for a while.
+func (w *world) refuse(s Step) {
+	w.count.Refusals.Add(1)
+	if s.Restore {
+		w.blame.excuse(s.Host, refusing, s.For)
+	}
+	if s.Save {
+		w.blame.excuse(s.Host, withholding, s.For)
+	}
+	until := time.Now().Add(s.For)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.refusals[s.Host]
+	if s.Save {
+		r.save = until
+	}
+	if s.Restore {
+		r.restore = until
+	}
+	w.refusals[s.Host] = r
+}
+
+// A refusal is until when a host refuses states.
+type refusal struct{ save, restore time.Time }
+
+// refuses says what h refuses now.
+func (w *world) refuses(h Host) (save, restore bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, now := w.refusals[h], time.Now()
+	return r.save.After(now), r.restore.After(now)
 }
 
 // unmute takes away one of a host's reasons to be silent, unless heal has taken all.
@@ -102,17 +180,6 @@ func (w *world) unmute(h Host) {
 	}
 }
 
-// weather makes the network bad for a while.
-func (w *world) weather(s Step) {
-	w.count.Bursts.Add(1)
-	w.hurt()
-	w.air.Set(nil, nil, radio.Faults{
-		Loss: float64(s.Loss) / 100, Duplicate: float64(s.Dup) / 100, Reorder: float64(s.Late) / 100,
-		Jitter: s.Jitter, Rate: float64(s.Rate),
-	})
-	time.AfterFunc(s.For, func() { w.air.Set(nil, nil, radio.Faults{}) })
-}
-
 // changePath takes the UE's connections to its other address, all at once.
 func (w *world) changePath(s Step) {
 	w.count.Paths.Add(1)
@@ -121,6 +188,12 @@ func (w *world) changePath(s Step) {
 	w.path = 1 - w.path
 	w.harm = w.harm || s.Told
 	w.mu.Unlock()
+	for _, h := range hosts {
+		w.blame.excuse(h, laggard, 0)
+		if s.Told {
+			w.blame.excuse(h, doomed, 0)
+		}
+	}
 	w.air.Cut(ueIP(1-from), false)
 	w.air.Cut(ueIP(from), s.Told)
 	for _, h := range hosts {

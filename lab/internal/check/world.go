@@ -27,12 +27,15 @@ type world struct {
 	switches sync.WaitGroup // of paths
 
 	// Guarded by the stage's mu, but for edges: these are the script's own.
-	edges map[Host]*edge
-	muted map[Host]int // how many reasons each host has to be silent
-	slow  map[Host]time.Duration
-	far   map[uint32]farEnd
-	path  byte // of the UE's addresses
-	port  int  // of the UE's last socket
+	edges    map[Host]*edge
+	muted    map[Host]int // how many reasons each host has to be silent
+	slow     map[Host]time.Duration
+	bad      radio.Faults // of all links but those in links
+	links    map[Host]radio.Faults
+	refusals map[Host]refusal
+	far      map[uint32]farEnd
+	path     byte // of the UE's addresses
+	port     int  // of the UE's last socket
 }
 
 // A farEnd is what an edge host must know to serve a channel.
@@ -43,7 +46,18 @@ type farEnd struct {
 
 // certificates are those of a UE and of the edge hosts. They take long to make, so runs
 // share them.
-type certificates struct{ ue, host *tls.Config }
+type certificates struct {
+	ue    *tls.Config
+	hosts [identities]*tls.Config
+}
+
+// Which certificate a host has that comes back at its address.
+const (
+	same    = iota
+	renewed // another one of the same authority
+	foreign // one of another authority, which the UE must refuse
+	identities
+)
 
 // newCertificates must be called in virtual time, where its results are valid.
 func newCertificates() (*certificates, error) {
@@ -55,8 +69,17 @@ func newCertificates() (*certificates, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := ca.TLS(identity.Host, "edge")
-	return &certificates{ue, host}, err
+	c := &certificates{ue: ue}
+	other, err := identity.NewAuthority()
+	if err != nil {
+		return nil, err
+	}
+	for i, from := range [...]*identity.Authority{same: ca, renewed: ca, foreign: other} {
+		if c.hosts[i], err = from.TLS(identity.Host, "edge"); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 var addrs = map[Host]*net.UDPAddr{
@@ -70,9 +93,13 @@ func ueIP(path byte) net.IP { return net.IPv4(10, 1, path, 1) }
 
 func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *world {
 	w := &world{
-		stage:  stage{seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab, targets: map[Host]elastic.Target{}},
+		stage: stage{
+			seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab, targets: map[Host]elastic.Target{},
+			delay: s.Delay, adversary: s.Adversary,
+		},
 		script: s, certs: certs, air: &radio.Air{OneWay: s.Delay, Seed: s.Seed}, peers: map[Host]*target{},
 		edges: map[Host]*edge{}, muted: map[Host]int{}, slow: map[Host]time.Duration{}, far: map[uint32]farEnd{},
+		links: map[Host]radio.Faults{}, refusals: map[Host]refusal{},
 	}
 	w.register = w.known
 	for _, h := range hosts {
@@ -85,7 +112,7 @@ func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *wor
 // run does the script.
 func (w *world) run() {
 	for _, h := range hosts {
-		w.start(h)
+		w.start(h, same)
 	}
 	for _, s := range w.script.Channels {
 		w.lanes = append(w.lanes, w.openLife(s))
@@ -112,15 +139,28 @@ func (w *world) end() {
 		if w.failed() {
 			l.close()
 		} else {
-			l.shutdown()
+			l.shutdown(false)
 		}
 	}
+	w.linger()
 	w.switches.Wait()
 	for _, t := range w.peers {
 		t.drop()
 	}
 	for _, h := range hosts {
 		w.stop(h)
+	}
+}
+
+// linger waits until messages that are stubborn have let go of the far endpoints that
+// were left behind with them.
+func (w *world) linger() {
+	var most time.Duration
+	for _, s := range w.script.Channels {
+		most = max(most, (stubbornness+1)*s.Deadline)
+	}
+	if w.lags.Load() > 0 {
+		time.Sleep(most)
 	}
 }
 
@@ -135,7 +175,7 @@ func (w *world) socket() net.PacketConn {
 
 // ground returns where a far endpoint stands on host h.
 func (w *world) ground(h Host, index uint32, f farEnd) *ground {
-	return &ground{host: h, journal: f.journal, desc: descOf(index, f.settings), slow: func() time.Duration { return w.slowness(h) }}
+	return &ground{host: h, journal: f.journal, desc: descOf(index, f.settings), slow: func() time.Duration { return w.slowness(h) }, harsh: w.adversary, pad: f.settings.Pad}
 }
 
 func (w *world) slowness(h Host) time.Duration {
@@ -152,18 +192,18 @@ func (w *world) known(index uint32, s Settings, j *journal) {
 }
 
 // start starts a host that is not there.
-func (w *world) start(h Host) {
-	if w.edges[h] != nil {
-		return
-	}
-	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.host, func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
+func (w *world) start(h Host, identity int) {
+	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.hosts[identity], func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
 		w.mu.Lock()
 		f, ok := w.far[fn]
 		w.mu.Unlock()
+		if identity == foreign {
+			w.fail("a foreign host, %s, was given a far endpoint: its certificate is of another authority", h)
+		}
 		if !ok {
 			return nil, fmt.Errorf("there is no endpoint %d", fn)
 		}
-		return w.sabotage.guest(newGuest(w.ground(h, fn, f))), nil
+		return w.sabotage.guest(newGuest(w.ground(h, fn, f), func() (bool, bool) { return w.refuses(h) })), nil
 	})
 	if err != nil {
 		w.fail("start %s: %v", h, err)
@@ -194,12 +234,13 @@ func (w *world) silence(h Host, change int) {
 func (w *world) heal() {
 	w.mu.Lock()
 	clear(w.slow)
+	clear(w.refusals)
 	for _, h := range hosts {
 		w.muted[h] = 0
 		w.air.Mute(addrs[h].IP, false)
 	}
 	w.mu.Unlock()
-	w.air.Set(nil, nil, radio.Faults{})
+	w.tune(func() { w.bad = radio.Faults{}; clear(w.links) })
 	for _, l := range w.lanes {
 		l.paused.Store(0)
 	}

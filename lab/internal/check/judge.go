@@ -1,0 +1,141 @@
+package check
+
+import (
+	"strings"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// A judge knows what one channel did besides its results, and whether the script
+// explains it. It judges only in scripts with an adversary.
+type judge struct {
+	l       *life
+	opened  time.Time
+	changed time.Time // when the far endpoint went elsewhere last, or a standby was lost
+	left    int       // hosts left without a fault of theirs
+	ended   bool
+}
+
+// event judges an event.
+func (j *judge) event(e elastic.Event) {
+	switch {
+	case !j.l.w.adversary:
+		return
+	case j.ended:
+		j.l.w.fail("an event after Ended: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)
+	case e.Kind == elastic.Ended:
+		j.ended = true
+	case e.Kind == elastic.FellBack:
+		j.l.fell.Add(1)
+		j.took(e)
+		j.leaves(e)
+		j.skips(e)
+		j.changed = time.Now()
+	case e.Kind == elastic.Moved, e.Kind == elastic.StandbyLost:
+		j.changed = time.Now()
+	}
+}
+
+// took judges the time of a fallback.
+func (j *judge) took(e elastic.Event) {
+	if most := j.l.recovery(); e.Took > most {
+		j.l.w.fail("fallback takes too long: %v, over %v, from %s to %s, with %d messages replayed: %v", e.Took, most, e.From, e.To, e.Replayed, e.Reason)
+	}
+}
+
+// leaves judges that a host was left: only for its fault, or for a message that overran,
+// which may cost two hosts.
+func (j *judge) leaves(e elastic.Event) {
+	from := hostOf(e.From)
+	if from == hostOf(e.To) || from == UE || j.l.mayLeave(from) {
+		return
+	}
+	j.left++
+	n := int(j.l.overruns.Load())
+	switch {
+	case n == 0:
+		j.l.w.fail("left for %s: the healthy host %s, for %s: %v", inWord(e.Reason), from, hostOf(e.To), e.Reason)
+	case j.left > 2*n:
+		j.l.w.fail("hosts left without end: %s for %s, the %d. time, with %d messages that overran: %v", from, hostOf(e.To), j.left, n, e.Reason)
+	}
+}
+
+// standbyTime is how long a channel may take to have its standby ready.
+const standbyTime = 5 * time.Second
+
+// skips judges that a fallback went to the UE: not past a healthy standby.
+func (j *judge) skips(e elastic.Event) {
+	l := j.l
+	if hostOf(e.To) != UE || time.Since(j.changed) < standbyTime || l.overruns.Load() > 0 || l.broken.Load() > 0 {
+		return
+	}
+	order := "first"
+	for _, h := range l.settings.Standby {
+		switch {
+		case h == hostOf(e.From):
+		case l.w.blame.has(h, doomed, unwilling, refusing, laggard):
+			order = "later"
+		default:
+			l.w.fail("passed over: %s standby, healthy: from %s to the UE, and not to %s: %v", order, e.From, h, e.Reason)
+			return
+		}
+	}
+}
+
+// inWord returns the code of an error in one word.
+func inWord(err error) string { return strings.ReplaceAll(offload.CodeOf(err).String(), " ", "-") }
+
+// mayLeave says whether the script explains that the channel leaves host h.
+func (l *life) mayLeave(h Host) bool {
+	b := &l.w.blame
+	return b.has(h, doomed) || l.settings.Deadline > 0 && (b.has(h, laggard) || l.tight()) || l.broken.Load() > 0 && b.has(h, refusing)
+}
+
+// tight says whether messages may miss the deadline with no fault at all.
+func (l *life) tight() bool {
+	rounds := time.Duration(4)
+	if l.settings.Pad > 0 || l.largest.Load() > breath {
+		rounds = 20 // the connection begins slowly
+	}
+	flying := 2
+	if l.settings.Latest {
+		flying = 2 * (1 + l.settings.withDefaults().InFlight)
+	}
+	return l.w.delay*rounds+l.w.blame.takes(flying, 0) > l.settings.Deadline/2
+}
+
+// handover is how long a move may take, with no fault.
+func (l *life) handover() time.Duration {
+	s := l.settings.withDefaults()
+	kept := min(4*s.Window, int(l.sent.Load()))
+	bytes := 4*s.Pad + min(s.Bytes, kept*int(l.largest.Load()))
+	return 5*time.Second + l.w.blame.takes(kept, bytes) + 8*l.w.delay*time.Duration(4+kept/s.Window)
+}
+
+// recovery is how long a fallback may take: several places may be tried.
+func (l *life) recovery() time.Duration {
+	places := time.Duration(len(l.settings.Standby) + 2)
+	l.w.blame.mu.Lock()
+	pauses := l.w.blame.pauses
+	l.w.blame.mu.Unlock()
+	late := time.Duration(l.overruns.Load()) * 2 * l.settings.Deadline
+	return pauses + places*(l.handover()+late)
+}
+
+// sums judges what the channel counted, when it has ended.
+func (j *judge) sums(s elastic.Stats) {
+	if !j.l.w.adversary {
+		return
+	}
+	set := j.l.settings.withDefaults()
+	turns := uint64(j.l.attempts.Load() + j.l.fell.Load() + j.l.broken.Load() + 2*j.l.w.drains.Load())
+	intervals := uint64(time.Since(j.opened) / set.Interval)
+	if most := 16 + 2*s.Sent + 3*intervals + 4*turns; s.Checkpoints > most {
+		j.l.w.fail("checkpoints without need: %d, over %d, in %v: %+v", s.Checkpoints, most, time.Since(j.opened), s)
+	}
+	if most := (turns + 1) * 4 * uint64(set.Window); s.Replayed > most {
+		j.l.w.fail("replays without end: %d messages, over %d: %+v", s.Replayed, most, s)
+	}
+}
