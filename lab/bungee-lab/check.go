@@ -84,7 +84,7 @@ func printCounts(s *check.Seeds, asJSON bool) error {
 // printFindings prints how many seeds failed in which shape, and one of each.
 func printFindings(s *check.Seeds) error {
 	for _, f := range s.Findings {
-		fmt.Printf("%d times, first by seed %d, as in: %v\n\n", f.N, f.Seed, &f.Failure)
+		fmt.Printf("%d times, first by seed %d (among %d), as in: %v\n\n", f.N, f.Seed, f.More, &f.Failure)
 	}
 	_, err := fmt.Println(s.Counts.String())
 	return err

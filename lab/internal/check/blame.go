@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,6 +20,8 @@ const (
 	withholding
 	// doomed: it may be lost, with its far endpoints.
 	doomed
+	// gone: it is lost.
+	gone
 	faults // how many there are
 )
 
@@ -76,14 +79,18 @@ func (b *blame) has(h Host, any ...fault) bool {
 	return false
 }
 
-// some is has for any host.
-func (b *blame) some(any ...fault) bool {
-	for _, h := range hosts {
-		if b.has(h, any...) {
-			return true
-		}
-	}
-	return false
+// lost says whether the far endpoints of h may be lost.
+func (b *blame) lost(h Host) bool { return b.has(h, doomed, gone) }
+
+// someLost says whether those of any host may be.
+func (b *blame) someLost() bool { return slices.ContainsFunc(hosts, b.lost) }
+
+// ever says whether h has had any fault.
+func (b *blame) ever(h Host) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.until[h]
+	return ok
 }
 
 func (b *blame) slowed(d time.Duration) {

@@ -14,6 +14,7 @@ type judge struct {
 	l       *life
 	opened  time.Time
 	changed time.Time // when the far endpoint went elsewhere last, or a standby was lost
+	at      Host      // where events say that the far endpoint is
 	left    int       // hosts left without a fault of theirs
 	ended   bool
 }
@@ -32,8 +33,10 @@ func (j *judge) event(e elastic.Event) {
 		j.took(e)
 		j.leaves(e)
 		j.skips(e)
-		j.changed = time.Now()
-	case e.Kind == elastic.Moved, e.Kind == elastic.StandbyLost:
+		j.at, j.changed = hostOf(e.To), time.Now()
+	case e.Kind == elastic.Moved:
+		j.at, j.changed = hostOf(e.To), time.Now()
+	case e.Kind == elastic.StandbyLost:
 		j.changed = time.Now()
 	}
 }
@@ -49,16 +52,26 @@ func (j *judge) took(e elastic.Event) {
 // which may cost two hosts.
 func (j *judge) leaves(e elastic.Event) {
 	from := hostOf(e.From)
-	if from == hostOf(e.To) || from == UE || j.l.mayLeave(from) {
+	if from == hostOf(e.To) || from == UE || hostOf(e.To) == j.at || e.Missed > 0 || j.l.mayLeave(from) {
 		return
 	}
 	j.left++
 	n := int(j.l.overruns.Load())
 	switch {
+	case n == 0 && j.l.settings.Deadline == 0 && offload.CodeOf(e.Reason) == offload.CodeDeadline:
+		j.l.w.fail("left without deadline: the healthy host %s, for %s: %v", from, hostOf(e.To), e.Reason)
 	case n == 0:
 		j.l.w.fail("left for %s: the healthy host %s, for %s: %v", inWord(e.Reason), from, hostOf(e.To), e.Reason)
 	case j.left > 2*n:
 		j.l.w.fail("hosts left without end: %s for %s, the %d. time, with %d messages that overran: %v", from, hostOf(e.To), j.left, n, e.Reason)
+	}
+}
+
+// stays judges where the far endpoint is when host h has drained for long enough.
+func (j *judge) stays(h Host) {
+	l := j.l
+	if l.w.adversary && hostOf(l.ch.Where()) == h && !l.ended.Load() && l.moving.Load() == 0 && !l.mayLeave(h) && l.broken.Load()+l.overruns.Load() == 0 {
+		l.w.fail("drain not heeded: the far endpoint is still on %s: %+v", h, l.ch.Stats())
 	}
 }
 
@@ -75,7 +88,7 @@ func (j *judge) skips(e elastic.Event) {
 	for _, h := range l.settings.Standby {
 		switch {
 		case h == hostOf(e.From):
-		case l.w.blame.has(h, doomed, unwilling, refusing, laggard):
+		case l.w.blame.ever(h):
 			order = "later"
 		default:
 			l.w.fail("passed over: %s standby, healthy: from %s to the UE, and not to %s: %v", order, e.From, h, e.Reason)
@@ -89,8 +102,14 @@ func inWord(err error) string { return strings.ReplaceAll(offload.CodeOf(err).St
 
 // mayLeave says whether the script explains that the channel leaves host h.
 func (l *life) mayLeave(h Host) bool {
-	b := &l.w.blame
-	return b.has(h, doomed) || l.settings.Deadline > 0 && (b.has(h, laggard) || l.tight()) || l.broken.Load() > 0 && b.has(h, refusing)
+	b, broken := &l.w.blame, l.broken.Load() > 0
+	switch {
+	case b.lost(h), l.settings.Deadline > 0 && (b.has(h, laggard) || l.tight()):
+		return true
+	case broken && b.has(h, refusing, unwilling): // its guest does not come back there
+		return true
+	}
+	return b.has(h, unwilling) && b.has(h, withholding)
 }
 
 // tight says whether messages may miss the deadline with no fault at all.
@@ -111,7 +130,7 @@ func (l *life) handover() time.Duration {
 	s := l.settings.withDefaults()
 	kept := min(4*s.Window, int(l.sent.Load()))
 	bytes := 4*s.Pad + min(s.Bytes, kept*int(l.largest.Load()))
-	return 5*time.Second + l.w.blame.takes(kept, bytes) + 8*l.w.delay*time.Duration(4+kept/s.Window)
+	return 5*time.Second + l.w.blame.takes(kept, bytes*max(1, l.w.channels)) + 8*l.w.delay*time.Duration(4+kept/s.Window)
 }
 
 // recovery is how long a fallback may take: several places may be tried.

@@ -231,7 +231,7 @@ func (l *life) mayLose() bool {
 	if !l.w.adversary {
 		return l.w.harmed()
 	}
-	return l.w.blame.some(doomed) || l.broken.Load() > 0 || l.settings.Deadline > 0
+	return l.w.blame.someLost() || l.broken.Load() > 0 || l.settings.Deadline > 0
 }
 
 // bounds checks what the channel keeps. A move home waits for what is under way

@@ -163,7 +163,7 @@ func appendMessage(b []byte, m message) []byte {
 }
 
 // breath is how many bytes of a message are encoded in a row.
-const breath = 4 << 10
+const breath = 1 << 10
 
 func readMessage(r *pack.Reader) message {
 	return message{

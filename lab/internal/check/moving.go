@@ -98,5 +98,5 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 
 // troubled says whether a move from or to h may fail or take long.
 func (l *life) troubled(h Host) bool {
-	return h != UE && (l.mayLeave(h) || l.w.blame.has(h, doomed, unwilling, refusing, withholding))
+	return h != UE && (l.mayLeave(h) || l.w.blame.has(h, doomed, gone, unwilling, refusing, withholding))
 }

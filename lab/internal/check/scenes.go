@@ -6,7 +6,7 @@ import "time"
 // may change the channel's settings.
 var scenes = []func(a *attacker, s *Script, ch int){
 	(*attacker).poisoned, (*attacker).row, (*attacker).overruns, (*attacker).narrow, (*attacker).departs,
-	(*attacker).cramped, (*attacker).shuttle, (*attacker).cascade, (*attacker).stuck, (*attacker).races,
+	(*attacker).cramped, (*attacker).shuttle, (*attacker).cascade, (*attacker).stuck, (*attacker).flooded, (*attacker).races, (*attacker).returns,
 }
 
 // scene appends steps of channel ch.
@@ -127,12 +127,38 @@ func (a *attacker) stuck(s *Script, ch int) {
 		Step{Op: Move, Host: pick(&a.generator, third, at, UE)}, wait(20*time.Second))
 }
 
-// races shuts down while large messages are sent.
-func (a *attacker) races(s *Script, ch int) {
+// flooded fills the window of results while nobody receives.
+func (a *attacker) flooded(s *Script, ch int) {
 	set := &s.Channels[ch]
+	set.Once, set.Latest, set.Window, set.Checkpoint = false, false, pick(&a.generator, 1, 2, 5, 16), pick(&a.generator, 1, 7, 30)
 	at, _, _ := a.places()
-	set.Bytes = pick(&a.generator, 0, 64<<10)
-	s.scene(ch, Step{Op: Move, Host: at}, wait(a.millis(20, 200)),
-		Step{Op: Send, N: 10 + a.IntN(20), Size: pick(&a.generator, 8, 16<<10, 64<<10, 500_000), Every: pick(&a.generator, 0, time.Millisecond)},
-		wait(a.millis(1, 20)), Step{Op: Shutdown, Racing: true}, a.plain(ch, *set))
+	s.scene(ch, Step{Op: Move, Host: at}, wait(a.millis(20, 100)), Step{Op: Pause, For: a.millis(2000, 6000)},
+		Step{Op: Send, N: 20 + a.IntN(40), Size: 8, Vary: a.chance(50)}, wait(6*time.Second))
+}
+
+// races shuts down at the moment when a large message is sent and all others have been
+// answered, again and again.
+func (a *attacker) races(s *Script, ch int) {
+	const every = 10 * time.Millisecond
+	set := &s.Channels[ch]
+	set.Latest, set.Window, set.Bytes = false, 0, 0
+	s.Delay = min(s.Delay, time.Millisecond)
+	for range 2 + a.IntN(4) {
+		at, _, _ := a.places()
+		s.scene(ch, Step{Op: Move, Host: at}, wait(50*time.Millisecond),
+			Step{Op: Send, N: 20, Size: pick(&a.generator, 2000, 16<<10, 64<<10), Every: every},
+			wait(every*time.Duration(1+a.IntN(4))), Step{Op: Shutdown, Racing: true})
+	}
+}
+
+// returns has a host come back at its address with another certificate, and moves there.
+func (a *attacker) returns(s *Script, ch int) {
+	at, _, _ := a.places()
+	s.scene(ch, Step{Op: Move, Host: at}, a.plain(ch, s.Channels[ch]), wait(a.millis(20, 200)),
+		Step{Op: Crash, Host: at, Told: a.chance(70)}, wait(a.millis(1, 300)))
+	if a.chance(50) {
+		s.scene(ch, Step{Op: Start, Host: at, Foreign: true}, Step{Op: Move, Host: at}, wait(a.millis(10, 4000)), Step{Op: Crash, Host: at})
+	}
+	s.scene(ch, Step{Op: Start, Host: at, Renewed: a.chance(70)}, wait(a.millis(10, 12_000)), Step{Op: Move, Host: at},
+		a.plain(ch, s.Channels[ch]), wait(a.millis(20, 200)))
 }

@@ -22,6 +22,7 @@ type stage struct {
 	targets  map[Host]elastic.Target
 	sabotage *sabotage
 	delay    time.Duration // of the network, one way
+	channels int           // that share the network
 	// adversary has native code that breaks panic, and channels judged for more than
 	// their results.
 	adversary bool

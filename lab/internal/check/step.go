@@ -76,7 +76,7 @@ func (w *world) crash(s Step) {
 		return
 	}
 	w.count.Crashes.Add(1)
-	w.blame.excuse(s.Host, doomed, forever)
+	w.blame.excuse(s.Host, gone, forever)
 	w.silence(s.Host, 1)
 	w.stop(s.Host)
 	w.silence(s.Host, -1)
@@ -95,8 +95,9 @@ func (w *world) drain(s Step) {
 	w.drains.Add(1)
 	w.hurt() // what has not left in time is lost
 	w.blame.excuse(s.Host, unwilling, forever)
-	if s.For < w.departure() {
-		w.blame.excuse(s.Host, doomed, forever)
+	short := s.For < w.departure()
+	if short {
+		w.blame.excuse(s.Host, gone, forever)
 	}
 	w.drained.Store(true)
 	for _, l := range w.lanes {
@@ -104,8 +105,13 @@ func (w *world) drain(s Step) {
 	}
 	e.drain()
 	time.Sleep(s.For)
+	for _, l := range w.lanes {
+		if !short {
+			l.judge.stays(s.Host)
+		}
+	}
 	w.stop(s.Host)
-	w.blame.excuse(s.Host, doomed, forever)
+	w.blame.excuse(s.Host, gone, forever)
 }
 
 // departure is how long all far endpoints need to leave a host.
@@ -113,7 +119,7 @@ func (w *world) departure() (most time.Duration) {
 	for _, l := range w.lanes {
 		most = max(most, 2*l.handover())
 	}
-	return most
+	return most + time.Duration(w.lags.Load())
 }
 
 // begin starts a host again.
@@ -132,7 +138,7 @@ func (w *world) begin(s Step) {
 	}
 	w.start(s.Host, identity)
 	if !s.Foreign {
-		w.blame.forgive(s.Host, doomed)
+		w.blame.forgive(s.Host, gone)
 		w.blame.forgive(s.Host, unwilling)
 	}
 }

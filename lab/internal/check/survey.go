@@ -10,6 +10,7 @@ type Finding struct {
 	Shape string
 	N     int    // how many
 	Seed  uint64 // the first of them
+	More  []uint64
 	Failure
 }
 
@@ -28,6 +29,9 @@ func (s *Seeds) survey(seed uint64, script *Script, why string) bool {
 	}
 	f := s.Findings[i]
 	f.N++
+	if len(f.More) < 12 {
+		f.More = append(f.More, seed)
+	}
 	if seed < f.Seed {
 		f.Seed, f.Failure = seed, Failure{script, why}
 	}

@@ -95,7 +95,7 @@ func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *wor
 	w := &world{
 		stage: stage{
 			seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab, targets: map[Host]elastic.Target{},
-			delay: s.Delay, adversary: s.Adversary,
+			delay: s.Delay, channels: len(s.Channels), adversary: s.Adversary,
 		},
 		script: s, certs: certs, air: &radio.Air{OneWay: s.Delay, Seed: s.Seed}, peers: map[Host]*target{},
 		edges: map[Host]*edge{}, muted: map[Host]int{}, slow: map[Host]time.Duration{}, far: map[uint32]farEnd{},
