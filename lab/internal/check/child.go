@@ -34,13 +34,15 @@ type verdict struct {
 // Serve runs the scripts that come in, one after the other, until in ends. A script that
 // panics outside of what this package guards, or stands still, ends the program: the
 // process that started it takes that for why the script failed.
-func Serve(in io.Reader, out io.Writer) error {
+func Serve(in io.Reader, out io.Writer) error { return serve(in, out, nil) }
+
+func serve(in io.Reader, out io.Writer, sab *sabotage) error {
 	jobs, verdicts := json.NewDecoder(in), json.NewEncoder(out)
 	var failed error
 	ok, says, err := runTest(func(t *testing.T) {
 		debug.SetTraceback("all")
 		for failed == nil {
-			failed = serveOne(t, jobs, verdicts)
+			failed = serveOne(t, jobs, verdicts, sab)
 		}
 	})
 	switch {
@@ -52,7 +54,7 @@ func Serve(in io.Reader, out io.Writer) error {
 	return errors.Join(err, failed)
 }
 
-func serveOne(t *testing.T, jobs *json.Decoder, verdicts *json.Encoder) error {
+func serveOne(t *testing.T, jobs *json.Decoder, verdicts *json.Encoder, sab *sabotage) error {
 	var j job
 	if err := jobs.Decode(&j); err != nil {
 		return err
@@ -61,7 +63,7 @@ func serveOne(t *testing.T, jobs *json.Decoder, verdicts *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	r := &runner{t: t, count: new(Counts), most: j.Limit}
+	r := &runner{t: t, count: new(Counts), sabotage: sab, most: j.Limit}
 	v := verdict{Why: r.run(s)}
 	v.Counts = r.count.numbers()
 	return verdicts.Encode(v)

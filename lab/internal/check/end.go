@@ -35,7 +35,7 @@ func (l *life) close() {
 	closed := make(chan struct{})
 	close(l.quit)
 	begin := time.Now()
-	go func() { l.ch.Close(); close(closed) }()
+	go func() { l.w.sabotage.close(); l.ch.Close(); close(closed) }()
 	l.w.wait("Close", closed)
 	if took, most := time.Since(begin), closeTime+l.settings.Deadline; l.w.adversary && took > most {
 		l.w.fail("close takes long: %v, over %v: %+v", took, most, l.ch.Stats())
@@ -59,6 +59,7 @@ func (l *life) drained() {
 	l.w.wait("the end of Recv", l.rx)
 	l.stop()
 	s := l.ch.Stats()
+	l.w.sabotage.stats(&s)
 	l.w.count.add(s, l.journal)
 	l.judge.sums(s)
 }

@@ -122,7 +122,7 @@ func (l *life) tight() bool {
 	if l.settings.Latest {
 		flying = 2 * (1 + l.settings.withDefaults().InFlight)
 	}
-	return l.w.delay*rounds+l.w.blame.takes(flying, 0) > l.settings.Deadline/2
+	return l.settings.Deadline < 40*time.Millisecond || l.w.delay*rounds+l.w.blame.takes(flying, 0) > l.settings.Deadline/2
 }
 
 // handover is how long a move may take, with no fault.

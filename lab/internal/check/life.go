@@ -132,7 +132,7 @@ func (l *life) send(s Step) {
 // protocol, so none may be said to. It ends with the channel.
 func (l *life) listen(events iter.Seq[elastic.Event]) {
 	for e := range events {
-		l.judge.event(e)
+		l.w.sabotage.event(e, l.judge.event)
 		var refusal *wire.Fail
 		switch {
 		case e.Reason == nil:
@@ -210,6 +210,7 @@ func (l *life) try(m message, wait time.Duration) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	l.w.sabotage.send()
 	return l.ch.SendMessage(ctx, elastic.Message[message]{Value: m, Tag: tagOf(m.seq)})
 }
 
@@ -265,7 +266,7 @@ func (l *life) receive() {
 		switch {
 		case err == nil:
 			l.w.count.Results.Add(1)
-			l.w.sabotage.give(r, l.oracle.got)
+			l.w.sabotage.result(r, l.oracle.got)
 			l.bounds()
 		case errors.Is(err, elastic.ErrClosed) && l.closable(), errors.Is(err, context.Canceled):
 			return

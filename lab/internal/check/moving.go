@@ -18,7 +18,7 @@ type place struct {
 
 func (l *life) place() place {
 	s := l.ch.Stats()
-	return place{hostOf(l.ch.Where()), s.Moves, s.Fallbacks, l.attempts.Load()}
+	return place{l.w.sabotage.where(hostOf(l.ch.Where())), s.Moves, s.Fallbacks, l.attempts.Load()}
 }
 
 // mover moves, or has another goroutine do it.
@@ -46,7 +46,7 @@ func (l *life) move(s Step) {
 	if s.Host != UE {
 		to = l.w.targets[s.Host]
 	}
-	err := l.ch.Move(ctx, to)
+	err := l.w.sabotage.move(l.ch.Move(ctx, to))
 	if took := time.Since(begin); took > limit+time.Second || s.Patience == 0 && took > l.w.patience()/2 {
 		l.w.hangs("move hangs: it took %v, to %s: %v", took, s.Host, err)
 	}

@@ -30,7 +30,7 @@ const asHost = "BUNGEE_CHECK_HOST"
 
 func TestMain(m *testing.M) {
 	if IsChild() {
-		if err := Serve(os.Stdin, os.Stdout); err != nil {
+		if err := serve(os.Stdin, os.Stdout, sabotages[os.Getenv(asSabotage)]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -169,7 +169,7 @@ func TestProcesses(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var counts Counts
-	st := &stage{seed: seed, queue: 1, count: &counts, targets: map[Host]elastic.Target{}, apart: true, harm: true}
+	st := &stage{seed: seed, queue: 1, count: &counts, targets: map[Host]elastic.Target{}, apart: true, harm: true, sabotage: none}
 	var all []*process
 	for _, h := range hosts {
 		p := &process{t: t, st: st, name: h, certs: certs + "/c", addr: "127.0.0.1:0"}

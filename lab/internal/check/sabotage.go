@@ -12,19 +12,51 @@ type sabotage struct {
 	wrap func(far.Endpoint) far.Endpoint
 	// result stands between Recv and the oracle, got.
 	result func(r elastic.Result[out], got func(elastic.Result[out]))
+	// event stands between Events and the judge, of.
+	event func(e elastic.Event, of func(elastic.Event))
+	// stats changes what a channel has counted at its end.
+	stats func(*elastic.Stats)
+	// where changes where a far endpoint is.
+	where func(Host) Host
+	// move stands behind Move, send before Send and close before Close.
+	move  func(error) error
+	send  func()
+	close func()
+	// trusting has the UE trust a foreign host, and deaf a host that drains tell nobody.
+	trusting, deaf bool
 }
 
-func (s *sabotage) guest(f far.Endpoint) far.Endpoint {
-	if s == nil || s.wrap == nil {
-		return f
-	}
-	return s.wrap(f)
+// none is what a run without sabotage has.
+var none = &sabotage{
+	wrap:   func(f far.Endpoint) far.Endpoint { return f },
+	result: func(r elastic.Result[out], got func(elastic.Result[out])) { got(r) },
+	event:  func(e elastic.Event, of func(elastic.Event)) { of(e) },
+	stats:  func(*elastic.Stats) {},
+	where:  func(h Host) Host { return h },
+	move:   func(err error) error { return err },
+	send:   func() {},
+	close:  func() {},
 }
 
-func (s *sabotage) give(r elastic.Result[out], got func(elastic.Result[out])) {
-	if s == nil || s.result == nil {
-		got(r)
-		return
+// whole returns s with what it lacks taken from none.
+func (s *sabotage) whole() *sabotage {
+	if s == nil {
+		return none
 	}
-	s.result(r, got)
+	w := *s
+	fill(&w.wrap, none.wrap, w.wrap == nil)
+	fill(&w.result, none.result, w.result == nil)
+	fill(&w.event, none.event, w.event == nil)
+	fill(&w.stats, none.stats, w.stats == nil)
+	fill(&w.where, none.where, w.where == nil)
+	fill(&w.move, none.move, w.move == nil)
+	fill(&w.send, none.send, w.send == nil)
+	fill(&w.close, none.close, w.close == nil)
+	return &w
+}
+
+func fill[T any](at *T, value T, empty bool) {
+	if empty {
+		*at = value
+	}
 }

@@ -103,7 +103,9 @@ func (w *world) drain(s Step) {
 	for _, l := range w.lanes {
 		l.loose.Store(true)
 	}
-	e.drain()
+	if !w.sabotage.deaf {
+		e.drain()
+	}
 	time.Sleep(s.For)
 	for _, l := range w.lanes {
 		if !short {

@@ -94,7 +94,7 @@ func ueIP(path byte) net.IP { return net.IPv4(10, 1, path, 1) }
 func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *world {
 	w := &world{
 		stage: stage{
-			seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab, targets: map[Host]elastic.Target{},
+			seed: s.Seed, queue: len(s.Steps) + 1, count: count, sabotage: sab.whole(), targets: map[Host]elastic.Target{},
 			delay: s.Delay, channels: len(s.Channels), adversary: s.Adversary,
 		},
 		script: s, certs: certs, air: &radio.Air{OneWay: s.Delay, Seed: s.Seed}, peers: map[Host]*target{},
@@ -193,7 +193,11 @@ func (w *world) known(index uint32, s Settings, j *journal) {
 
 // start starts a host that is not there.
 func (w *world) start(h Host, identity int) {
-	e, err := serveEdge(w.air.Endpoint(addrs[h]), w.certs.hosts[identity], func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
+	conf := w.certs.hosts[identity]
+	if w.sabotage.trusting {
+		conf = w.certs.hosts[same]
+	}
+	e, err := serveEdge(w.air.Endpoint(addrs[h]), conf, func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
 		w.mu.Lock()
 		f, ok := w.far[fn]
 		w.mu.Unlock()
@@ -203,7 +207,7 @@ func (w *world) start(h Host, identity int) {
 		if !ok {
 			return nil, fmt.Errorf("there is no endpoint %d", fn)
 		}
-		return w.sabotage.guest(newGuest(w.ground(h, fn, f), func() (bool, bool) { return w.refuses(h) })), nil
+		return w.sabotage.wrap(newGuest(w.ground(h, fn, f), func() (bool, bool) { return w.refuses(h) })), nil
 	})
 	if err != nil {
 		w.fail("start %s: %v", h, err)
