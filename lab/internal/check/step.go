@@ -119,9 +119,9 @@ func (w *world) drain(s Step) {
 // departure is how long all far endpoints need to leave a host.
 func (w *world) departure() (most time.Duration) {
 	for _, l := range w.lanes {
-		most = max(most, 2*l.handover())
+		most = max(most, l.handover())
 	}
-	return most + time.Duration(w.lags.Load())
+	return most + 5*time.Second + time.Duration(w.lags.Load())
 }
 
 // begin starts a host again.
