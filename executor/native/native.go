@@ -9,16 +9,20 @@
 package native
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // A Func stands for a guest function. It appends its reply to dst, a status and a payload
-// as in the guest ABI, and returns the result. Its error is one of package executor.
+// as in the guest ABI, and returns the result. It does not keep dst. A request of
+// [pack.OwnedSize] or more belongs to it, and it keeps no smaller one. Its error is one of
+// package executor.
 type Func func(ctx context.Context, request, dst []byte) ([]byte, error)
 
 // Served returns Funcs that call functions which have no error, such as
@@ -85,6 +89,9 @@ func (i *instance) Call(ctx context.Context, fn uint32, request []byte) (executo
 		return executor.Reply{}, fmt.Errorf("%w: there is no function %d", executor.ErrNotStarted, fn)
 	}
 	i.last = executor.Bill{Calls: 1, BytesIn: uint64(len(request))}
+	if len(request) >= pack.OwnedSize {
+		request = bytes.Clone(request)
+	}
 	var err error
 	if i.reply, err = i.functions[fn](ctx, request, i.reply[:0]); err != nil {
 		i.last.Failed = 1

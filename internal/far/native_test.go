@@ -1,6 +1,7 @@
 package far_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -59,5 +60,52 @@ func TestNative(t *testing.T) {
 	}
 	if err := b.Restore(t.Context(), []byte{0xc1}); err == nil {
 		t.Error("a state that does not decode was restored")
+	}
+}
+
+// What a Handle keeps of a message stays what it was, small or large: the host reads the
+// next one into the same buffer.
+func TestNativeKeepsWhatItWasGiven(t *testing.T) {
+	for _, size := range []int{1, pack.OwnedSize / 2, pack.OwnedSize, 3 * pack.OwnedSize} {
+		e := native.New(keeps())
+		buf := pack.AppendBytes(nil, bytes.Repeat([]byte{1}, size))
+		if _, _, err := e.Handle(t.Context(), buf); err != nil {
+			t.Fatal(err)
+		}
+		state, err := e.Save(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = bytes.Clone(state)
+		want := bytes.Clone(state)
+		clear(buf)
+		if got, err := e.Save(t.Context()); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: the state is not what the message said, once the next one was read: %v", size, err)
+		}
+		if err := e.Restore(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+		clear(state)
+		if got, err := e.Save(t.Context()); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: the state is not the restored one, once the next one was read: %v", size, err)
+		}
+		e.Close()
+	}
+}
+
+// keeps returns an endpoint whose state is the last message.
+func keeps() *codegen.Endpoint[[]byte, []byte] {
+	return &codegen.Endpoint[[]byte, []byte]{
+		Desc: offload.Desc{Name: "keep", Module: codegen.NewModule([]byte("keep"))},
+		New: func() *codegen.Live[[]byte, []byte] {
+			var last []byte
+			return &codegen.Live[[]byte, []byte]{
+				Handle:      func(_ context.Context, in []byte, _ func([]byte) error) error { last = in; return nil },
+				AppendState: func(b []byte) []byte { return pack.AppendBytes(b, last) },
+				ReadState:   func(r *pack.Reader) { last = r.Bytes() },
+			}
+		},
+		AppendIn: pack.AppendBytes, ReadIn: (*pack.Reader).Bytes,
+		AppendOut: pack.AppendBytes, ReadOut: (*pack.Reader).Bytes,
 	}
 }

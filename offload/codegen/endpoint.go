@@ -49,7 +49,9 @@ func (e *Endpoint[In, Out]) Restore() uint32 { return e.Index + 2 }
 
 // Serving is a far endpoint that speaks bytes: the three guest functions of an
 // [Endpoint] over one state. Each function appends a reply to dst, as the guest
-// ABI has it, and keeps neither slice. One goroutine at a time may use it.
+// ABI has it, and does not keep dst. A request of [pack.OwnedSize] or more is given away: it
+// belongs to the function, which may hand parts of it to Handle and to the state. No smaller
+// one is kept. One goroutine at a time may use it.
 type Serving struct {
 	// Handle handles the message in request. Its reply is an outcome.
 	Handle func(ctx context.Context, request, dst []byte) []byte
@@ -86,7 +88,7 @@ type served[In, Out any] struct {
 }
 
 func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byte {
-	r := pack.NewReader(request)
+	r := pack.NewOwnedReader(request)
 	in := s.ep.ReadIn(&r)
 	if err := r.Done(); err != nil {
 		return abi.AppendError(append(dst, byte(abi.Error)), "", "message of "+s.ep.Name+": "+err.Error())
@@ -108,7 +110,7 @@ func (s *served[In, Out]) save(_ context.Context, _, dst []byte) []byte {
 
 func (s *served[In, Out]) restore(_ context.Context, request, dst []byte) []byte {
 	s.live = s.ep.New()
-	if err := s.live.load(request); err != nil {
+	if err := s.live.load(request, pack.NewOwnedReader(request)); err != nil {
 		s.live = s.ep.New()
 		return abi.AppendError(append(dst, byte(abi.Error)), "", "state of "+s.ep.Name+": "+err.Error())
 	}
@@ -116,20 +118,20 @@ func (s *served[In, Out]) restore(_ context.Context, request, dst []byte) []byte
 }
 
 // Load makes a native far endpoint with the state that Save wrote. An empty
-// state is the zero value's.
+// state is the zero value's. The endpoint shares nothing with state.
 func (e *Endpoint[In, Out]) Load(state []byte) (*Live[In, Out], error) {
 	l := e.New()
-	if err := l.load(state); err != nil {
+	if err := l.load(state, pack.NewReader(state)); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *Live[In, Out]) load(state []byte) error {
+// load reads the state with r.
+func (l *Live[In, Out]) load(state []byte, r pack.Reader) error {
 	if len(state) == 0 {
 		return nil
 	}
-	r := pack.NewReader(state)
 	l.ReadState(&r)
 	return r.Done()
 }

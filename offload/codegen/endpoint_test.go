@@ -330,3 +330,31 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// A request that is given away is read without a copy; a state that is loaded is not given
+// away, since a channel loads it again.
+func TestWhoOwnsTheBytes(t *testing.T) {
+	var handled, state []byte
+	ep := codegen.Endpoint[[]byte, []byte]{
+		New: func() *codegen.Live[[]byte, []byte] {
+			return &codegen.Live[[]byte, []byte]{
+				Handle:    func(_ context.Context, in []byte, _ func([]byte) error) error { handled = in; return nil },
+				ReadState: func(r *pack.Reader) { state = r.Bytes() },
+			}
+		},
+		ReadIn: (*pack.Reader).Bytes,
+	}
+	large := pack.AppendBytes(nil, make([]byte, pack.OwnedSize))
+	last := len(large) - 1
+	shares := func(b []byte) bool { return &b[len(b)-1] == &large[last] }
+
+	s := ep.Serve()
+	s.Handle(t.Context(), large, nil)
+	s.Restore(t.Context(), large, nil)
+	if !shares(handled) || !shares(state) {
+		t.Errorf("a large request was read with a copy of the message: %t, of the state: %t; want neither", !shares(handled), !shares(state))
+	}
+	if _, err := ep.Load(large); err != nil || shares(state) {
+		t.Errorf("a state that was loaded shares what it was loaded from: %t, %v", shares(state), err)
+	}
+}

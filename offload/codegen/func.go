@@ -129,9 +129,10 @@ func readError(payload []byte) (remote, broken error) {
 }
 
 // Serve runs the native version on a request and appends the reply to dst, as
-// the guest ABI has it. Guests serve their calls with it.
+// the guest ABI has it. Guests serve their calls with it. A request of [pack.OwnedSize] or
+// more is given away: it belongs to the function. Serve keeps no smaller one, and not dst.
 func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
-	r := pack.NewReader(request)
+	r := pack.NewOwnedReader(request)
 	in := f.ReadIn(&r)
 	if err := r.Done(); err != nil {
 		return abi.AppendError(append(dst, byte(abi.Error)), "", "request of "+f.Name+": "+err.Error())

@@ -12,10 +12,12 @@
 //
 // # Calls
 //
-// The host asks for a buffer, writes the request into it and calls. The request
-// and the reply live in two buffers that are kept for the next call, so a
-// function must not hold on to either. A panic of the function becomes a reply
-// with its text and stack; the host discards the instance then.
+// The host asks for a buffer, writes the request into it and calls. Small requests, and
+// all replies, live in buffers that are kept for the next call, so a function must not hold
+// on to them. A request of [pack.OwnedSize] or more has a buffer of its own, which belongs
+// to the function: what is decoded from it shares it and stays valid. Marked functions and
+// endpoints notice nothing of this: what they are given is theirs. A panic of the function
+// becomes a reply with its text and stack; the host discards the instance then.
 //
 // # Contexts
 //

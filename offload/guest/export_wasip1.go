@@ -1,15 +1,20 @@
 package guest
 
 import (
-	"slices"
 	"unsafe"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// Buffers of the call in progress, kept for the next. The garbage collector
-// does not move them, so the host may hold their addresses.
-var request, reply []byte
+// Buffers of the call in progress. That of the reply, and one of [pack.OwnedSize] for small
+// requests, are kept for the next call; a large request has a buffer of its own, which
+// belongs to the function that is called. The garbage collector does not move them, so the
+// host may hold their addresses.
+var (
+	request, reply []byte
+	small          = make([]byte, pack.OwnedSize)
+)
 
 //go:wasmimport bungee now
 func hostNow() int64
@@ -28,7 +33,11 @@ func exportBuf(n int32) uint32 {
 	if n < 0 || n > abi.MaxRequest {
 		return 0
 	}
-	request = slices.Grow(request[:0], int(max(n, 1)))[:n]
+	if n < pack.OwnedSize {
+		request = small[:n]
+	} else {
+		request = make([]byte, n)
+	}
 	return address(request)
 }
 
@@ -39,7 +48,11 @@ func exportCall(fn int32, ptr uint32, n int32, deadline int64) int64 {
 	if n < 0 || int(n) > len(request) || ptr != address(request) {
 		reply = refuse(reply[:0], "request is not in the buffer that bungee_buf gave")
 	} else {
-		reply = call(fn, request[:n], deadline)
+		given := request[:n]
+		if len(request) >= pack.OwnedSize {
+			request = nil
+		}
+		reply = call(fn, given, deadline)
 	}
 	return int64(address(reply))<<32 | int64(len(reply))
 }

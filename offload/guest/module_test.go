@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // The functions of testdata/module, by index.
@@ -26,6 +27,7 @@ const (
 	fnLog
 	fnLarge
 	fnRemains
+	fnKeep
 )
 
 // buildModule compiles testdata/module, once a run.
@@ -157,6 +159,22 @@ func TestModule(t *testing.T) {
 		if r := g.call(t, fnEcho, in, 0); r.Status != abi.OK || string(r.Payload) != in {
 			t.Errorf("echo of %d bytes: status %d, %d bytes", n, r.Status, len(r.Payload))
 		}
+	}
+}
+
+// A large request belongs to the function that got it, for good.
+func TestModuleGivesLargeRequestsAway(t *testing.T) {
+	g := instantiate(t)
+	of := func(c string, n int) string { return strings.Repeat(c, n) }
+	g.call(t, fnKeep, of("a", 3*pack.OwnedSize), 0)
+	for _, n := range []int{0, 1, pack.OwnedSize - 1, pack.OwnedSize, 3 * pack.OwnedSize} {
+		g.call(t, fnEcho, of("b", n), 0)
+	}
+	if r := g.call(t, fnKeep, of("c", pack.OwnedSize), 0); string(r.Payload) != of("a", 3*pack.OwnedSize) {
+		t.Errorf("what was kept of a request has %d bytes after other calls, or other ones; want it unchanged", len(r.Payload))
+	}
+	if r := g.call(t, fnKeep, of("d", pack.OwnedSize), 0); string(r.Payload) != of("c", pack.OwnedSize) {
+		t.Errorf("the least that is given away came back as %d bytes, or other ones", len(r.Payload))
 	}
 }
 

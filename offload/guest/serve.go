@@ -16,7 +16,8 @@ type serveFunc = func(ctx context.Context, request, dst []byte) []byte
 var functions []serveFunc
 
 // Register makes serve the guest functions of this module: the first has index
-// 0. Each appends its reply to dst, status byte first, and keeps neither slice.
+// 0. Each appends its reply to dst, status byte first, and does not keep dst. A request of
+// [pack.OwnedSize] or more belongs to the function. It keeps no smaller one.
 //
 // The last call counts. Packages are initialised after those they import, so a
 // module serves the functions of the package it was made for, even where that

@@ -24,6 +24,14 @@
 // input before anything is allocated for it, and a number that does not fit is
 // an error. Floats keep their width: a float64 does not read as a float32.
 //
+// # Ownership
+//
+// What a Reader returns belongs to its caller, who can keep and change it. Bytes copies,
+// or, if the input was given away with [NewOwnedReader], returns large values as parts of
+// it: still the caller's own, since nobody else uses that input, and without a copy. Codecs
+// do not know which: who calls them decides it by the Reader. BytesRef and Rest always
+// share the input.
+//
 // # Concurrency
 //
 // A Reader is used by one goroutine at a time.

@@ -1,6 +1,7 @@
 package pack_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strings"
@@ -168,6 +169,61 @@ func TestBytesRefShares(t *testing.T) {
 	}
 }
 
+// What is read from an input that was given away is the reader's own, and holds little more
+// memory than it has.
+func TestOwnedReaderShares(t *testing.T) {
+	body := func(n int) []byte { return make([]byte, n) }
+	for _, tt := range []struct {
+		why    string
+		values [][]byte
+		shared []bool
+	}{
+		{"one large value", [][]byte{body(100 << 10)}, []bool{true}},
+		{"the least that is shared", [][]byte{body(pack.OwnedSize)}, []bool{true}},
+		{"a byte less", [][]byte{body(pack.OwnedSize - 1)}, []bool{false}},
+		{"nothing of a small input: it may be reused", [][]byte{body(pack.OwnedSize - 4)}, []bool{false}},
+		{"two images side by side", [][]byte{body(50 << 10), body(50 << 10)}, []bool{true, true}},
+		{"a thumbnail does not hold its image", [][]byte{body(40 << 10), body(200 << 10)}, []bool{false, true}},
+		{"nor one of many its brothers", [][]byte{body(40 << 10), body(40 << 10), body(40 << 10), body(40 << 10), body(40 << 10)}, make([]bool, 5)},
+		{"nil and nothing stay what they are", [][]byte{nil, {}, body(40 << 10)}, []bool{false, false, true}},
+	} {
+		var in []byte
+		for _, v := range tt.values {
+			in = pack.AppendBytes(in, v)
+		}
+		r := pack.NewOwnedReader(in)
+		for i, v := range tt.values {
+			got := r.Bytes()
+			if len(got) != len(v) || (got == nil) != (v == nil) {
+				t.Fatalf("%s: value %d came as %d bytes, nil: %t", tt.why, i, len(got), got == nil)
+			}
+			if cap(got) != len(got) {
+				t.Errorf("%s: value %d has capacity %d for %d bytes: append would write into the next one", tt.why, i, cap(got), len(got))
+			}
+			if shared := changes(in, got); shared != tt.shared[i] {
+				t.Errorf("%s: value %d is a part of the input: %t; want %t", tt.why, i, shared, tt.shared[i])
+			}
+		}
+		if err := r.Done(); err != nil {
+			t.Errorf("%s: %v", tt.why, err)
+		}
+	}
+}
+
+// changes says whether part changes when whole does.
+func changes(whole, part []byte) bool {
+	before := bytes.Clone(part)
+	for i := range whole {
+		whole[i] ^= 0xff
+	}
+	defer func() {
+		for i := range whole {
+			whole[i] ^= 0xff
+		}
+	}()
+	return !bytes.Equal(part, before)
+}
+
 func TestAllocs(t *testing.T) {
 	buf, body := make([]byte, 0, 1<<17), make([]byte, 1e5)
 	got := testing.AllocsPerRun(100, func() {
@@ -189,6 +245,40 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("appending into a large buffer and reading by reference: %v allocations; want 0", got)
 	}
 }
+
+// FuzzOwnedReader reads values of many sizes, and then anything, twice: whether the input
+// was given away makes no difference but that of whose memory it is, and no value reaches
+// into another.
+func FuzzOwnedReader(f *testing.F) {
+	f.Add([]byte{100, 100}, []byte{})
+	f.Add([]byte{0, 1, 63, 64, 65, 255}, []byte{nilByte, bin8, 0})
+	f.Add([]byte{64}, []byte{bin8, 9, 1})
+	f.Fuzz(func(t *testing.T, sizes, rest []byte) {
+		var b []byte
+		for i, n := range sizes[:min(len(sizes), 32)] {
+			b = pack.AppendBytes(b, bytes.Repeat([]byte{byte(i)}, int(n)*pack.OwnedSize/64))
+		}
+		b = append(b, rest...)
+		copied, owned := pack.NewReader(b), pack.NewOwnedReader(bytes.Clone(b))
+		var want, got [][]byte
+		for copied.Err() == nil && len(copied.Rest()) > 0 {
+			want, got = append(want, copied.Bytes()), append(got, owned.Bytes())
+		}
+		if a, b := copied.Done(), owned.Done(); (a == nil) != (b == nil) || a != nil && a.Error() != b.Error() {
+			t.Fatalf("copied: %v, owned: %v", a, b)
+		}
+		for i := range got { // what is done to one value is seen in no other
+			if !bytes.Equal(got[i], want[i]) || (got[i] == nil) != (want[i] == nil) {
+				t.Fatalf("value %d: %d bytes copied, %d owned, or other ones", i, len(want[i]), len(got[i]))
+			}
+			clear(append(got[i], 1))
+			clear(got[i])
+		}
+	})
+}
+
+// The first bytes of nil and of a short byte slice.
+const nilByte, bin8 = 0xc0, 0xc4
 
 // FuzzReader reads anything as everything: it must not panic, and whatever it
 // reads must come back after it is appended again.

@@ -10,13 +10,27 @@ import (
 // A Reader reads msgpack values one after the other. Its first error sticks:
 // from then on every method returns the zero value.
 type Reader struct {
-	b   []byte
-	off int
-	err error
+	b     []byte
+	off   int
+	share int // the least length of what Bytes shares; 0: it shares nothing
+	err   error
 }
 
-// NewReader returns a Reader of b. It does not change b.
+// NewReader returns a Reader of b. It does not change b, and what it reads stays valid
+// when b changes, except what BytesRef and Rest return.
 func NewReader(b []byte) Reader { return Reader{b: b} }
+
+// OwnedSize is the size, in bytes, from which on an input can be given away: nothing in a
+// smaller one is shared. A smaller value is copied faster than a buffer of its own is made.
+const OwnedSize = 32 << 10
+
+// NewOwnedReader returns a Reader of b, which is given away: nobody else uses b afterwards,
+// unless it is smaller than [OwnedSize]. Bytes returns a value of at least OwnedSize that is
+// at least a quarter of b as a part of b, and copies any other one. So whoever keeps a value
+// holds at most four times its bytes.
+func NewOwnedReader(b []byte) Reader {
+	return Reader{b: b, share: max(OwnedSize, (len(b)+3)/4)}
+}
 
 // Err returns the first error, an [*Error].
 func (r *Reader) Err() error { return r.err }
@@ -125,11 +139,13 @@ func (r *Reader) Float64() float64 {
 // String reads a string.
 func (r *Reader) String() string { return string(r.str()) }
 
-// Bytes reads a byte slice into memory of its own. Nil reads as a nil slice.
+// Bytes reads a byte slice, which belongs to the caller: it shares memory with no other
+// value, and with the input only if that was given away ([NewOwnedReader]). Nil reads as a
+// nil slice.
 func (r *Reader) Bytes() []byte {
 	v := r.BytesRef()
-	if v == nil {
-		return nil
+	if v == nil || r.share > 0 && len(v) >= r.share {
+		return v
 	}
 	return append(make([]byte, 0, len(v)), v...)
 }

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/offload/codegen"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // New returns a far endpoint that runs ep's native version.
@@ -23,7 +25,7 @@ type endpoint struct {
 }
 
 func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
-	e.reply = e.serving.Handle(ctx, request, e.reply[:0])
+	e.reply = e.serving.Handle(ctx, given(request), e.reply[:0])
 	r, err := abi.ParseReply(e.reply)
 	return r.Status, r.Payload, err
 }
@@ -34,9 +36,17 @@ func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
 }
 
 func (e *endpoint) Restore(ctx context.Context, state []byte) error {
-	e.reply = e.serving.Restore(ctx, state, e.reply[:0])
+	e.reply = e.serving.Restore(ctx, given(state), e.reply[:0])
 	_, err := e.ok()
 	return err
+}
+
+// given returns b as it can be given away: what is large, in memory of its own.
+func given(b []byte) []byte {
+	if len(b) < pack.OwnedSize {
+		return b
+	}
+	return bytes.Clone(b)
 }
 
 // ok returns the payload of the reply, or the error that the reply tells.

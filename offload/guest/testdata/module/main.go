@@ -13,7 +13,7 @@ func main() {}
 
 func init() {
 	guest.Register(func(context.Context, []byte, []byte) []byte { panic("replaced by the next Register") })
-	guest.Register(echo, spin, wait, child, fail, log, large, remains)
+	guest.Register(echo, spin, wait, child, fail, log, large, remains, keep)
 }
 
 func echo(_ context.Context, request, dst []byte) []byte {
@@ -59,4 +59,13 @@ func remains(ctx context.Context, _, dst []byte) []byte {
 	}
 	left := time.Until(t).Round(10 * time.Millisecond)
 	return append(append(dst, byte(abi.OK)), left.String()...)
+}
+
+var kept []byte
+
+// keep keeps its request, which must be a large one, and answers with the one before.
+func keep(_ context.Context, request, dst []byte) []byte {
+	before := kept
+	kept = request
+	return append(append(dst, byte(abi.OK)), before...)
 }
