@@ -174,6 +174,11 @@ func (t *Turns) even(tenant *Tenant) {
 func (u *Turn) await(ctx context.Context) error {
 	t := u.turns
 	select {
+	case <-u.ready: // so no timer is needed for ctx
+		return nil
+	default:
+	}
+	select {
 	case <-u.ready:
 		return nil
 	case <-ctx.Done():

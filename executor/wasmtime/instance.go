@@ -68,7 +68,7 @@ func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	if i.link.Metered {
 		i.meter()
 	}
-	i.run.ticks = ctx.Done() != nil || i.run.turn != nil || i.link.Metered
+	i.run.ticks = i.run.turn != nil || i.link.Metered || ctx.Done() != nil // last: Done can cost a timer
 	if i.run.ticks {
 		i.module.clock.begin()
 	}

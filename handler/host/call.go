@@ -1,11 +1,13 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -44,10 +46,10 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 	}
 	defer s.h.deployed.done(d)
 	waited := time.Since(begin)
-	ctx, cancel := context.WithTimeout(ctx, min(limit-waited, d.deadline))
-	defer cancel()
+	bounded := deadline.New(ctx, cmp.Or(min(limit-waited, d.deadline), -1))
+	defer bounded.End()
 	call := &executor.Call{Account: s.account}
-	err = d.pool.Call(executor.WithCall(ctx, call), c.Fn, request, func(a executor.Answer) error {
+	err = d.pool.Call(executor.WithCall(bounded, call), c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}

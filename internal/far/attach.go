@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -79,14 +80,6 @@ func shorter(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// within bounds ctx by limit, unless that is zero.
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit <= 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, limit)
-}
-
 // free closes the far endpoint.
 func (a *attachment) free() {
 	a.using.acquire()
@@ -135,12 +128,12 @@ const keepBuffer = 256 << 10
 func (in *intake) run(ctx context.Context) error {
 	for {
 		in.at = 0
-		t, err := wire.ReadType(in.r)
+		b, err := in.r.ReadByte()
 		if err != nil {
 			return nil // the UE is done with it, or gone
 		}
 		in.out = in.out[:0]
-		switch {
+		switch t := wire.Type(b); {
 		case t == wire.TypeRestore:
 			err = in.restore(ctx)
 		case t == wire.TypeMessage && !in.Latest:
@@ -183,9 +176,9 @@ func (a *attachment) put(ctx context.Context, seq uint64, state []byte) error {
 	if a.broken != nil {
 		return a.broken
 	}
-	ctx, cancel := within(ctx, a.far.Limit())
-	defer cancel()
-	if err := a.far.Restore(ctx, state); err != nil {
+	bounded := deadline.New(ctx, a.far.Limit())
+	defer bounded.End()
+	if err := a.far.Restore(bounded, state); err != nil {
 		a.broken = err
 		return err
 	}
@@ -249,10 +242,10 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 	if a.broken != nil {
 		return dst, a.broken
 	}
-	ctx, cancel := within(ctx, a.limit)
-	defer cancel()
+	bounded := deadline.New(ctx, a.limit)
+	defer bounded.End()
 	begin := time.Now()
-	status, reply, err := a.far.Handle(ctx, payload)
+	status, reply, err := a.far.Handle(bounded, payload)
 	if err == nil && status == abi.Panic {
 		err = &wire.Fail{Code: offload.CodePanicked, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -62,10 +63,10 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 	if a.shows >= maxShows {
 		return h, nil, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
 	}
-	ctx, cancel := within(ctx, a.far.Limit())
-	defer cancel()
+	bounded := deadline.New(ctx, a.far.Limit())
+	defer bounded.End()
 	begin := time.Now()
-	b, err := a.far.Save(ctx)
+	b, err := a.far.Save(bounded)
 	if err == nil && len(b) > wire.MaxState {
 		err = &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
 	}

@@ -82,20 +82,23 @@ type served[In, Out any] struct {
 	ep   *Endpoint[In, Out]
 	live *Live[In, Out]
 
+	in   pack.Reader     // of the message; here, since a local one would escape to ReadIn
 	emit func(Out) error // appends to dst
 	dst  []byte
 	outs uint32
 }
 
 func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byte {
-	r := pack.NewOwnedReader(request)
-	in := s.ep.ReadIn(&r)
-	if err := r.Done(); err != nil {
+	s.in = pack.NewOwnedReader(request)
+	in := s.ep.ReadIn(&s.in)
+	err := s.in.Done()
+	s.in = pack.Reader{}
+	if err != nil {
 		return abi.AppendError(append(dst, byte(abi.Error)), "", "message of "+s.ep.Name+": "+err.Error())
 	}
 	begin := len(dst)
 	s.dst, s.outs = append(dst, byte(abi.OK), 0, 0, 0, 0), 0
-	err := s.live.Handle(ctx, in, s.emit)
+	err = s.live.Handle(ctx, in, s.emit)
 	dst, s.dst = s.dst, nil
 	binary.BigEndian.PutUint32(dst[begin+1:], s.outs)
 	if err == nil {
