@@ -67,12 +67,12 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 	defer bounded.End()
 	begin := time.Now()
 	b, err := a.far.Save(bounded)
-	if err == nil && len(b) > wire.MaxState {
-		err = &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
-	}
 	if err != nil {
 		a.broken = err
 		return h, nil, err
+	}
+	if len(b) > wire.MaxState { // no snapshot of it can be had, but messages can
+		return h, nil, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
 	}
 	a.shows++
 	return wire.State{Seq: a.seq, Took: time.Since(begin), Size: len(b)}, bytes.Clone(b), nil
