@@ -249,35 +249,6 @@ func (l *Linkage) end() { l.ctx = nil }
 // Context returns the context of the call that runs.
 func (l *Linkage) Context() context.Context { return l.ctx }
 
-// Trap returns the error of a guest that stopped with the engine's message. stop is
-// why the engine stopped it: ErrDeadline, ErrCanceled, ErrFuel, or nil when it
-// stopped by itself or in a host function. refused is [instrument.RefusedGlobal]: the
-// guest was refused memory in this call.
-func (l *Linkage) Trap(message string, stop error, refused bool) error {
-	kind := stop
-	switch {
-	case stop == nil && refused:
-		kind = fmt.Errorf("%w; its limit is %d bytes", executor.ErrMemory, l.Limits.Memory)
-	case stop == nil:
-		kind = executor.ErrTrap
-	}
-	switch {
-	case l.err != nil && errors.Is(l.err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", executor.ErrDeadline, l.err)
-	case l.err != nil && errors.Is(l.err, context.Canceled):
-		return fmt.Errorf("%w: %w", executor.ErrCanceled, l.err)
-	case l.err != nil:
-		return fmt.Errorf("%w: %w", kind, l.err)
-	}
-	return fmt.Errorf("%w: %q", kind, clip(message, maxMessage))
-}
-
-// maxMessage bounds what an engine says of a trap: a backtrace may be long.
-const maxMessage = 2 << 10
-
-// clip shortens s to at most n bytes. Its users quote what it returns.
-func clip(s string, n int) string { return s[:min(len(s), n)] }
-
 var errPointer = errors.New("pointer outside the guest's memory")
 
 // baseFuncs are the functions of module "bungee".

@@ -181,3 +181,36 @@ func TestTrap(t *testing.T) {
 		}
 	}
 }
+
+// What an engine says of a trap becomes one line: the cause, and where.
+func TestTrapIsOneLine(t *testing.T) {
+	link, err := guest.NewLinkage(executor.InstanceConfig{}, guest.Need{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	const deep = "    1:    0x12f - <unknown>!deep\n    2:    0x12f - <unknown>!deep\n"
+	tests := []struct {
+		message string
+		stop    error
+		want    string
+		why     string
+	}{
+		{"error while executing at wasm backtrace:\n    0:    0x1c3 - <unknown>!<wasm function 9>\n\nCaused by:\n    wasm trap: wasm `unreachable` instruction executed", nil,
+			"guest trapped: \"wasm trap: wasm `unreachable` instruction executed\" in \"<wasm function 9>\"", "wasmtime"},
+		{"error while executing at wasm backtrace:\n    0: 0x9 - <unknown>!deep\n" + strings.Repeat(deep, 1000) + "\n\nCaused by:\n    0: memory fault at wasm address 0xfffffff0\n    1: wasm trap: out of bounds memory access", nil,
+			"guest trapped: \"memory fault at wasm address 0xfffffff0: wasm trap: out of bounds memory access\" in \"deep\"", "wasmtime, two causes"},
+		{"error while executing at wasm backtrace:\n    0:     0x80 - <unknown>!main.spin\n\nCaused by:\n    stopped", executor.ErrDeadline,
+			executor.ErrDeadline.Error() + ", in \"main.spin\"", "wasmtime, stopped by the host"},
+		{"wasm error: unreachable\nwasm stack trace:\n\t.$9(i32,i32,i32,i64) i64\n\t.main()", nil,
+			"guest trapped: \"wasm error: unreachable\" in \".$9(i32,i32,i32,i64) i64\"", "wazero"},
+		{"module closed with context deadline exceeded", executor.ErrDeadline, executor.ErrDeadline.Error(), "wazero, stopped by the host"},
+		{"stack overflow", nil, "guest trapped: \"stack overflow\"", "wazero, no stack"},
+		{"", nil, "guest trapped: \"\"", "nothing is said"},
+	}
+	for _, tt := range tests {
+		if got := link.Trap(tt.message, tt.stop, false).Error(); got != tt.want {
+			t.Errorf("%s: %.300q became %q; want %q", tt.why, tt.message, got, tt.want)
+		}
+	}
+}
