@@ -74,11 +74,12 @@ func (e *RemoteError) Error() string { return e.Text }
 // Unwrap returns the registered error, or nil.
 func (e *RemoteError) Unwrap() error { return abi.RegisteredError(e.Code) }
 
-// PanicError is the cause of a CallError whose guest function panicked: the
-// panic's value and stack.
+// PanicError is the cause of a CallError whose function panicked: what it panicked with,
+// and where, in one line of at most 512 bytes. The stack is in the edge host's log, at
+// level debug.
 type PanicError string
 
-// Error returns the panic and its stack.
+// Error returns what the function panicked with, and where.
 func (e PanicError) Error() string { return "panic: " + string(e) }
 
 func init() {

@@ -247,7 +247,8 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 	begin := time.Now()
 	status, reply, err := a.far.Handle(bounded, payload)
 	if err == nil && status == abi.Panic {
-		err = &wire.Fail{Code: offload.CodePanicked, Started: true, Text: string(reply[:min(len(reply), wire.MaxText)])}
+		line, _ := abi.SplitPanic(reply)
+		err = &wire.Fail{Code: offload.CodePanicked, Started: true, Text: line}
 	}
 	if err == nil && len(reply) > wire.MaxPayload {
 		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "outcome of a message"}

@@ -154,7 +154,7 @@ func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func
 	case abi.Error:
 		return readError(payload)
 	case abi.Panic:
-		return offload.PanicError(payload[:min(len(payload), abi.MaxText)]), nil
+		return panicked(payload), nil
 	}
 	return nil, abi.ErrReply
 }

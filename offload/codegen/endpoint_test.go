@@ -199,10 +199,14 @@ func TestReadOutcomeRefuses(t *testing.T) {
 }
 
 func TestReadOutcomePanic(t *testing.T) {
-	text := strings.Repeat("p", abi.MaxText+1)
-	_, handled, broken := read(append([]byte{byte(abi.Panic)}, text...))
-	if p, ok := handled.(offload.PanicError); !ok || len(p) != abi.MaxText || broken != nil {
-		t.Errorf("a panic of %d bytes came to %T of %d bytes, %v; want a PanicError of %d", len(text), handled, len(p), broken, abi.MaxText)
+	for text, want := range map[string]offload.PanicError{
+		"boom (main.f, main.go:7)\n\ngoroutine 1 [running]:\nmain.f()": "boom (main.f, main.go:7)",
+		strings.Repeat("p", abi.MaxText+1):                             offload.PanicError(strings.Repeat("p", abi.MaxPanic)),
+	} {
+		_, handled, broken := read(append([]byte{byte(abi.Panic)}, text...))
+		if handled != want || broken != nil {
+			t.Errorf("a panic of %d bytes came to %T %q, %v; want %q", len(text), handled, handled, broken, want)
+		}
 	}
 }
 

@@ -116,7 +116,13 @@ func (f *Func[In, Out]) result(reply *route.Reply) (out Out, err error) {
 		}
 		return out, remote
 	}
-	return out, ended(offload.CodePanicked, offload.PanicError(reply.Payload))
+	return out, ended(offload.CodePanicked, panicked(reply.Payload))
+}
+
+// panicked returns the error in the payload of a panic's reply.
+func panicked(payload []byte) offload.PanicError {
+	line, _ := abi.SplitPanic(payload)
+	return offload.PanicError(line)
 }
 
 // readError reads an error that a function or an endpoint returned.

@@ -78,20 +78,14 @@ func TestContextErrIsEnough(t *testing.T) {
 	}
 }
 
-func TestPanicTexts(t *testing.T) {
-	tests := []struct {
-		value any
-		want  string
-	}{
-		{"text", "text"}, {errors.New("an error"), "an error"}, {time.Second, "1s"}, {7, "7"}, {true, "true"}, {1.5, "1.5"},
-		{struct{}{}, "value of a type without Error or String"},
-	}
-	for _, tt := range tests {
-		Register(func(context.Context, []byte, []byte) []byte { panic(tt.value) })
-		got := serve(context.Background(), 0, nil, nil)
-		if text, _, _ := strings.Cut(string(got[1:]), "\n"); got[0] != byte(abi.Panic) || text != tt.want {
-			t.Errorf("panic(%#v): status %d, %q; want %q", tt.value, got[0], text, tt.want)
-		}
+// A panic becomes a reply that says what and where in its first line.
+func TestPanicBecomesAReply(t *testing.T) {
+	Register(func(context.Context, []byte, []byte) []byte { panic(errors.New("on purpose")) })
+	got := serve(context.Background(), 0, nil, []byte("before"))
+	payload, ok := strings.CutPrefix(string(got), "before\x02")
+	line, stack := abi.SplitPanic([]byte(payload))
+	if !ok || !strings.HasPrefix(line, "on purpose (guest.TestPanicBecomesAReply") || len(stack) == 0 {
+		t.Errorf("reply %q; want status 2, what and where, and a stack", got)
 	}
 }
 

@@ -209,8 +209,9 @@ func TestModuleContext(t *testing.T) {
 func TestModulePanic(t *testing.T) {
 	g := instantiate(t)
 	r := g.call(t, fnFail, "", 0)
-	if text := string(r.Payload); r.Status != abi.Panic || !strings.HasPrefix(text, "on purpose\n") || !strings.Contains(text, "main.fail") {
-		t.Errorf("status %d, %q; want a panic with value and stack", r.Status, text)
+	line, stack := abi.SplitPanic(r.Payload)
+	if r.Status != abi.Panic || !strings.HasPrefix(line, "on purpose (main.fail, main.go:") || !strings.Contains(string(stack), "main.fail") {
+		t.Errorf("status %d, %q; want a panic with value, place and stack", r.Status, r.Payload)
 	}
 }
 

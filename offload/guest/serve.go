@@ -2,14 +2,10 @@ package guest
 
 import (
 	"context"
-	"runtime"
 	"strconv"
 
 	"github.com/bungee-xr/bungee/internal/abi"
 )
-
-// maxStack bounds the stack that a panic's reply carries.
-const maxStack = 16 << 10
 
 type serveFunc = func(ctx context.Context, request, dst []byte) []byte
 
@@ -29,7 +25,7 @@ func Register(serve ...serveFunc) { functions = serve }
 func serve(ctx context.Context, fn int32, request, dst []byte) (reply []byte) {
 	defer func() {
 		if v := recover(); v != nil {
-			reply = appendPanic(dst, v)
+			reply = abi.AppendPanic(append(dst, byte(abi.Panic)), v)
 		}
 	}()
 	if fn < 0 || int(fn) >= len(functions) {
@@ -45,33 +41,4 @@ func serve(ctx context.Context, fn int32, request, dst []byte) (reply []byte) {
 // refuse appends an error which is not the function's own.
 func refuse(dst []byte, text string) []byte {
 	return abi.AppendError(append(dst, byte(abi.Error)), "", text)
-}
-
-// appendPanic appends the reply for a panic with v, whose stack is still there.
-func appendPanic(dst []byte, v any) []byte {
-	dst = append(dst, byte(abi.Panic))
-	text := panicText(v)
-	dst = append(dst, text[:min(len(text), abi.MaxText-maxStack-2)]...)
-	stack := make([]byte, maxStack)
-	stack = stack[:runtime.Stack(stack, false)]
-	return append(append(dst, "\n\n"...), stack...)
-}
-
-// panicText returns v as the runtime would print it, without package fmt.
-func panicText(v any) string {
-	switch v := v.(type) {
-	case error:
-		return v.Error()
-	case interface{ String() string }:
-		return v.String()
-	case string:
-		return v
-	case int:
-		return strconv.Itoa(v)
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	return "value of a type without Error or String"
 }

@@ -230,7 +230,7 @@ func (l *Linkage) Call(k int, mem executor.Memory, stack []uint64) error {
 func run(ctx context.Context, f *executor.HostFunc, mem executor.Memory, stack []uint64) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = errors.New("panic: " + abi.PanicLine(p))
 		}
 		if err != nil {
 			err = fmt.Errorf("host function %s: %w", f.Name, err)
