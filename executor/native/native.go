@@ -4,8 +4,9 @@
 //
 // # Limits
 //
-// There is no sandbox. Nothing is bounded or stopped, a bill has calls and bytes only,
-// and a function that panics ends the program.
+// There is no sandbox. Nothing is bounded or stopped, and a bill has calls and bytes only.
+// A function that panics answers with the status of a panic, as guests do; what it has
+// left half done outside its instance stays so.
 package native
 
 import (
@@ -93,12 +94,22 @@ func (i *instance) Call(ctx context.Context, fn uint32, request []byte) (executo
 		request = bytes.Clone(request)
 	}
 	var err error
-	if i.reply, err = i.functions[fn](ctx, request, i.reply[:0]); err != nil {
+	if i.reply, err = run(ctx, i.functions[fn], request, i.reply[:0]); err != nil {
 		i.last.Failed = 1
 		return executor.Reply{}, err
 	}
 	i.last.BytesOut = uint64(len(i.reply)) - 1
 	return abi.ParseReply(i.reply)
+}
+
+// run calls f. A panic becomes a reply.
+func run(ctx context.Context, f Func, request, dst []byte) (reply []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			reply, err = abi.AppendPanic(append(dst, byte(abi.Panic)), v), nil
+		}
+	}()
+	return f(ctx, request, dst)
 }
 
 // Last implements [executor.Instance].

@@ -5,7 +5,6 @@ package native
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -92,7 +91,7 @@ type outcome struct {
 func guard(ctx context.Context, f serve, request, dst []byte) (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
-			o = outcome{err: panicked(fmt.Sprint(v))}
+			o = outcome{err: panicked(abi.PanicLine(v))}
 		}
 	}()
 	return outcome{reply: f(ctx, request, dst)}
