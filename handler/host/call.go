@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -53,10 +54,21 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
+		if a.Status == abi.Panic {
+			a.Payload = s.panicked(c.Fn, a.Payload)
+		}
 		dst = appendResult(dst, a.Reply, waited+a.Queue, a.Run, call.Spans)
 		return nil
 	})
 	return dst, err
+}
+
+// panicked logs that a guest function panicked, and returns what the UE is told of it: one
+// line.
+func (s *session) panicked(fn uint32, payload []byte) []byte {
+	line, stack := abi.SplitPanic(payload)
+	s.h.cfg.Logger.Debug("guest panicked", "ue", s.key.ue, "fn", fn, "why", line, "stack", string(stack))
+	return []byte(line)
 }
 
 // draining returns an error if the host takes nothing new, else nil.

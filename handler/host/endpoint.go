@@ -133,6 +133,9 @@ func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Sta
 		e.s.h.cfg.Logger.Warn("far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
 		return 0, nil, fail
 	}
+	if reply.Status == abi.Panic {
+		reply.Payload = e.s.panicked(fn, reply.Payload)
+	}
 	return reply.Status, reply.Payload, nil
 }
 

@@ -155,7 +155,9 @@ func TestLatestMessageThatBreaksItsFarEndpoint(t *testing.T) {
 	for n, want := range map[int64]offload.Code{panics: offload.CodePanicked, ignores: offload.CodeDeadline} {
 		var block chan struct{}
 		cfg := echoes
-		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(unruly(block)), nil }
+		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+			return native.New(unruly(block)), nil
+		}
 		connect(t, cfg, func(t *testing.T, ue *link.Conn, ended <-chan struct{}) {
 			block = make(chan struct{})
 			defer close(block)
@@ -182,7 +184,9 @@ func TestCloseLeavesANativeHandleBehind(t *testing.T) {
 	for _, deadline := range []time.Duration{0, time.Hour} {
 		var block chan struct{}
 		cfg := echoes
-		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(unruly(block)), nil }
+		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+			return native.New(unruly(block)), nil
+		}
 		connect(t, cfg, func(t *testing.T, ue *link.Conn, ended <-chan struct{}) {
 			block = make(chan struct{})
 			defer close(block)
@@ -203,7 +207,9 @@ func TestCloseLeavesANativeHandleBehind(t *testing.T) {
 // it, and messages go on.
 func TestStateThatIsTooLarge(t *testing.T) {
 	cfg := echoes
-	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return huge{native.New(sums())}, nil }
+	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+		return huge{native.New(sums())}, nil
+	}
 	connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
 		st := begin(t, ue, 0, false)
 		for seq := range uint64(2) {
