@@ -28,7 +28,8 @@ var builtInTable = table{
 	Clock:  true,
 	Random: true,
 	Quota: quotaTable{
-		// As many as the host serves by default: each is an instance of its own.
+		// As many as the host serves by default: each is an instance of its own, which
+		// needs room in Memory, too.
 		Channels:  1024,
 		Instances: 1024,
 		// 32 instances of the default limit, or more that ask for less: half of a
@@ -42,8 +43,9 @@ var builtInTable = table{
 // Default returns the built-in policy. Every tenant is granted the real clock, real
 // random numbers, the models that the host serves, scratch memory, and the host functions
 // bungee_egress, but no address to connect to, no folder and no environment. Nothing is
-// metered. Each tenant can have 16 modules, 1024 channels, and 1024 instances whose memory
-// limits sum up to 8 GiB.
+// metered. Each tenant can have 16 modules, and 1024 instances whose memory limits sum up
+// to 8 GiB. Each channel has an instance of its own: a tenant can have 32 channels to modules
+// that ask for no limit, and up to 1024 to modules that ask for less.
 func Default() *Policy {
 	p, err := ParsePolicy("", nil)
 	if err != nil {

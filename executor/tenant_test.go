@@ -2,6 +2,8 @@ package executor_test
 
 import (
 	"errors"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +109,32 @@ func TestTenantFuel(t *testing.T) {
 			account.Charge(executor.Bill{Fuel: s.use})
 		}
 	})
+}
+
+// How many channels a tenant can have by default, as docs/policy.md says: the memory limits
+// of their instances decide.
+func TestChannelsOfTheDefaultQuota(t *testing.T) {
+	quota := capability.Default().For("acme").Quota
+	doc, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		memory int64
+		want   int
+		says   string
+	}{
+		{executor.DefaultMemory, 32, "32 with the default limit of 256 MiB"},
+		{32 << 20, 256, "256 with `//offload:module memory=32MiB`"},
+		{8 << 20, 1024, "all 1024 with 8 MiB"},
+		{1 << 20, 1024, "channels at once, if `quota.memory` has room for their instances | 1024"},
+	} {
+		tenant, n := executor.NewTenant("acme", quota), 0
+		for tenant.HoldInstance(tt.memory) == nil {
+			n++
+		}
+		if n = min(n, quota.Channels); n != tt.want || !strings.Contains(string(doc), tt.says) {
+			t.Errorf("%d channels with instances of %d MiB; want %d, and docs/policy.md to say %q", n, tt.memory>>20, tt.want, tt.says)
+		}
+	}
 }

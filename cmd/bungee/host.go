@@ -67,7 +67,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve metrics at, for Prometheus, under /metrics (default: none)")
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
-	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance (default 1024)")
+	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 1024)")
 	fl.BoolVar(&f.lifeline, "lifeline", true, "hold lifelines of UEs on the TCP port of the same number")
 	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
 	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")

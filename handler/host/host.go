@@ -60,7 +60,8 @@ type Config struct {
 	// means 64 for each of Calls.
 	Waiting int
 	// Channels is how many far endpoints of channels the host serves, each with an
-	// instance of its own; a further one is refused. Zero means 1024.
+	// instance of its own; a further one is refused. Zero means 1024. A tenant has fewer
+	// if its quota in Policy has no room for their instances' memory.
 	Channels int
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
 	// the one that has been unused for longest, and is refused when all are in use. Zero
