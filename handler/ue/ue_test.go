@@ -446,6 +446,48 @@ func TestNobodyThere(t *testing.T) {
 	})
 }
 
+// Prepare ends with its ctx, and with the handler; Close does not wait for a host that
+// nobody answers for. Elastic functions and channels have the same hosts.
+func TestPrepareEnds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := doubler("nobody", true, double)
+		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		prepare := map[string]func(ctx context.Context) error{
+			"function": func(ctx context.Context) error { return h.Prepare(ctx, &f.Desc) },
+			"channel":  func(ctx context.Context) error { _, err := h.Target("").Prepare(ctx, &tally().Desc); return err },
+		}
+		for what, prepare := range prepare {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			begin := time.Now()
+			if err := prepare(ctx); err == nil {
+				t.Errorf("%s: prepared a host that does not exist", what)
+			}
+			if took := time.Since(begin); took > 300*time.Millisecond {
+				t.Errorf("%s: Prepare took %v, want its ctx's 300ms", what, took)
+			}
+		}
+		ended := make(chan time.Time, len(prepare))
+		for _, prepare := range prepare {
+			go func() {
+				prepare(t.Context())
+				ended <- time.Now()
+			}()
+		}
+		time.Sleep(time.Second)
+		begin := time.Now()
+		h.Close()
+		if took := time.Since(begin); took > 100*time.Millisecond {
+			t.Errorf("Close took %v while hosts were prepared", took)
+		}
+		for range prepare {
+			if after := (<-ended).Sub(begin); after > 100*time.Millisecond {
+				t.Errorf("Prepare ended %v after Close", after)
+			}
+		}
+	})
+}
+
 // Many callers while the policy toggles under them and the network goes and
 // comes: each call gets its own result.
 func TestHammer(t *testing.T) {
