@@ -20,7 +20,7 @@ type Endpoint interface {
 	// After an error the far endpoint cannot be used. The error is a *wire.Fail (trap,
 	// deadline, overload), or counts as an internal error.
 	Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error)
-	// Save returns the state.
+	// Save returns the state. After an error of CodeTooLarge the far endpoint goes on.
 	Save(ctx context.Context) ([]byte, error)
 	// Restore replaces the state. An empty state is that of the type's zero value.
 	Restore(ctx context.Context, state []byte) error

@@ -68,7 +68,9 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 	begin := time.Now()
 	b, err := a.far.Save(bounded)
 	if err != nil {
-		a.broken = err
+		if wire.FailOf(err).Code != offload.CodeTooLarge { // else it goes on, without a copy
+			a.broken = err
+		}
 		return h, nil, err
 	}
 	if len(b) > wire.MaxState { // no snapshot of it can be had, but messages can
