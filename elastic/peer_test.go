@@ -184,7 +184,7 @@ func TestRudeUEs(t *testing.T) {
 		{"unknown frame", join(attach, []byte{0x77}), offload.CodeProtocol, "0x77"},
 		{"huge message", join(attach, wire.AppendMessage(nil, wire.Message{Seq: 1, Size: wire.MaxPayload + 1})), offload.CodeProtocol, "over"},
 		{"huge state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: wire.MaxState + 1})), offload.CodeProtocol, "over"},
-		{"state that does not decode", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: 1}), []byte{0xc1}), offload.CodeInternal, "state of sum"},
+		{"state that does not decode", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Size: 1}), []byte{0xc1}), offload.CodeProtocol, "state of sum"},
 		{"second attachment of a name", join(attach, attach), offload.CodeProtocol, ""},
 		{"restore without a state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Same: true})), offload.CodeProtocol, "same"},
 	}

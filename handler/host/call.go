@@ -9,6 +9,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/deadline"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -21,7 +22,7 @@ func (s *session) call(ctx context.Context, c wire.Call, request, dst []byte) ([
 		return dst, nil
 	}
 	fail := explain(err)
-	s.h.cfg.Logger.Warn("call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	s.h.cfg.Logger.Log(ctx, far.Level(ctx, fail), "call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
 	return dst, fail
 }
 
@@ -102,6 +103,9 @@ func explain(err error) *wire.Fail {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			fail.Code = c.code
+			if c.plain && fail.Started {
+				fail.Text = c.err.Error()
+			}
 			break
 		}
 	}
@@ -111,15 +115,16 @@ func explain(err error) *wire.Fail {
 // codes are those of the executor's errors. Of an error that is several of them, the
 // first one counts.
 var codes = []struct {
-	err  error
-	code offload.Code
+	err   error
+	code  offload.Code
+	plain bool // the error says it all: where the guest was stopped is chance
 }{
-	{executor.ErrDeadline, offload.CodeDeadline},
-	{context.DeadlineExceeded, offload.CodeDeadline},
-	{executor.ErrFuel, offload.CodeOutOfFuel},
-	{executor.ErrMemory, offload.CodeOutOfMemory},
-	{executor.ErrTooLarge, offload.CodeTooLarge},
-	{executor.ErrTrap, offload.CodeTrapped},
-	{executor.ErrABI, offload.CodeTrapped},
-	{executor.ErrDiscarded, offload.CodeTrapped},
+	{executor.ErrDeadline, offload.CodeDeadline, true},
+	{context.DeadlineExceeded, offload.CodeDeadline, false},
+	{executor.ErrFuel, offload.CodeOutOfFuel, false},
+	{executor.ErrMemory, offload.CodeOutOfMemory, false},
+	{executor.ErrTooLarge, offload.CodeTooLarge, false},
+	{executor.ErrTrap, offload.CodeTrapped, false},
+	{executor.ErrABI, offload.CodeTrapped, false},
+	{executor.ErrDiscarded, offload.CodeTrapped, false},
 }

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
@@ -93,13 +94,13 @@ func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []by
 	return e.call(ctx, e.fn, request)
 }
 
-// Save implements far.Endpoint.
+// Save implements far.Endpoint. That a state is too large to cross leaves it as it is.
 func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
 	status, state, err := e.call(ctx, e.fn+1, nil)
 	if err == nil && status != abi.OK {
 		err = answered(status, state)
 	}
-	return state, err
+	return state, about(err, "save the state")
 }
 
 // Restore implements far.Endpoint.
@@ -108,7 +109,17 @@ func (e *endpoint) Restore(ctx context.Context, state []byte) error {
 	if err == nil && status != abi.OK {
 		err = answered(status, why)
 	}
-	return err
+	return about(err, fmt.Sprintf("restore a state of %d bytes", len(state)))
+}
+
+// about returns err, a *wire.Fail or nil, with what was done before its text.
+func about(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	fail := *wire.FailOf(err)
+	fail.Text = what + ": " + fail.Text
+	return &fail
 }
 
 // Limit implements far.Endpoint.
@@ -125,18 +136,41 @@ func (e *endpoint) Close() {
 // *wire.Fail.
 func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Status, []byte, error) {
 	reply, err := e.run(ctx, fn, request)
-	if err == nil && len(reply.Payload) > wire.MaxPayload {
-		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
+	if err == nil {
+		err = tooLarge(reply, fn == e.fn)
 	}
 	if err != nil {
 		fail := explain(err)
-		e.s.h.cfg.Logger.Warn("far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
+		e.s.h.cfg.Logger.Log(ctx, e.level(ctx, fail), "far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
 		return 0, nil, fail
 	}
 	if reply.Status == abi.Panic {
 		reply.Payload = e.s.panicked(fn, reply.Payload)
 	}
 	return reply.Status, reply.Payload, nil
+}
+
+// tooLarge returns an error if a guest said that its reply is too large to cross, or it is.
+// A Handle has changed the state then.
+func tooLarge(reply executor.Reply, handle bool) error {
+	if len(reply.Payload) > wire.MaxPayload {
+		return &wire.Fail{Code: offload.CodeTooLarge, Started: handle, Text: fmt.Sprintf("reply of %d bytes; the most is %d", len(reply.Payload), wire.MaxPayload)}
+	}
+	if reply.Status != abi.Error {
+		return nil
+	}
+	if code, text, err := abi.ParseError(reply.Payload); err == nil && code == abi.CodeTooLarge {
+		return &wire.Fail{Code: offload.CodeTooLarge, Started: handle, Text: text}
+	}
+	return nil
+}
+
+// level returns how a failure of the far endpoint is logged.
+func (e *endpoint) level(ctx context.Context, fail *wire.Fail) slog.Level {
+	if ctx.Err() == context.DeadlineExceeded {
+		ctx = context.Background() // the UE has not given it up
+	}
+	return far.Level(ctx, fail)
 }
 
 // noTurn says that no core came free in time.

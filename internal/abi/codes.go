@@ -5,6 +5,10 @@ import (
 	"sync"
 )
 
+// CodeTooLarge is the code of the error that a guest answers with in place of a reply that
+// is over [MaxReply].
+const CodeTooLarge = "bungee.too_large"
+
 // registered are the codes by which an error of a marked function is known on both sides
 // of the network.
 var registered = struct {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -37,7 +38,7 @@ type attachment struct {
 func (s *Server) attach(ctx context.Context, st Stream) {
 	a, err := s.open(ctx, st)
 	if err != nil {
-		s.refuse(st, err)
+		s.refuse(ctx, st, err)
 		return
 	}
 	defer s.drop(a)
@@ -179,11 +180,20 @@ func (a *attachment) put(ctx context.Context, seq uint64, state []byte) error {
 	bounded := deadline.New(ctx, a.far.Limit())
 	defer bounded.End()
 	if err := a.far.Restore(bounded, state); err != nil {
-		a.broken = err
+		a.breakLocked(err)
 		return err
 	}
 	a.seq, a.shown = seq, false
 	return nil
+}
+
+// breakLocked notes that the far endpoint cannot be used because of err, an error of its
+// own, unless that says that nothing has begun. using is held.
+func (a *attachment) breakLocked(err error) {
+	var f *wire.Fail
+	if !errors.As(err, &f) || f.Started {
+		a.broken = err
+	}
 }
 
 // message reads a message and handles it.
@@ -254,7 +264,7 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "outcome of a message"}
 	}
 	if err != nil {
-		a.broken = err
+		a.breakLocked(err)
 		return dst, err
 	}
 	a.seq = m.Seq

@@ -18,7 +18,7 @@ func (s *Server) calls(ctx context.Context, st Stream) {
 	r := readers.Get().(*bufio.Reader)
 	r.Reset(st)
 	defer func() { r.Reset(nil); readers.Put(r) }()
-	for s.call(ctx, st, r) && s.awaitCall(st, r) {
+	for s.call(ctx, st, r) && s.awaitCall(ctx, st, r) {
 	}
 }
 
@@ -39,7 +39,7 @@ func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 		buf.request, err = wire.ReadPayload(r, buf.request, c.Size)
 	}
 	if err != nil {
-		s.refuse(st, protocol("call: %v", err))
+		s.refuse(ctx, st, protocol("call: %v", err))
 		return false
 	}
 	buf.reply, err = s.cfg.Call(ctx, c, buf.request, buf.reply[:0])
@@ -60,7 +60,7 @@ func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 }
 
 // awaitCall waits for the next call and reads its type.
-func (s *Server) awaitCall(st Stream, r *bufio.Reader) bool {
+func (s *Server) awaitCall(ctx context.Context, st Stream, r *bufio.Reader) bool {
 	st.SetReadDeadline(time.Time{})
 	t, err := wire.ReadType(r)
 	switch {
@@ -70,7 +70,7 @@ func (s *Server) awaitCall(st Stream, r *bufio.Reader) bool {
 		st.Reset()
 		return false
 	case t != wire.TypeCall:
-		s.refuse(st, protocol("frame 0x%02x on a stream of calls", t))
+		s.refuse(ctx, st, protocol("frame 0x%02x on a stream of calls", t))
 		return false
 	}
 	st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))

@@ -16,9 +16,10 @@ import (
 // One goroutine at a time uses it. What its methods return is valid until the next
 // call.
 type Endpoint interface {
-	// Handle handles a message and returns the reply, as the guest ABI has it.
-	// After an error the far endpoint cannot be used. The error is a *wire.Fail (trap,
-	// deadline, overload), or counts as an internal error.
+	// Handle handles a message and returns the reply, as the guest ABI has it. It keeps
+	// neither ctx nor request. The error of each method is a *wire.Fail (trap, deadline,
+	// overload), or counts as an internal error. After an error the far endpoint cannot be
+	// used, unless it is a Fail that has not Started: that has changed nothing.
 	Handle(ctx context.Context, request []byte) (status abi.Status, payload []byte, err error)
 	// Save returns the state. After an error of CodeTooLarge the far endpoint goes on.
 	Save(ctx context.Context) ([]byte, error)

@@ -28,7 +28,7 @@ type Config struct {
 	// they are handled. Zero means 4 MiB.
 	MessageBytes int
 	// Logger receives a record for each request that breaks the protocol, and for each
-	// Attach that is refused. Nil is silent.
+	// Attach that is refused, of the Level that belongs to it. Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -90,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, t wire.Type, st Stream) {
 		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
 		s.snapshot(ctx, st)
 	default:
-		s.refuse(st, protocol("no request begins with frame 0x%02x", t))
+		s.refuse(ctx, st, protocol("no request begins with frame 0x%02x", t))
 	}
 	finish(st)
 }
@@ -104,11 +104,23 @@ func finish(st Stream) {
 	st.CloseRead()
 }
 
-// refuse answers a request with err and logs it.
-func (s *Server) refuse(st Stream, err error) {
+// refuse answers a request with err and logs it. ctx is the stream's.
+func (s *Server) refuse(ctx context.Context, st Stream, err error) {
 	fail := wire.FailOf(err)
-	s.cfg.Logger.Warn("request refused", "code", fail.Code.String(), "why", fail.Text)
+	s.cfg.Logger.Log(ctx, Level(ctx, fail), "request refused", "code", fail.Code.String(), "why", fail.Text)
 	refuse(st, fail)
+}
+
+// Level returns how a host logs a request that failed: one that the UE gave up, so that ctx
+// has ended, and one that was late are everyday.
+func Level(ctx context.Context, fail *wire.Fail) slog.Level {
+	switch {
+	case ctx.Err() != nil:
+		return slog.LevelDebug
+	case fail.Code == offload.CodeDeadline:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // refuse answers a request with err.
@@ -135,9 +147,11 @@ func (s *Server) Drain(reason string) {
 		all = append(all, a)
 	}
 	s.mu.Unlock()
-	for _, a := range all {
-		a.halt(0, &wire.Fail{Code: offload.CodeDraining, Text: reason})
+	var told sync.WaitGroup
+	for _, a := range all { // at once: one may have to wait until its UE reads
+		told.Go(func() { a.halt(0, &wire.Fail{Code: offload.CodeDraining, Text: reason}) })
 	}
+	told.Wait()
 }
 
 // Close takes no new far endpoint, ends the streams of all it has, and returns when the

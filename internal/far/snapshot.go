@@ -68,9 +68,7 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 	begin := time.Now()
 	b, err := a.far.Save(bounded)
 	if err != nil {
-		if wire.FailOf(err).Code != offload.CodeTooLarge { // else it goes on, without a copy
-			a.broken = err
-		}
+		a.breakLocked(err)
 		return h, nil, err
 	}
 	if len(b) > wire.MaxState { // no snapshot of it can be had, but messages can

@@ -33,7 +33,8 @@ func serve(ctx context.Context, fn int32, request, dst []byte) (reply []byte) {
 	}
 	reply = functions[fn](ctx, request, dst)
 	if n := len(reply) - len(dst); n > abi.MaxReply+1 {
-		return refuse(dst, "reply of "+strconv.Itoa(n)+" bytes; the most is "+strconv.Itoa(abi.MaxReply))
+		text := "reply of " + strconv.Itoa(n-1) + " bytes; the most is " + strconv.Itoa(abi.MaxReply)
+		return abi.AppendError(append(dst, byte(abi.Error)), abi.CodeTooLarge, text)
 	}
 	return reply
 }
