@@ -203,36 +203,61 @@ func TestCloseLeavesANativeHandleBehind(t *testing.T) {
 	}
 }
 
-// A state that is too large is no reason to end its far endpoint: there is no snapshot of
-// it, and messages go on.
-func TestStateThatIsTooLarge(t *testing.T) {
-	cfg := echoes
-	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
-		return huge{native.New(sums())}, nil
-	}
-	connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
-		st := begin(t, ue, 0, false)
-		for seq := range uint64(2) {
-			tell(st, seq+1, 5)
-			snap := open(t, ue)
-			snap.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
-			snap.Close()
-			if _, fail := answer(t, snap); fail == nil || fail.Code != offload.CodeTooLarge {
-				t.Errorf("snapshot of a state that is too large: %+v", fail)
+// A state that is too large, or that nobody had the time to save, is no reason to end its far
+// endpoint: there is no snapshot of it, and messages go on.
+func TestStateThatCannotBeHad(t *testing.T) {
+	busy := &wire.Fail{Code: offload.CodeDeadline, Text: "while it waited for its turn"}
+	for _, tt := range []struct {
+		why  string
+		size int
+		err  error
+		want offload.Code
+	}{
+		{"over what can cross", wire.MaxState + 1, nil, offload.CodeTooLarge},
+		{"no turn came in time", 0, busy, offload.CodeDeadline},
+	} {
+		cfg := echoes
+		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+			return unsaved{native.New(sums()), tt.size, tt.err}, nil
+		}
+		connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
+			st := begin(t, ue, 0, false)
+			for seq := range uint64(2) {
+				tell(st, seq+1, 5)
+				typ, err := wire.ReadType(st)
+				if err == nil && typ == wire.TypeCredit { // half of the window was used
+					wire.ReadCredit(st)
+					typ, err = wire.ReadType(st)
+				}
+				if err != nil || typ != wire.TypeOutcome {
+					t.Fatalf("%s: message %d: frame 0x%02x, %v; want an outcome", tt.why, seq+1, typ, err)
+				}
+				o, err := wire.ReadOutcome(st)
+				if err == nil {
+					_, err = wire.ReadPayload(st, nil, o.Size)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				snap := open(t, ue)
+				snap.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+				snap.Close()
+				if _, fail := answer(t, snap); fail == nil || fail.Code != tt.want {
+					t.Errorf("%s: snapshot answered with %+v, want %v", tt.why, fail, tt.want)
+				}
 			}
-		}
-		tell(st, 3, 5)
-		tell(st, 4, -1)
-		if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeOutcome {
-			t.Errorf("after the refused snapshots: frame 0x%02x, %v; want outcomes", typ, err)
-		}
-	})
+		})
+	}
 }
 
-// huge has a state over what can cross.
-type huge struct{ far.Endpoint }
+// unsaved has a state of that size, or an error in its place.
+type unsaved struct {
+	far.Endpoint
+	size int
+	err  error
+}
 
-func (huge) Save(context.Context) ([]byte, error) { return make([]byte, wire.MaxState+1), nil }
+func (u unsaved) Save(context.Context) ([]byte, error) { return make([]byte, u.size), u.err }
 
 // A state that does not decode, or whose reading panics, is refused with the reason, before
 // any message is taken.
