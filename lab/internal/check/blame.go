@@ -113,11 +113,14 @@ func (b *blame) throttled(rate int) {
 	}
 }
 
+// pace is how long each byte takes at a connection's begin, on any link.
+const pace = 2 * time.Microsecond
+
 // takes is how long messages in a row and bytes may take.
 func (b *blame) takes(messages, bytes int) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := time.Duration(messages) * b.slowest
+	d := time.Duration(messages)*b.slowest + time.Duration(bytes)*pace
 	if b.rate > 0 { // twice: others share the link, and packets are lost when its queue is full
 		d += 2 * time.Duration(8*bytes) * time.Second / time.Duration(b.rate)
 	}

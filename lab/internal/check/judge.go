@@ -115,14 +115,14 @@ func (l *life) mayLeave(h Host) bool {
 // tight says whether messages may miss the deadline with no fault at all.
 func (l *life) tight() bool {
 	rounds := time.Duration(4)
-	if l.settings.Pad > 0 || l.largest.Load() > breath {
+	if l.settings.Pad > 0 || l.largest.Load() > 1000 {
 		rounds = 20 // the connection begins slowly
 	}
 	flying := 2
 	if l.settings.Latest {
 		flying = 2 * (1 + l.settings.withDefaults().InFlight)
 	}
-	return l.settings.Deadline < 40*time.Millisecond || l.w.delay*rounds+l.w.blame.takes(flying, 0) > l.settings.Deadline/2
+	return l.settings.Deadline < 40*time.Millisecond || l.w.delay*rounds+l.w.blame.takes(flying, l.settings.Pad+int(l.largest.Load())) > l.settings.Deadline/2
 }
 
 // handover is how long a move may take, with no fault.
@@ -151,7 +151,7 @@ func (j *judge) sums(s elastic.Stats) {
 	set := j.l.settings.withDefaults()
 	turns := uint64(j.l.attempts.Load() + j.l.fell.Load() + j.l.broken.Load() + 2*j.l.w.drains.Load())
 	intervals := uint64(time.Since(j.opened) / set.Interval)
-	if most := 16 + 2*s.Sent + 3*intervals + 4*turns; s.Checkpoints > most {
+	if most := 64 + 3*s.Sent + 3*intervals + 4*turns; s.Checkpoints > most {
 		j.l.w.fail("checkpoints without need: %d, over %d, in %v: %+v", s.Checkpoints, most, time.Since(j.opened), s)
 	}
 	if most := (turns + 1) * 4 * uint64(set.Window); s.Replayed > most {

@@ -218,7 +218,7 @@ func (l *life) try(m message, wait time.Duration) (err error) {
 // is not idempotent, after harm was done, is as documented.
 func (l *life) end(format string, args ...any) {
 	err, _ := args[len(args)-1].(error)
-	if l.settings.Once && errors.Is(err, elastic.ErrLost) && l.mayLose() {
+	if l.settings.Once && errors.Is(err, elastic.ErrLost) && (l.ended.Load() || l.mayLose()) {
 		if !l.ended.Swap(true) {
 			l.w.count.Lost.Add(1)
 		}
