@@ -17,6 +17,27 @@
 //   - what a channel keeps stays within its window;
 //   - each call returns, each goroutine ends.
 //
+// # The adversary
+//
+// Scripts that [Attack] draws do worse: messages that break their far endpoint or overrun
+// their deadline (see poison), states that a host refuses to give or take, slow links,
+// receivers that pause for long, moves beside each other, sends beside Shutdown, a host
+// that comes back with another certificate. They judge more, too:
+//
+//   - no panic leaves a channel; a message that breaks its far endpoint has a
+//     [offload.CallError], one that overran its value or [offload.ErrDeadline], and the
+//     state goes on from what was delivered;
+//   - a channel leaves no host without a fault that the script did to it, or a message
+//     that overran, and then not more than two hosts for each;
+//   - a fallback goes to a healthy standby, and lasts no longer than the script explains;
+//   - checkpoints and replays are bounded by what was sent and moved;
+//   - a move fails and lasts only for a fault of either host, and when it fails the far
+//     endpoint is where it was; a drain with time enough is heeded; Close returns soon;
+//   - nothing comes after Ended; a host of another authority is given nothing.
+//
+// Scripts run in child processes of the program (see [Seeds.Run]): one that ends its
+// process has failed like any other. testdata/adversary keeps some that failed.
+//
 // A script that fails is shrunk to a short one. Its text form can be run again, and
 // is kept in testdata/regressions as a test:
 //

@@ -58,25 +58,31 @@ func (a *attacker) overruns(s *Script, ch int) {
 	s.scene(ch, a.plain(ch, *set), Step{Op: Move, Host: at}, wait(a.millis(50, 300)), bad, wait(a.millis(500, 6000)))
 }
 
+// heavy makes the state large, and its copies few: they take this program long.
+func (a *attacker) heavy(set *Settings) {
+	set.Pad = 200_000 + a.IntN(300_000)
+	set.Window, set.Bytes, set.Checkpoint, set.Interval, set.Deadline = max(set.Window, 16), 0, 0, 0, 0
+}
+
 // narrow moves a large state over a slow link.
 func (a *attacker) narrow(s *Script, ch int) {
 	set := &s.Channels[ch]
-	set.Pad, set.Checkpoint, set.Interval, set.Deadline = 200_000+a.IntN(800_000), 0, 0, 0
+	a.heavy(set)
 	at, _, _ := a.places()
 	s.scene(ch, Step{Op: Move, Host: at}, a.plain(ch, *set), wait(a.millis(500, 1500)),
-		Step{Op: Link, Host: at, For: 20 * time.Second, Rate: (1 + a.IntN(4)) * 1_000_000},
+		Step{Op: Link, Host: at, For: 20 * time.Second, Rate: (1 + a.IntN(4)) * 500_000},
 		a.plain(ch, *set), wait(a.millis(100, 5000)), Step{Op: Move, Host: pick(&a.generator, UE, A, B, C)}, wait(12*time.Second))
 }
 
 // departs drains a host while the state is large and the link slow, with time enough.
 func (a *attacker) departs(s *Script, ch int) {
 	set := &s.Channels[ch]
-	set.Pad, set.Checkpoint, set.Interval, set.Deadline = 200_000+a.IntN(800_000), 0, 0, 0
+	a.heavy(set)
 	set.Once = set.Once || a.chance(50)
 	at, _, _ := a.places()
 	s.scene(ch, Step{Op: Move, Host: at}, a.plain(ch, *set), wait(a.millis(500, 1500)),
-		Step{Op: Link, Host: at, For: 50 * time.Second, Rate: (2 + a.IntN(4)) * 1_000_000},
-		a.plain(ch, *set), Step{Op: Drain, Host: at, For: 45 * time.Second})
+		Step{Op: Link, Host: at, For: 70 * time.Second, Rate: (2 + a.IntN(3)) * 500_000},
+		a.plain(ch, *set), Step{Op: Drain, Host: at, For: 60 * time.Second})
 	a.down[at] = true
 }
 
