@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,7 +116,7 @@ func sceneBar() func(name string, done, total int) {
 // edge makes the commands of edge hosts, of this program at path self.
 func edge(self string) bench.Program {
 	return func(h bench.Host) *exec.Cmd {
-		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile, fmt.Sprintf("--marked=%t", h.Marked))
+		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile)
 	}
 }
 
@@ -138,7 +137,6 @@ func benchHostCommand() *cobra.Command {
 	c.Flags().StringVar(&h.Listen, "listen", "", "UDP address to listen on")
 	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
 	c.Flags().StringVar(&h.Cache, "cache", "", "folder for compiled modules; native code runs without")
-	c.Flags().BoolVar(&h.Marked, "marked", false, "that code is the marked functions, not the endpoint")
 	c.Flags().StringVar(&h.Profile, "cpuprofile", "", "file for a CPU profile")
 	return c
 }

@@ -121,7 +121,7 @@ type goal struct {
 
 // native makes the command of an edge host that runs the marked functions natively.
 func (c Channel) native(certs, _ string) (*exec.Cmd, error) {
-	return c.Edge(Host{Certs: certs, Name: "edge", Marked: true}), nil
+	return c.Edge(Host{Certs: certs, Name: "edge"}), nil
 }
 
 // elasticCalls measures b as calls of a generated function to a host that d makes, beside

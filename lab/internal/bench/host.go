@@ -22,8 +22,7 @@ type Host struct {
 	Listen string // UDP address; "": any port of the loopback
 	Name   string
 
-	Cache   string // folder for compiled modules; "": native code runs
-	Marked  bool   // that code is the functions of package marked, not the endpoint
+	Cache   string // folder for compiled modules; "": package marked runs natively
 	Profile string // file for a CPU profile; "": none
 }
 
@@ -39,10 +38,7 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	if err != nil {
 		return err
 	}
-	var runs executor.Engine = endpoints
-	if h.Marked {
-		runs = functions
-	}
+	var runs executor.Engine = functions
 	if h.Cache != "" {
 		if runs, err = engine(h.Cache); err != nil {
 			return err
@@ -76,11 +72,5 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	return cmp.Or(err, handler.Close())
 }
 
-// endpoints is an engine whose one module is the benchmarks' endpoint.
-var endpoints = native.Engine{Functions: func() []native.Func {
-	s := endpoint.Serve()
-	return native.Served(s.Handle, s.Save, s.Restore)
-}}
-
-// functions is an engine whose one module is that of the marked functions.
+// functions is an engine whose one module is package marked's.
 var functions = native.Engine{Functions: func() []native.Func { return native.Served(marked.Functions()...) }}

@@ -9,27 +9,28 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
 
-type channel = elastic.Channel[query, answer]
+type channel = elastic.Channel[marked.Query, marked.Answer]
 
 // A near is the near endpoint of a benchmark's channel. One goroutine sends and
 // one receives.
 type near struct {
 	ch    *channel
-	query query // the last one sent
+	query marked.Query // the last one sent
 	check checker
 }
 
 // newNear opens a channel whose messages carry in bytes and are answered with out.
 func newNear(conf elastic.Config, in, out int) (*near, error) {
-	ch, err := elastic.Open(&endpoint, conf)
+	ch, err := marked.OpenLedger(conf)
 	if err != nil {
 		return nil, err
 	}
 	body := make([]byte, in)
 	return &near{
-		ch: ch, query: query{Want: out, Body: body},
+		ch: ch, query: marked.Query{Want: out, Body: body},
 		check: checker{ordered: conf.Mode == elastic.Ordered, sum: crc32.ChecksumIEEE(body)},
 	}, nil
 }
@@ -37,14 +38,14 @@ func newNear(conf elastic.Config, in, out int) (*near, error) {
 // send sends the next message, which was due at due.
 func (n *near) send(ctx context.Context, due time.Time) error {
 	n.query.Seq++
-	if err := n.ch.SendMessage(ctx, elastic.Message[query]{Value: n.query, Captured: due}); err != nil {
+	if err := n.ch.SendMessage(ctx, elastic.Message[marked.Query]{Value: n.query, Captured: due}); err != nil {
 		return fmt.Errorf("send message %d: %w", n.query.Seq, err)
 	}
 	return nil
 }
 
 // receive checks the next result.
-func (n *near) receive(ctx context.Context) (elastic.Result[answer], error) {
+func (n *near) receive(ctx context.Context) (elastic.Result[marked.Answer], error) {
 	r, err := n.ch.Recv(ctx)
 	if err == nil {
 		err = r.Err
@@ -194,7 +195,7 @@ type checker struct {
 }
 
 // see takes the result of message seq, before which skipped messages had no result.
-func (c *checker) see(seq, skipped uint64, a answer) {
+func (c *checker) see(seq, skipped uint64, a marked.Answer) {
 	due := c.last + 1 + skipped
 	if seq < due {
 		c.doubled++
@@ -203,7 +204,7 @@ func (c *checker) see(seq, skipped uint64, a answer) {
 	c.lost += int(seq - due)
 	for c.last < seq {
 		c.last++
-		c.chain = step(c.chain, c.last, c.sum)
+		c.chain = marked.Step(c.chain, c.last, c.sum)
 	}
 	if c.ordered && (a.Count != seq || a.Chain != c.chain) {
 		c.wrong++

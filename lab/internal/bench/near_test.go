@@ -4,13 +4,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
 
 // answered is the answers of a far endpoint that handles messages 1 to n.
-func answered(n uint64) []answer {
-	all := []answer{{}}
+func answered(n uint64) []marked.Answer {
+	all := []marked.Answer{{}}
 	for seq := uint64(1); seq <= n; seq++ {
-		all = append(all, answer{Count: seq, Chain: step(all[seq-1].Chain, seq, 0)})
+		all = append(all, marked.Answer{Count: seq, Chain: marked.Step(all[seq-1].Chain, seq, 0)})
 	}
 	return all
 }
@@ -19,7 +21,7 @@ func TestChecker(t *testing.T) {
 	good := answered(5)
 	type result struct {
 		seq, skipped uint64
-		a            answer
+		a            marked.Answer
 	}
 	tests := []struct {
 		why                  string
@@ -31,10 +33,10 @@ func TestChecker(t *testing.T) {
 		{"two are missing", true, []result{{1, 0, good[1]}, {4, 0, good[4]}}, 2, 0, 0},
 		{"one comes twice", true, []result{{1, 0, good[1]}, {1, 0, good[1]}, {2, 0, good[2]}}, 0, 1, 0},
 		{"one comes late", true, []result{{2, 0, good[2]}, {1, 0, good[1]}}, 1, 1, 0},
-		{"the state has seen a message twice", true, []result{{1, 0, good[1]}, {2, 0, answer{Count: 3, Chain: good[2].Chain}}}, 0, 0, 1},
-		{"the state has seen another message, once", true, []result{{1, 0, answer{1, 7, nil}}, {2, 0, answer{2, step(7, 2, 0), nil}}}, 0, 0, 1},
-		{"skipped as announced", false, []result{{1, 0, answer{}}, {4, 2, answer{}}}, 0, 0, 0},
-		{"skipped and not announced", false, []result{{1, 0, answer{}}, {4, 1, answer{}}}, 1, 0, 0},
+		{"the state has seen a message twice", true, []result{{1, 0, good[1]}, {2, 0, marked.Answer{Count: 3, Chain: good[2].Chain}}}, 0, 0, 1},
+		{"the state has seen another message, once", true, []result{{1, 0, marked.Answer{Count: 1, Chain: 7}}, {2, 0, marked.Answer{Count: 2, Chain: marked.Step(7, 2, 0)}}}, 0, 0, 1},
+		{"skipped as announced", false, []result{{1, 0, marked.Answer{}}, {4, 2, marked.Answer{}}}, 0, 0, 0},
+		{"skipped and not announced", false, []result{{1, 0, marked.Answer{}}, {4, 1, marked.Answer{}}}, 1, 0, 0},
 	}
 	for _, tt := range tests {
 		c := checker{ordered: tt.ordered}

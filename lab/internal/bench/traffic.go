@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
 
 // A delivery is a result as it reached the near endpoint.
@@ -77,7 +78,7 @@ func (t *traffic) receiveAll(ctx context.Context) error {
 	}
 }
 
-func (t *traffic) take(r elastic.Result[answer], now time.Time) {
+func (t *traffic) take(r elastic.Result[marked.Answer], now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.delivered = append(t.delivered, delivery{now.Sub(t.start), now.Sub(r.Captured), r.Host != ""})

@@ -18,8 +18,29 @@ const _ = codegen.GeneratedV2
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
 var (
-	_ func(context.Context, []byte) ([]byte, error) = exchange
-	_ func(context.Context, int) (int, error)       = next
+	_ func(context.Context, []byte) ([]byte, error)                   = exchange
+	_ func(context.Context, int) (int, error)                         = next
+	_ func(*ledger, context.Context, Query, func(Answer) error) error = (*ledger).Handle
+)
+
+var (
+	_ = struct {
+		Seq  uint64
+		Want int
+		Pad  int
+		Work time.Duration
+		Body []byte
+	}(Query{})
+	_ = struct {
+		Count uint64
+		Chain uint64
+		Body  []byte
+	}(Answer{})
+	_ = struct {
+		Count uint64
+		Chain uint64
+		Pad   []byte
+	}(ledger{})
 )
 
 // Exchange is the elastic version of exchange: it touches each byte of request
@@ -63,4 +84,86 @@ var nextFunc = codegen.Func[int, int]{
 	ReadIn:    func(r *pack.Reader) int { return int(r.IntN(0)) },
 	AppendOut: func(b []byte, v int) []byte { return pack.AppendInt(b, int64(v)) },
 	ReadOut:   func(r *pack.Reader) int { return int(r.IntN(0)) },
+}
+
+var ledgerEndpoint = codegen.Endpoint[Query, Answer]{
+	Desc: offload.Desc{
+		Name:       "github.com/bungee-xr/bungee/lab/internal/bench/marked.ledger",
+		Index:      2,
+		Module:     bungeeModule,
+		Deadline:   1 * time.Second,
+		Idempotent: true,
+	},
+	New: func() *codegen.Live[Query, Answer] {
+		v := new(ledger)
+		return &codegen.Live[Query, Answer]{
+			Handle: func(ctx context.Context, in Query, emit func(Answer) error) error {
+				return v.Handle(ctx, in, emit)
+			},
+			AppendState: func(b []byte) []byte { return bungeeAppendLedgerState(b, v) },
+			ReadState:   func(r *pack.Reader) { bungeeReadLedgerState(r, v) },
+		}
+	},
+	AppendIn:  bungeeAppendQuery,
+	ReadIn:    bungeeReadQuery,
+	AppendOut: bungeeAppendAnswer,
+	ReadOut:   bungeeReadAnswer,
+}
+
+func bungeeAppendQuery(b []byte, v Query) []byte {
+	b = pack.AppendArray(b, 5)
+	b = pack.AppendUint(b, v.Seq)
+	b = pack.AppendInt(b, int64(v.Want))
+	b = pack.AppendInt(b, int64(v.Pad))
+	b = pack.AppendInt(b, int64(v.Work))
+	b = pack.AppendBytes(b, v.Body)
+	return b
+}
+
+func bungeeReadQuery(r *pack.Reader) (v Query) {
+	if !r.Tuple(5) {
+		return v
+	}
+	v.Seq = r.Uint()
+	v.Want = int(r.IntN(0))
+	v.Pad = int(r.IntN(0))
+	v.Work = time.Duration(r.Int())
+	v.Body = r.Bytes()
+	return v
+}
+
+func bungeeAppendAnswer(b []byte, v Answer) []byte {
+	b = pack.AppendArray(b, 3)
+	b = pack.AppendUint(b, v.Count)
+	b = pack.AppendUint(b, v.Chain)
+	b = pack.AppendBytes(b, v.Body)
+	return b
+}
+
+func bungeeReadAnswer(r *pack.Reader) (v Answer) {
+	if !r.Tuple(3) {
+		return v
+	}
+	v.Count = r.Uint()
+	v.Chain = r.Uint()
+	v.Body = r.Bytes()
+	return v
+}
+
+func bungeeAppendLedgerState(b []byte, v *ledger) []byte {
+	b = pack.AppendArray(b, 3)
+	b = pack.AppendUint(b, v.Count)
+	b = pack.AppendUint(b, v.Chain)
+	b = pack.AppendBytes(b, v.Pad)
+	return b
+}
+
+func bungeeReadLedgerState(r *pack.Reader, v *ledger) {
+	*v = ledger{}
+	if !r.Tuple(3) {
+		return
+	}
+	v.Count = r.Uint()
+	v.Chain = r.Uint()
+	v.Pad = r.Bytes()
 }

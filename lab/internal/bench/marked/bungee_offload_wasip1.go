@@ -11,5 +11,7 @@ import (
 var bungeeModule *offload.Module
 
 func init() {
-	guest.Register(exchangeFunc.Serve, nextFunc.Serve)
+	ledgerServed := ledgerEndpoint.Serve()
+	guest.Register(exchangeFunc.Serve, nextFunc.Serve,
+		ledgerServed.Handle, ledgerServed.Save, ledgerServed.Restore)
 }

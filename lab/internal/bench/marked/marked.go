@@ -1,4 +1,5 @@
-// Package marked has the elastic functions whose calls are measured.
+// Package marked has the elastic functions whose calls are measured, and the endpoint of
+// the channels that are.
 package marked
 
 import (
@@ -46,7 +47,9 @@ func next(ctx context.Context, n int) (int, error) { return n + 1, nil }
 // Plain is next as the compiler calls it.
 func Plain(ctx context.Context, n int) (int, error) { return next(ctx, n) }
 
-// Functions are the functions of this package's module as native code serves them.
+// Functions returns the functions of a new instance of this package's module, as native
+// code serves them.
 func Functions() []func(ctx context.Context, request, dst []byte) []byte {
-	return []func(ctx context.Context, request, dst []byte) []byte{exchangeFunc.Serve, nextFunc.Serve}
+	l := ledgerEndpoint.Serve()
+	return []func(ctx context.Context, request, dst []byte) []byte{exchangeFunc.Serve, nextFunc.Serve, l.Handle, l.Save, l.Restore}
 }
