@@ -149,6 +149,11 @@ func Write(dir string) error {
 	if err != nil {
 		return err
 	}
+	return a.Write(dir)
+}
+
+// Write writes what the function of this name does, with fresh certificates of a.
+func (a *Authority) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

@@ -88,6 +88,29 @@ func TestWriteAndLoad(t *testing.T) {
 	}
 }
 
+// An authority can write fresh certificates as often as it likes: both folders' trust each
+// other, and not those of another authority.
+func TestAuthorityWrites(t *testing.T) {
+	a, dir := authority(t), t.TempDir()
+	load := func(a *Authority, name string, role Role) *tls.Config {
+		if err := a.Write(filepath.Join(dir, name)); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
+		}
+		c, err := Load(filepath.Join(dir, name), role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ue := load(a, "first", UE)
+	if _, ueErr, hostErr := handshake(t, ue, load(a, "second", Host)); ueErr != nil || hostErr != nil {
+		t.Errorf("UE: %v; host with new certificates: %v", ueErr, hostErr)
+	}
+	if _, ueErr, _ := handshake(t, ue, load(authority(t), "third", Host)); ueErr == nil {
+		t.Error("the UE took a host of another authority")
+	}
+}
+
 func TestLoadSaysWhatIsLacking(t *testing.T) {
 	_, err := Load(t.TempDir(), UE)
 	if err == nil || !strings.Contains(err.Error(), "bungee certs") {
