@@ -128,7 +128,8 @@ func (o ordeal) run(ctx context.Context, r *rig, name string) (got *outcome, err
 			}
 		}
 	}()
-	t := begin(ctx, n, o.rate)
+	t := newTraffic(n, o.rate)
+	t.begin(ctx)
 	err = o.drive(ctx, t, got)
 	err = errors.Join(err, t.finish(context.WithoutCancel(ctx)))
 	<-listening
@@ -170,7 +171,7 @@ func (r *rig) planned(ctx context.Context, t *traffic, i int) (m mark, err error
 func (r *rig) killed(ctx context.Context, t *traffic, _ int) (m mark, err error) {
 	m.from = t.now()
 	r.edges[0].kill()
-	if m.to, err = t.gone(ctx, r.edges[0].name); err != nil {
+	if m.to, err = t.gone(ctx, r.edges[0].host.Name); err != nil {
 		return m, err
 	}
 	if err := r.edges[0].start(); err != nil {
@@ -186,7 +187,7 @@ func (r *rig) silenced(ctx context.Context, t *traffic, _ int) (m mark, err erro
 	if err := r.edges[0].freeze(); err != nil {
 		return m, err
 	}
-	m.to, err = t.gone(ctx, r.edges[0].name)
+	m.to, err = t.gone(ctx, r.edges[0].host.Name)
 	if err := errors.Join(err, r.edges[0].thaw()); err != nil {
 		return m, err
 	}
@@ -247,15 +248,21 @@ func (o *outcome) throughput() Figure {
 }
 
 // counts makes the figures of what the checker found.
-func (o *outcome) counts() []Figure {
-	f := Figure{Case: o.name, Unit: "messages", N: int(o.check.last)}
+func (o *outcome) counts() []Figure { return countFigures(o.name, &o.check) }
+
+// countFigures makes the figures of what c found.
+func countFigures(name string, c *checker) []Figure {
+	f := Figure{Case: name, Unit: "messages", N: int(c.last)}
 	var all []Figure
-	for _, c := range []struct {
+	for _, count := range []struct {
 		metric string
 		n      int
-	}{{"lost", o.check.lost}, {"doubled", o.check.doubled}, {"wrong_state", o.check.wrong}} {
-		f.Metric, f.Value = c.metric, float64(c.n)
+	}{{"lost", c.lost}, {"doubled", c.doubled}, {"wrong_state", c.wrong}, {"failed", c.failed}} {
+		f.Metric, f.Value = count.metric, float64(count.n)
 		all = append(all, f.against("<=", 0))
+	}
+	if c.why != nil {
+		all[len(all)-1].Note = fmt.Sprintf("the first one: %.200v", c.why)
 	}
 	return all
 }

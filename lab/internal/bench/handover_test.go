@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,14 +40,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serveAs is the process of an edge host, until its standard input ends. A process that
-// cannot be one must end: it would run the tests, and start hosts itself.
+// serveAs is the process of an edge host, until its standard input or SIGTERM ends it. A
+// process that cannot be one must end: it would run the tests, and start hosts itself.
 func serveAs(conf string) error {
 	var h Host
 	if err := json.Unmarshal([]byte(conf), &h); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
 		os.Stdin.Read(make([]byte, 1)) // ends with the parent
 		cancel()

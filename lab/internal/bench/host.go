@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
@@ -23,6 +24,7 @@ type Host struct {
 	Name   string
 
 	Cache   string // folder for compiled modules; "": package marked runs natively
+	Metrics string // TCP address of metrics, where the process has them; "": none
 	Profile string // file for a CPU profile; "": none
 }
 
@@ -67,10 +69,16 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	go func() { served <- handler.Serve(context.Background(), pc) }()
 	select {
 	case err = <-served:
+		return cmp.Or(err, handler.Close())
 	case <-ctx.Done():
 	}
-	return cmp.Or(err, handler.Close())
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostDrain)
+	defer cancel()
+	return cmp.Or(handler.Shutdown(end), <-served)
 }
+
+// hostDrain is how long the far endpoints of a host that ends may take to leave.
+const hostDrain = 10 * time.Second
 
 // functions is an engine whose one module is package marked's.
 var functions = native.Engine{Functions: func() []native.Func { return native.Served(marked.Functions()...) }}

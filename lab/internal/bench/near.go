@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,13 +48,10 @@ func (n *near) send(ctx context.Context, due time.Time) error {
 // receive checks the next result.
 func (n *near) receive(ctx context.Context) (elastic.Result[marked.Answer], error) {
 	r, err := n.ch.Recv(ctx)
-	if err == nil {
-		err = r.Err
-	}
 	if err != nil {
 		return r, fmt.Errorf("receive after result %d: %w", n.check.last, err)
 	}
-	n.check.see(r.Seq, r.Skipped, r.Value)
+	n.check.see(r)
 	return r, nil
 }
 
@@ -192,21 +190,29 @@ type checker struct {
 	chain   uint64 // of a reference that handles the messages one by one
 
 	lost, doubled, wrong int
+	failed               int   // messages whose outcome is an error: the state has not seen them
+	why                  error // of the first of them
 }
 
-// see takes the result of message seq, before which skipped messages had no result.
-func (c *checker) see(seq, skipped uint64, a marked.Answer) {
-	due := c.last + 1 + skipped
-	if seq < due {
+// see takes a result.
+func (c *checker) see(r elastic.Result[marked.Answer]) {
+	due := c.last + 1 + r.Skipped
+	if r.Seq < due {
 		c.doubled++
 		return
 	}
-	c.lost += int(seq - due)
-	for c.last < seq {
-		c.last++
-		c.chain = marked.Step(c.chain, c.last, c.sum)
+	c.lost += int(r.Seq - due)
+	for ; c.last < r.Seq-1; c.last++ {
+		c.chain = marked.Step(c.chain, c.last+1, c.sum)
 	}
-	if c.ordered && (a.Count != seq || a.Chain != c.chain) {
+	c.last = r.Seq
+	if r.Err != nil {
+		c.failed++
+		c.why = cmp.Or(c.why, r.Err)
+		return
+	}
+	c.chain = marked.Step(c.chain, r.Seq, c.sum)
+	if a := r.Value; c.ordered && (a.Count != r.Seq-uint64(c.failed) || a.Chain != c.chain) {
 		c.wrong++
 		c.chain = a.Chain // one fault counts once
 	}
@@ -214,8 +220,12 @@ func (c *checker) see(seq, skipped uint64, a marked.Answer) {
 
 // err says what was wrong.
 func (c *checker) err() error {
-	if c.lost+c.doubled+c.wrong == 0 {
+	if c.lost+c.doubled+c.wrong+c.failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("of %d messages %d were lost, %d doubled, and %d came with a wrong state", c.last, c.lost, c.doubled, c.wrong)
+	err := fmt.Errorf("of %d messages %d were lost, %d doubled, %d came with a wrong state, and %d failed", c.last, c.lost, c.doubled, c.wrong, c.failed)
+	if c.why != nil {
+		err = fmt.Errorf("%w: %w", err, c.why)
+	}
+	return err
 }

@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
 
@@ -41,7 +44,7 @@ func TestChecker(t *testing.T) {
 	for _, tt := range tests {
 		c := checker{ordered: tt.ordered}
 		for _, r := range tt.results {
-			c.see(r.seq, r.skipped, r.a)
+			c.see(elastic.Result[marked.Answer]{Seq: r.seq, Skipped: r.skipped, Value: r.a})
 		}
 		if c.lost != tt.lost || c.doubled != tt.doubled || c.wrong != tt.wrong {
 			t.Errorf("%s: results %+v: lost %d, doubled %d, wrong %d; want %d, %d, %d",
@@ -50,6 +53,18 @@ func TestChecker(t *testing.T) {
 		if (c.err() == nil) != (tt.lost+tt.doubled+tt.wrong == 0) {
 			t.Errorf("%s: err %v", tt.why, c.err())
 		}
+	}
+}
+
+// A message that failed has not been seen by the state.
+func TestCheckerOfAFailure(t *testing.T) {
+	first := marked.Step(0, 1, 0)
+	c := checker{ordered: true}
+	c.see(elastic.Result[marked.Answer]{Seq: 1, Value: marked.Answer{Count: 1, Chain: first}})
+	c.see(elastic.Result[marked.Answer]{Seq: 2, Err: io.ErrUnexpectedEOF})
+	c.see(elastic.Result[marked.Answer]{Seq: 3, Value: marked.Answer{Count: 2, Chain: marked.Step(first, 3, 0)}})
+	if c.failed != 1 || c.lost+c.doubled+c.wrong != 0 || !errors.Is(c.err(), io.ErrUnexpectedEOF) {
+		t.Errorf("%+v, %v; want one failure", c, c.err())
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +20,12 @@ type process struct {
 	out *bufio.Reader
 }
 
-// start starts cmd. Its errors go to our own stderr.
+// start starts cmd. Its errors go to our own stderr, unless it has one.
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd}
-	cmd.Stderr = os.Stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
+	}
 	var err error
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -68,8 +71,7 @@ func (p *process) end() error {
 // return at the same address.
 type edgeProcess struct {
 	program Program
-	certs   string
-	name    string
+	host    Host
 	address string // ""; then where it was first
 	*process
 }
@@ -77,20 +79,24 @@ type edgeProcess struct {
 // A Program makes the command of a process that runs a [Host].
 type Program func(h Host) *exec.Cmd
 
-func startEdge(program Program, certs, name string) (*edgeProcess, error) {
-	e := &edgeProcess{program: program, certs: certs, name: name}
+func startEdge(program Program, h Host) (*edgeProcess, error) {
+	e := &edgeProcess{program: program, host: h}
 	return e, e.start()
 }
 
 // start starts the process, again at the address that it had.
 func (e *edgeProcess) start() error {
-	p, err := start(e.program(Host{Certs: e.certs, Listen: e.address, Name: e.name}))
+	h := e.host
+	h.Listen = cmp.Or(e.address, h.Listen)
+	p, err := start(e.program(h))
 	if err != nil {
 		return err
 	}
-	if e.address, err = p.line(); err != nil {
+	line, err := p.line()
+	if err != nil {
 		return errors.Join(err, p.end())
 	}
+	e.address = strings.TrimPrefix(line, "listening on ") // as bungee host says it
 	e.process = p
 	return nil
 }

@@ -79,10 +79,11 @@ func (s *Setup) play(ctx context.Context, bench string, scenes []scene) ([]Figur
 // A rig is the processes of a benchmark: edge hosts, the yardstick's two, and in
 // this one the UE.
 type rig struct {
-	certs string
-	edges []*edgeProcess
-	yard  *yardstick // nil: not built
-	ue    *ue.Handler
+	authority *identity.Authority
+	certs     string // folder of its certificates
+	edges     []*edgeProcess
+	yard      *yardstick // nil: not built
+	ue        *ue.Handler
 }
 
 // rig starts edge hosts of these names, and the rest.
@@ -99,11 +100,14 @@ func (r *rig) start(ctx context.Context, s *Setup, names []string) (err error) {
 	if r.certs, err = os.MkdirTemp("", "bungee-bench-"); err != nil {
 		return err
 	}
-	if err := identity.Write(r.certs); err != nil {
+	if r.authority, err = identity.NewAuthority(); err != nil {
+		return err
+	}
+	if err := r.authority.Write(r.certs); err != nil {
 		return err
 	}
 	for _, name := range names {
-		e, err := startEdge(s.Edge, r.certs, name)
+		e, err := startEdge(s.Edge, Host{Certs: r.certs, Name: name})
 		if err != nil {
 			return err
 		}

@@ -24,8 +24,10 @@ type delivery struct {
 // their results came. The channel is its own.
 type traffic struct {
 	*near
-	rate   float64 // messages a second; 0: as the channel takes them
+	rate   float64                       // messages a second; 0: as the channel takes them
+	each   func(d delivery, host string) // takes the deliveries, one by one; nil: they are kept
 	start  time.Time
+	ended  chan struct{} // closed when no more results come
 	stop   atomic.Bool
 	sent   atomic.Uint64
 	cancel context.CancelFunc
@@ -39,13 +41,19 @@ type traffic struct {
 	err       error         // why it ended early
 }
 
-// begin begins traffic over n's channel.
-func begin(ctx context.Context, n *near, rate float64) *traffic {
-	t := &traffic{near: n, rate: rate, start: time.Now(), moved: make(chan struct{})}
+// newTraffic makes traffic over n's channel. It begins with begin.
+func newTraffic(n *near, rate float64) *traffic {
+	return &traffic{near: n, rate: rate, ended: make(chan struct{}), moved: make(chan struct{})}
+}
+
+func (t *traffic) begin(ctx context.Context) {
+	t.start = time.Now()
 	ctx, t.cancel = context.WithCancel(ctx)
 	t.sender.Go(func() { t.note(t.sendAll(ctx)) })
-	t.receiver.Go(func() { t.note(t.receiveAll(ctx)) })
-	return t
+	t.receiver.Go(func() {
+		t.note(t.receiveAll(ctx))
+		close(t.ended)
+	})
 }
 
 func (t *traffic) note(err error) {
@@ -81,7 +89,12 @@ func (t *traffic) receiveAll(ctx context.Context) error {
 func (t *traffic) take(r elastic.Result[marked.Answer], now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.delivered = append(t.delivered, delivery{now.Sub(t.start), now.Sub(r.Captured), r.Host != ""})
+	d := delivery{now.Sub(t.start), now.Sub(r.Captured), r.Host != ""}
+	if t.each != nil {
+		t.each(d, r.Host)
+	} else {
+		t.delivered = append(t.delivered, d)
+	}
 	if r.Host != t.host {
 		t.host = r.Host
 		close(t.moved)

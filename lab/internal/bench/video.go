@@ -48,7 +48,8 @@ func (v *video) play(ctx context.Context, r *rig, frames int) (m measured, fallb
 			}
 		}
 	})
-	tr := begin(ctx, n, v.rate)
+	tr := newTraffic(n, v.rate)
+	tr.begin(ctx)
 	select {
 	case <-time.After(time.Duration(float64(frames) / v.rate * float64(time.Second))):
 	case <-ctx.Done():
