@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -62,6 +66,80 @@ turn, and that the far endpoint's state is that of a sequential run.
 It exits 1 when a target is missed. Without --quick it takes about 6 minutes.`
 	c.Flags().StringVar(&b.Out, "out", "", "folder for handover.png (default: none is drawn)")
 	return c
+}
+
+func soakCommand() *cobra.Command {
+	b := &bench.Soak{Daemon: soakDaemon}
+	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
+		if err := checkSoak(b); err != nil {
+			return nil, err
+		}
+		return b.Run(ctx)
+	})
+	c.Use = "soak"
+	c.Short = "Disturb a channel for a long time: nothing is lost, nothing grows"
+	c.Long = `soak sends messages through an elastic channel to "bungee host" processes that run
+Wasm, and disturbs it. Each result is checked: that it came once and in its turn, and
+that the far endpoint's state, a chain of hashes, is that of a sequential run. --with
+names the disturbances:
+
+  move   the far endpoint moves among three hosts and the UE
+  kill   a host is killed by SIGKILL and comes back
+  stop   a host is stopped for up to 3 s and goes on, as an owner that was left
+  drain  all hosts in turn are restarted by SIGTERM
+  certs  a host's address is a stranger's for a second; then the host is back with new
+         certificates
+  net    the UE's interface is down for 1, 5 and 30 s, each in its turn: the hosts are in
+         network namespaces, which needs Linux, root and iproute2
+  load   a third of the time the messages have 100 KB and four busy loops compute beside
+
+Once a second it measures what UE and hosts hold; at the end, memory, goroutines and
+descriptors must not have grown from the first third to the last one, and no host may
+have been left that was well. With --out it leaves soak.png with the curves, soak.jsonl
+with a line a second, channel.log and hosts.log.
+
+It exits 1 when a target is missed. It takes the time of --duration, or longer if
+--messages are more than fit in it.`
+	f := c.Flags()
+	f.DurationVar(&b.Duration, "duration", 10*time.Minute, "how long messages are sent, at least")
+	f.Uint64Var(&b.Messages, "messages", 0, "how many messages of 1 KB are sent, at least")
+	f.Float64Var(&b.Rate, "rate", 1000, "messages of 1 KB a second; 0: as the channel takes them")
+	f.DurationVar(&b.MoveEvery, "move-every", time.Second, "time between two moves")
+	f.DurationVar(&b.KillEvery, "kill-every", 10*time.Second, "time between two kills, and between two other faults")
+	f.StringSliceVar(&b.With, "with", []string{"all"}, "disturbances, see above; all: all that this machine can have")
+	f.StringVar(&b.Out, "out", "", "folder for soak.png, soak.jsonl and logs (default: none is kept)")
+	return c
+}
+
+// checkSoak completes b from its flags, and makes its folder.
+func checkSoak(b *bench.Soak) error {
+	if slices.Equal(b.With, []string{"all"}) {
+		b.With = bench.Disturbances
+	}
+	for _, w := range b.With {
+		if !slices.Contains(bench.Disturbances, w) {
+			return fmt.Errorf("%w: --with %s: it is none of %s", cli.ErrUsage, w, strings.Join(bench.Disturbances, ", "))
+		}
+	}
+	if b.Quick {
+		b.Duration, b.KillEvery = min(b.Duration, 24*time.Second), min(b.KillEvery, 3*time.Second)
+	}
+	if b.MoveEvery <= 0 || b.KillEvery <= 0 || b.Rate < 0 {
+		return fmt.Errorf("%w: --move-every and --kill-every must be positive, and --rate at least 0", cli.ErrUsage)
+	}
+	if b.Out == "" {
+		return nil
+	}
+	return os.MkdirAll(b.Out, 0o755)
+}
+
+// soakDaemon makes the command of the bungee that was built with this program.
+func soakDaemon(h bench.Host) *exec.Cmd {
+	bungee, err := beside("bungee")
+	if err != nil {
+		bungee = "bungee" // its start says that there is none
+	}
+	return exec.Command(bungee, "host", "--certs", h.Certs, "--cache", h.Cache, "--listen", h.Listen, "--name", h.Name, "--metrics", h.Metrics, "--until-eof")
 }
 
 // channelBench makes the command of a benchmark with setup s.
