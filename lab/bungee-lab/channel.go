@@ -60,10 +60,15 @@ func handoverCommand() *cobra.Command {
 between edge hosts in processes of their own: by plan, by killing the process, by
 stopping it, and it changes the UE's address. A gap is the longest time between two
 results around an event, beyond the period of the messages; beside it stands the
-same where nothing happened. Each result is checked: that it came once and in its
-turn, and that the far endpoint's state is that of a sequential run.
+same in calm times of equal length. Each result is checked: that it came once and in its
+turn, and that the far endpoint's state is that of a sequential run. A host that is
+left without a fault is counted, too.
 
-It exits 1 when a target is missed. Without --quick it takes about 6 minutes.`
+Where a message has work, and where busy loops compute beside, the hosts run Wasm. The
+gap of a kill is explained by the time until the channel knows of it, and by the work
+since the last checkpoint, which is done again.
+
+It exits 1 when a target is missed. Without --quick it takes about 9 minutes.`
 	c.Flags().StringVar(&b.Out, "out", "", "folder for handover.png (default: none is drawn)")
 	return c
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
@@ -25,11 +28,14 @@ type ordeal struct {
 	in    int     // bytes of a message
 	pad   int     // bytes of the far endpoint's state
 	conf  elastic.Config
+	work  time.Duration // that the far endpoint has with a message
+	busy  int           // processes beside it that compute without end
 	pause time.Duration // between two events, at least; at most twice that
 
 	events   int
 	messages uint64 // events go on until this many messages were sent
 	event    func(ctx context.Context, t *traffic, i int) (mark, error)
+	harm     bool // an event is a fault of the first edge host, from its begin to its end
 }
 
 // An outcome is the result of an ordeal.
@@ -39,7 +45,18 @@ type outcome struct {
 	check     checker
 	delivered []delivery
 	marks     []mark
+	spans     []mark // of the events: marks with what follows a mark: the return of a host that had a fault
+	start     time.Time
 	switches  []time.Duration // how long senders waited in the planned moves
+	fallbacks []fallback
+}
+
+// A fallback is a move that the channel made because it lost a host.
+type fallback struct {
+	from     string
+	at       time.Time // of its begin: the host's loss is known
+	replayed int
+	why      error
 }
 
 // Run measures.
@@ -68,19 +85,19 @@ func (h Handover) scenes(r *rig, seen *[]*outcome) []scene {
 	large.pad, large.events = 1<<20, h.pick(100, 12)
 	path := ordeal{rate: 60, in: frame, pause: 200 * time.Millisecond, events: h.pick(60, 8), event: r.repathed}
 
-	killed := ordeal{rate: 100, in: small, pause: 250 * time.Millisecond, events: h.pick(100, 6), event: r.killed}
+	killed := ordeal{rate: 100, in: small, pause: 250 * time.Millisecond, events: h.pick(100, 6), event: r.killed, harm: true}
 	killed.conf.Standby = []elastic.Target{r.target(1)}
 	many, silent := killed, killed
 	many.rate, many.messages, many.events = 1000, uint64(h.pick(100_000, 0)), h.pick(20, 6)
 	silent.conf.Deadline, silent.event, silent.events = silence, r.silenced, h.pick(40, 5)
 
 	on := func(o ordeal, judge func(*outcome) []Figure) trial { return r.trial(o, judge, seen) }
-	return []scene{
+	return append([]scene{
 		{"planned/100hz", on(planned, func(o *outcome) []Figure {
 			return []Figure{o.switched(0.5).against("<=", 0.5), o.gap(0.5), o.gap(0.99).against("<=", ms(o.period()))}
 		})},
 		{"planned/flat out 1KB", on(flat, func(o *outcome) []Figure {
-			return []Figure{o.gap(0.5).against("<=", 2), o.gap(0.99).against("<=", 10), o.switched(0.5), o.throughput()}
+			return []Figure{o.overCalm(), o.gap(0.5), o.gap(0.99).against("<=", 10), o.switched(0.5), o.throughput()}
 		})},
 		{"planned/100hz/1MB state", on(large, func(o *outcome) []Figure {
 			return []Figure{o.gap(0.5).against("<=", 5), o.gap(0.99), o.switched(0.5)}
@@ -95,7 +112,53 @@ func (h Handover) scenes(r *rig, seen *[]*outcome) []scene {
 		{"SIGSTOP/100hz/50ms deadline", on(silent, func(o *outcome) []Figure {
 			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", ms(silence)+5)}
 		})},
+	}, h.wasmScenes(seen)...)
+}
+
+// wasmScenes are the cases whose hosts run Wasm.
+func (h Handover) wasmScenes(seen *[]*outcome) []scene {
+	killed := ordeal{rate: 100, in: small, work: 4 * time.Millisecond, pause: 500 * time.Millisecond, events: h.pick(100, 3), harm: true}
+	loaded := killed
+	loaded.in, loaded.work, loaded.busy, loaded.rate, loaded.events = frame, 0, busyLoops, loadRate, h.pick(40, 2)
+	return []scene{
+		{"kill -9/100hz/4ms work", h.onWasm(killed, seen, func(o *outcome) []Figure {
+			return append(o.overWork(), o.gap(0.5), o.gap(0.99))
+		})},
+		{"kill -9/100KB/100hz/busy loops", h.onWasm(loaded, seen, func(o *outcome) []Figure {
+			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", 2000)}
+		})},
 	}
+}
+
+// onWasm makes a trial of o, whose events kill the first of two hosts that run Wasm.
+func (h Handover) onWasm(o ordeal, seen *[]*outcome, judge func(*outcome) []Figure) trial {
+	return func(ctx context.Context, name string) (figures []Figure, err error) {
+		s := h.Setup
+		s.Edge = func(e Host) *exec.Cmd {
+			e.Cache = filepath.Join(e.Certs, "modules")
+			return h.Edge(e)
+		}
+		r, err := s.rig(ctx, "edge-a", "edge-b")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, r.end()) }()
+		if err := r.compiled(ctx); err != nil {
+			return nil, err
+		}
+		o.event, o.conf.Standby = r.killed, []elastic.Target{r.target(1)}
+		return r.trial(o, judge, seen)(ctx, name)
+	}
+}
+
+// compiled waits until the hosts have the module compiled, one after the other.
+func (r *rig) compiled(ctx context.Context) error {
+	for i := range r.edges {
+		if err := ready(ctx, r.target(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trial makes a trial of o. judge gives the figures that o is for.
@@ -116,15 +179,23 @@ func (o ordeal) run(ctx context.Context, r *rig, name string) (got *outcome, err
 	if err != nil {
 		return nil, err
 	}
-	n.query.Pad = o.pad
+	n.query.Pad, n.query.Work = o.pad, o.work
+	idle, err := spinners(ctx, o.busy)
+	if err != nil {
+		return nil, errors.Join(err, n.ch.Close())
+	}
+	defer idle()
 	got = &outcome{name: name, ordeal: o}
 	listening := make(chan struct{})
 	events := n.ch.Events(ctx)
 	go func() { // ends with the channel
 		defer close(listening)
 		for e := range events {
-			if e.Kind == elastic.Moved {
+			switch e.Kind {
+			case elastic.Moved:
 				got.switches = append(got.switches, e.Switch)
+			case elastic.FellBack:
+				got.fallbacks = append(got.fallbacks, fallback{e.From, time.Now().Add(-e.Took), e.Replayed, e.Reason})
 			}
 		}
 	}()
@@ -133,7 +204,7 @@ func (o ordeal) run(ctx context.Context, r *rig, name string) (got *outcome, err
 	err = o.drive(ctx, t, got)
 	err = errors.Join(err, t.finish(context.WithoutCancel(ctx)))
 	<-listening
-	got.check, got.delivered = t.check, t.delivered
+	got.check, got.delivered, got.start = t.check, t.delivered, t.start
 	return got, err
 }
 
@@ -150,6 +221,7 @@ func (o *ordeal) drive(ctx context.Context, t *traffic, got *outcome) error {
 			return fmt.Errorf("event %d: %w", i+1, err)
 		}
 		got.marks = append(got.marks, m)
+		got.spans = append(got.spans, mark{m.from, t.now()})
 	}
 	select {
 	case <-time.After(o.pause):
@@ -232,6 +304,67 @@ func (o *outcome) gap(p float64) Figure {
 	return f
 }
 
+// overCalm makes the figure of the gap around an event over the one in a calm time of equal
+// length before it. A gap that nobody sees is good, however calm that time is.
+func (o *outcome) overCalm() Figure {
+	const unseen = 2 // ms
+	stirred, still := gaps(o.delivered, o.marks[1:], o.period()), gaps(o.delivered, calm(o.marks), o.period())
+	var ratios []float64
+	for i := range stirred {
+		ratios = append(ratios, over(ms(stirred[i]), ms(still[i])))
+	}
+	f := Figure{
+		Case: o.name, Metric: "gap_over_calm_p50", Unit: "x", N: len(ratios), Value: quantile(ratios, 0.5),
+		Beside: map[string]float64{"gap_p50_ms": ms(quantile(stirred, 0.5)), "calm_p50_ms": ms(quantile(still, 0.5))},
+		Note:   fmt.Sprintf("a gap_p50 of %d ms is met, too", unseen),
+	}
+	f = f.against("<=", 2)
+	f.OK = f.OK || f.Beside["gap_p50_ms"] <= unseen
+	return f
+}
+
+// overWork makes the figures of the gap around a kill over what explains it: the time until
+// the channel knows, and 1.2 times the work since the last checkpoint, which is done again.
+func (o *outcome) overWork() []Figure {
+	all := gaps(o.delivered, o.marks, o.period())
+	var ratios []float64
+	var detections, works []time.Duration
+	for i, m := range o.marks {
+		for _, f := range o.fallbacks {
+			if at := f.at.Sub(o.start); at >= m.from && at <= o.spans[i].to {
+				detection, work := at-m.from, time.Duration(f.replayed)*o.work
+				detections, works = append(detections, detection), append(works, work)
+				ratios = append(ratios, over(ms(all[i]), ms(detection+work*6/5)))
+				break
+			}
+		}
+	}
+	f := Figure{Case: o.name, N: len(ratios)}
+	figure := func(metric, unit string, v float64) Figure {
+		f := f
+		f.Metric, f.Unit, f.Value = metric, unit, v
+		return f
+	}
+	return []Figure{
+		figure("gap_over_detection_and_work_p99", "x", quantile(ratios, 0.99)).against("<=", 1),
+		figure("detection_p50", "ms", ms(quantile(detections, 0.5))), figure("detection_p99", "ms", ms(quantile(detections, 0.99))),
+		figure("work_since_checkpoint_p50", "ms", ms(quantile(works, 0.5))), figure("work_since_checkpoint_p99", "ms", ms(quantile(works, 0.99))),
+	}
+}
+
+// healthyLeft makes the figure of the hosts that were left though they had no fault.
+func (o *outcome) healthyLeft() Figure {
+	var why []error
+	for _, f := range o.fallbacks {
+		at := f.at.Sub(o.start)
+		if !o.harm || !slices.ContainsFunc(o.spans, func(m mark) bool { return m.from <= at && at <= m.to }) {
+			why = append(why, fmt.Errorf("%s: %w", f.from, f.why))
+		}
+	}
+	f := Figure{Case: o.name, Metric: "healthy_hosts_left", Unit: "hosts", N: int(o.check.last), Value: float64(len(why)), Note: firstOf(why)}
+	return f.against("<=", 0)
+}
+
 func (o *outcome) switched(p float64) Figure {
 	return Figure{
 		Case: o.name, Metric: fmt.Sprintf("switch_p%g", 100*p), Unit: "ms", N: len(o.switches),
@@ -248,7 +381,7 @@ func (o *outcome) throughput() Figure {
 }
 
 // counts makes the figures of what the checker found.
-func (o *outcome) counts() []Figure { return countFigures(o.name, &o.check) }
+func (o *outcome) counts() []Figure { return append(countFigures(o.name, &o.check), o.healthyLeft()) }
 
 // countFigures makes the figures of what c found.
 func countFigures(name string, c *checker) []Figure {

@@ -196,8 +196,8 @@ func (k *soaking) find(list *[]error, err error) {
 func (k *soaking) disturb(ctx context.Context, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	for i, d := range k.disturbances() {
-		all.Go(func() { k.repeat(ctx, d, uint64(i)) })
+	for _, d := range k.disturbances() {
+		all.Go(func() { k.repeat(ctx, d) })
 	}
 	err := k.wait(ctx, out)
 	stop()
@@ -228,8 +228,8 @@ func (k *soaking) wait(ctx context.Context, out io.Writer) error {
 }
 
 // repeat makes d, a random time after the one before.
-func (k *soaking) repeat(ctx context.Context, d disturbance, seed uint64) {
-	dice := rand.New(rand.NewPCG(seed, 1))
+func (k *soaking) repeat(ctx context.Context, d disturbance) {
+	dice := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	for {
 		rest := time.Duration((0.75 + dice.Float64()/2) * float64(d.every))
 		select {

@@ -91,13 +91,18 @@ func (k *soaking) victim(ctx context.Context, dice *rand.Rand) *patient {
 			continue
 		}
 		if dice.IntN(4) > 0 {
-			limited, cancel := context.WithTimeout(ctx, moveLimit)
-			defer cancel()
-			k.ch.Move(limited, p.place) // where it fails, the fault is felt less
+			k.bring(ctx, p)
 		}
 		return p
 	}
 	return nil
+}
+
+// bring moves the far endpoint to p. Where that fails, a fault is felt less.
+func (k *soaking) bring(ctx context.Context, p *patient) {
+	limited, cancel := context.WithTimeout(ctx, moveLimit)
+	defer cancel()
+	k.ch.Move(limited, p.place)
 }
 
 // fault makes a fault of a host's process.
@@ -149,6 +154,7 @@ func (k *soaking) stop(ctx context.Context, dice *rand.Rand) error {
 
 // drain restarts each host in its turn.
 func (k *soaking) drain(ctx context.Context, dice *rand.Rand) error {
+	k.bring(ctx, k.ward.patients[0])
 	for _, p := range k.ward.patients {
 		if ctx.Err() != nil {
 			return nil
@@ -198,13 +204,14 @@ func (k *soaking) unplug() func(context.Context, *rand.Rand) error {
 		return nil
 	}
 	turn := 0
-	return func(ctx context.Context, _ *rand.Rand) error {
+	return func(ctx context.Context, dice *rand.Rand) error {
 		long := outages[turn%len(outages)]
 		turn++
 		if long > k.duration/4 {
 			return nil
 		}
-		kind := fmt.Sprintf("net down %v", long)
+		k.bring(ctx, k.ward.patients[dice.IntN(len(k.ward.patients))])
+		kind := fmt.Sprintf("net_down_%v", long)
 		return k.around(ctx, kind, func() error {
 			return k.ward.outage(func() error {
 				if err := k.ward.network.down(); err != nil {

@@ -78,7 +78,7 @@ func (w *ward) admit(ctx context.Context, s *Soak, logs *soakLogs) error {
 		}
 		p.place = w.ue.Target(p.address)
 		w.patients = append(w.patients, p)
-		if err := w.ready(ctx, p); err != nil {
+		if err := ready(ctx, p.place); err != nil {
 			return err
 		}
 	}
@@ -101,15 +101,15 @@ func (w *ward) place(i int, h *Host) error {
 	return free.Close()
 }
 
-// ready waits until p serves the module.
-func (w *ward) ready(ctx context.Context, p *patient) error {
+// ready waits until the host at t serves the module, which may have to be compiled.
+func ready(ctx context.Context, t elastic.Target) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	n, err := newNear(elastic.Config{}, 0, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(n.ch.Move(ctx, p.place), n.ch.Close())
+	return errors.Join(n.ch.Move(ctx, t), n.ch.Close())
 }
 
 func (w *ward) targets() []elastic.Target {

@@ -163,13 +163,13 @@ func gaps(delivered []delivery, marks []mark, period time.Duration) []time.Durat
 	return all
 }
 
-// calm returns a moment before each of the marks but the first, where nothing
-// happens. There are two settles and more between any two marks.
+// calm returns before each of the marks but the first one a time of equal length, where
+// nothing happens: there are more than two settles between any two marks.
 func calm(marks []mark) []mark {
 	var all []mark
 	for _, m := range marks[min(1, len(marks)):] {
-		at := m.from - 2*settle
-		all = append(all, mark{at, at})
+		to := m.from - 2*settle
+		all = append(all, mark{to - (m.to - m.from), to})
 	}
 	return all
 }
