@@ -39,15 +39,24 @@ func TestLocalCall(t *testing.T) {
 	}
 }
 
+// sides makes a series of rounds, of a time each.
+func sides(micros ...float64) (s series) {
+	for _, t := range micros {
+		s.add(measured{Micros: []float64{t, t}})
+	}
+	return s
+}
+
 // The ratio is the median of the rounds', not that of all times together.
 func TestOverGRPC(t *testing.T) {
-	k := contest{name: "c", rounds: 3, ours: measured{Micros: []float64{1, 1, 30, 30, 4, 4}}}
-	if f := (&Setup{}).aim(k.overGRPC("p50", p50), "<=", 1); len(Missed([]Figure{f})) != 1 || f.Note != notBuilt {
+	k := contest{name: "c", ours: sides(1000, 30000, 4000)}
+	if f := (&Setup{}).aim(k.overGRPC("p50", "ms", p50), "<=", 1); len(Missed([]Figure{f})) != 1 || f.Note != notBuilt {
 		t.Errorf("%+v; a target that could not be checked is missed", f)
 	}
-	k.yards = map[string]*measured{"grpc": {Micros: []float64{2, 2, 10, 10, 5, 5}}}
-	f := k.overGRPC("p50", p50)
-	if f.Value != 0.8 || f.N != 3 || f.Beside["least"] != 0.5 || f.Beside["most"] != 3 {
+	grpc, raw := sides(2000, 10000, 5000), sides(1000, 30000, 4000)
+	k.yards = map[string]*series{"grpc": &grpc, "grpcraw": &raw}
+	f := k.overGRPC("p50", "ms", p50)
+	if f.Value != 0.8 || f.N != 3 || f.Beside["least"] != 0.5 || f.Beside["most"] != 3 || f.Beside["over_grpcraw"] != 1 || f.Beside["ours_ms"] != 4 {
 		t.Errorf("%+v; want 0.8 of 0.5, 3 and 0.8", f)
 	}
 }

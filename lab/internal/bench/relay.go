@@ -14,6 +14,7 @@ type weather struct {
 	delay time.Duration // of everything
 	rate  float64       // bits a second; 0: any
 	loss  float64       // share of the packets
+	seed  uint64        // of which packets are lost
 }
 
 // queueTime is how long a packet waits at most where the rate holds it up, as in
@@ -38,8 +39,8 @@ type parcel struct {
 	deliver func([]byte)
 }
 
-func newLane(w weather, seed uint64) *lane {
-	l := &lane{weather: w, out: make(chan parcel, 1<<14), dice: rand.New(rand.NewPCG(seed, 0))}
+func newLane(w weather, way uint64) *lane {
+	l := &lane{weather: w, out: make(chan parcel, 1<<14), dice: rand.New(rand.NewPCG(way, w.seed))}
 	l.wg.Go(func() {
 		for p := range l.out {
 			time.Sleep(time.Until(p.at))

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func (c Channel) age(r *rig) trial {
 	}
 }
 
-// loss measures video over a link that loses packets.
+// loss measures video over a link that loses packets, in five runs.
 func (c Channel) loss(r *rig) trial {
 	const within = 100 * time.Millisecond
 	v := video{
@@ -101,19 +102,25 @@ func (c Channel) loss(r *rig) trial {
 		conf: elastic.Config{InFlight: 4, Deadline: within},
 	}
 	return func(ctx context.Context, name string) ([]Figure, error) {
-		m, fallbacks, err := v.play(ctx, r, c.pick(900, 100))
-		if err != nil {
-			return nil, err
+		share := Figure{Case: name, Metric: "within_100ms_least", Unit: "share", Value: 1, Beside: map[string]float64{}}
+		share.Note = "the least of the runs, over 4 connections; gRPC cannot stand beside: TCP's packets are not shaped without sch_netem"
+		growth := Figure{Case: name, Metric: "age_p50_growth_most", Unit: "ms", Note: "from the first third of a run to the last one"}
+		moves := Figure{Case: name, Metric: "fallbacks", Unit: "moves"}
+		for run := range c.pick(5, 2) {
+			v.seed = uint64(run)
+			m, fallbacks, err := v.play(ctx, r, c.pick(600, 60))
+			if err != nil {
+				return nil, err
+			}
+			in, third := m.within(within), len(m.Micros)/3
+			share.Beside[fmt.Sprintf("run_%d", run+1)] = in
+			share.Value = min(share.Value, in)
+			share.N += m.asked
+			growth.Value = max(growth.Value, (quantile(m.Micros[2*third:], 0.5)-quantile(m.Micros[:third], 0.5))/1e3)
+			growth.N += len(m.Micros)
+			moves.Value += float64(fallbacks)
+			moves.N += m.asked
 		}
-		f := Figure{Case: name, N: m.asked, Note: "over 4 connections; gRPC cannot stand beside: TCP's packets are not shaped without sch_netem"}
-		f.Metric, f.Unit, f.Value = "within_100ms", "share", m.within(within)
-		third := len(m.Micros) / 3
-		g := f
-		g.Metric, g.Unit = "age_p50_growth", "ms" // from the first third to the last one
-		g.Value = (quantile(m.Micros[2*third:], 0.5) - quantile(m.Micros[:third], 0.5)) / 1e3
-		g.N = len(m.Micros)
-		h := f
-		h.Metric, h.Unit, h.Value = "fallbacks", "moves", float64(fallbacks)
-		return []Figure{f.against(">=", 0.97), g.against("<=", 1e3/v.rate), h}, nil
+		return []Figure{share.against(">=", 0.97), growth.against("<=", 1e3/v.rate), moves}, nil
 	}
 }

@@ -50,12 +50,6 @@ func (m *measured) within(d time.Duration) float64 {
 	return over(float64(n), float64(max(m.asked, len(m.Micros))))
 }
 
-// round returns the requests of the i-th of n batches of equal size that were added.
-func (m *measured) round(i, n int) *measured {
-	size := len(m.Micros) / n
-	return &measured{Micros: m.Micros[i*size : (i+1)*size]}
-}
-
 // add takes the requests of another batch in.
 func (m *measured) add(o measured) {
 	n, k := float64(len(m.Micros)), float64(len(o.Micros))
