@@ -221,7 +221,7 @@ func (c Channel) paced(r *rig, rate int, goals ...goal) trial {
 		if err != nil {
 			return nil, err
 		}
-		return append(c.met(k, goals), k.figure("p99", "ms", p99)), nil
+		return c.met(k, goals), nil
 	}
 }
 
