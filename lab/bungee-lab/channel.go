@@ -107,7 +107,7 @@ It exits 1 when a target is missed. It takes the time of --duration, or longer i
 --messages are more than fit in it.`
 	f := c.Flags()
 	f.DurationVar(&b.Duration, "duration", 10*time.Minute, "how long messages are sent, at least")
-	f.Uint64Var(&b.Messages, "messages", 0, "how many messages of 1 KB are sent, at least")
+	f.Uint64Var(&b.Messages, "messages", 0, "how many messages of 1 KB the hosts answer, at least")
 	f.Float64Var(&b.Rate, "rate", 1000, "messages of 1 KB a second; 0: as the channel takes them")
 	f.DurationVar(&b.MoveEvery, "move-every", time.Second, "time between two moves")
 	f.DurationVar(&b.KillEvery, "kill-every", 10*time.Second, "time between two kills, and between two other faults")

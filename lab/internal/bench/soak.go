@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
@@ -26,7 +27,7 @@ type Soak struct {
 	Daemon Program
 	// Duration is how long messages are sent, at least.
 	Duration time.Duration
-	// Messages is how many are sent, at least.
+	// Messages is how many are answered by edge hosts, at least.
 	Messages uint64
 	// Rate is messages a second. Zero means as the channel takes them.
 	Rate float64
@@ -126,16 +127,17 @@ type soaking struct {
 	ward *ward
 	*traffic
 	gauge  *gauge
-	gaps   map[string][]time.Duration // around each kind of disturbance
-	strays int                        // results from a host whose certificate is another authority's
+	far    atomic.Uint64 // results from hosts
+	strays int           // results from a host whose certificate is another authority's
+	final  elastic.Stats
 
 	mu        sync.Mutex
-	count     map[string]int // of disturbances
-	abandoned []error        // why hosts were left that were well
-	unmoved   []error        // why moves to hosts that were well have failed
-	stuck     []error        // how hosts ended that were told to
-	broken    error          // why disturbances ended early
-	final     elastic.Stats
+	made      map[string]int             // disturbances of each kind
+	gaps      map[string][]time.Duration // around those of them that the channel felt
+	abandoned []error                    // why hosts were left that were well
+	unmoved   []error                    // why moves between places that were well have failed
+	stuck     []error                    // how hosts ended that were told to
+	broken    error                      // why disturbances ended early
 }
 
 // soak runs a chapter.
@@ -145,7 +147,7 @@ func (s *Soak) soak(ctx context.Context, c chapter, w *ward, logs *soakLogs) (k 
 	if err != nil {
 		return nil, err
 	}
-	k = &soaking{chapter: c, Soak: s, ward: w, count: map[string]int{}, gaps: map[string][]time.Duration{}}
+	k = &soaking{chapter: c, Soak: s, ward: w, made: map[string]int{}, gaps: map[string][]time.Duration{}}
 	k.gauge = newGauge(n.ch, w)
 	idle, err := spinners(ctx, c.busy)
 	if err != nil {
@@ -172,6 +174,9 @@ func (s *Soak) soak(ctx context.Context, c chapter, w *ward, logs *soakLogs) (k 
 // note takes note of a result.
 func (k *soaking) note(d delivery, host string) {
 	k.gauge.delivered(d)
+	if d.far {
+		k.far.Add(1)
+	}
 	if host == strangerName {
 		k.strays++
 	}
@@ -185,13 +190,20 @@ func (k *soaking) hear(e elastic.Event) {
 	k.find(&k.abandoned, fmt.Errorf("%s: %w", e.From, e.Reason))
 }
 
+// count counts a disturbance.
+func (k *soaking) count(kind string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.made[kind]++
+}
+
 func (k *soaking) find(list *[]error, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	*list = append(*list, err)
 }
 
-// disturb disturbs the channel until its time is over and its messages are sent, and writes
+// disturb disturbs the channel until its time is over and its messages are answered, and writes
 // what it measures each second to out.
 func (k *soaking) disturb(ctx context.Context, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -209,7 +221,7 @@ func (k *soaking) disturb(ctx context.Context, out io.Writer) error {
 func (k *soaking) wait(ctx context.Context, out io.Writer) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for now := time.Duration(0); now < k.duration || k.sent.Load() < k.messages; now = k.now() {
+	for now := time.Duration(0); now < k.duration || k.far.Load() < k.messages; now = k.now() {
 		select {
 		case <-tick.C:
 		case <-k.traffic.ended:
@@ -246,8 +258,7 @@ func (k *soaking) repeat(ctx context.Context, d disturbance) {
 	}
 }
 
-// around counts a disturbance of that kind, and notes the longest gap while do runs and a
-// little longer.
+// around notes the longest gap while do runs and a little longer.
 func (k *soaking) around(ctx context.Context, kind string, do func() error) error {
 	g := k.gauge.watch()
 	err := do()
@@ -258,7 +269,6 @@ func (k *soaking) around(ctx context.Context, kind string, do func() error) erro
 	gap := max(0, k.gauge.unwatch(g)-k.period())
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.count[kind]++
 	k.gaps[kind] = append(k.gaps[kind], gap)
 	return err
 }
@@ -352,7 +362,11 @@ func (k *soaking) checks() []Figure {
 		f.Metric, f.Unit, f.Value = metric, unit, v
 		all = append(all, f)
 	}
+	for _, kind := range slices.Sorted(maps.Keys(k.made)) {
+		plain(kind+"_made", "times", float64(k.made[kind]))
+	}
 	long := k.now().Seconds()
+	plain("results_of_hosts", "messages", float64(k.far.Load()))
 	f.Note = firstOf(k.unmoved)
 	plain("moves_failed_between_healthy_places", "moves", float64(len(k.unmoved)))
 	f.Note = ""
@@ -371,7 +385,7 @@ func (k *soaking) gapFigures(kind string) []Figure {
 	beside := map[string]float64{"calm_p99": ms(quantile(k.gauge.calm, 0.99))}
 	f := func(p float64) Figure {
 		return Figure{
-			Case: k.chapter.name, Metric: fmt.Sprintf("%s_gap_p%g", kind, 100*p), Unit: "ms", N: k.count[kind],
+			Case: k.chapter.name, Metric: fmt.Sprintf("%s_gap_p%g", kind, 100*p), Unit: "ms", N: len(k.gaps[kind]),
 			Value: ms(quantile(k.gaps[kind], p)), Beside: beside,
 		}
 	}

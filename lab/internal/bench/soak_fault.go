@@ -62,6 +62,7 @@ func (k *soaking) move(ctx context.Context, dice *rand.Rand) error {
 	if name == from {
 		return nil
 	}
+	k.count("move")
 	return k.around(ctx, "move", func() error {
 		limited, cancel := context.WithTimeout(ctx, moveLimit)
 		defer cancel()
@@ -118,6 +119,7 @@ func (k *soaking) fault(ctx context.Context, kind string, dice *rand.Rand, do fu
 // felt measures the gap around a fault only where the channel feels it: at the host that
 // serves the far endpoint.
 func (k *soaking) felt(ctx context.Context, kind string, p *patient, do func(*patient) error) error {
+	k.count(kind)
 	if k.ch.Where() != p.name {
 		return do(p)
 	}
@@ -212,6 +214,7 @@ func (k *soaking) unplug() func(context.Context, *rand.Rand) error {
 		}
 		k.bring(ctx, k.ward.patients[dice.IntN(len(k.ward.patients))])
 		kind := fmt.Sprintf("net_down_%v", long)
+		k.count(kind)
 		return k.around(ctx, kind, func() error {
 			return k.ward.outage(func() error {
 				if err := k.ward.network.down(); err != nil {

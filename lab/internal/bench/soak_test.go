@@ -18,7 +18,7 @@ func TestSoak(t *testing.T) {
 	var told int
 	s.Progress = func(string, int, int) { told++ }
 	k := Soak{
-		Setup: *s, Daemon: s.Edge, Duration: 6 * time.Second, Messages: 1000, Rate: 300, Out: t.TempDir(),
+		Setup: *s, Daemon: s.Edge, Duration: 6 * time.Second, Messages: 500, Rate: 300, Out: t.TempDir(),
 		MoveEvery: 200 * time.Millisecond, KillEvery: time.Second,
 		With: []string{"move", "kill", "stop", "drain", "certs", "load"},
 	}
@@ -36,8 +36,8 @@ func TestSoak(t *testing.T) {
 			}
 		}
 	}
-	if f := found["1KB/lost"]; f.N < 1000 {
-		t.Errorf("%d messages of 1 KB were answered, want 1000", f.N)
+	if f := found["1KB/results_of_hosts"]; f.Value < 500 || f.N < 500 {
+		t.Errorf("hosts answered %g of %d messages of 1 KB, want 500", f.Value, f.N)
 	}
 	for _, name := range []string{"1KB/move_gap_p50", "1KB/kill_gap_p99", "100KB beside busy loops/throughput", "1KB/ue_goroutines_growth"} {
 		if _, ok := found[name]; !ok {
