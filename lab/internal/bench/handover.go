@@ -66,8 +66,10 @@ func (h Handover) Run(ctx context.Context) (figures []Figure, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.end()) }()
+	w := &wasmRig{setup: &h.Setup}
+	defer func() { err = errors.Join(err, w.end()) }()
 	var seen []*outcome
-	figures, err = h.play(ctx, "handover", h.scenes(r, &seen))
+	figures, err = h.play(ctx, "handover", append(h.scenes(r, &seen), h.wasmScenes(w, &seen)...))
 	if err == nil && h.Out != "" {
 		err = drawGaps(h.Out, seen)
 	}
@@ -92,7 +94,7 @@ func (h Handover) scenes(r *rig, seen *[]*outcome) []scene {
 	silent.conf.Deadline, silent.event, silent.events = silence, r.silenced, h.pick(40, 5)
 
 	on := func(o ordeal, judge func(*outcome) []Figure) trial { return r.trial(o, judge, seen) }
-	return append([]scene{
+	return []scene{
 		{"planned/100hz", on(planned, func(o *outcome) []Figure {
 			return []Figure{o.switched(0.5).against("<=", 0.5), o.gap(0.5), o.gap(0.99).against("<=", ms(o.period()))}
 		})},
@@ -112,53 +114,67 @@ func (h Handover) scenes(r *rig, seen *[]*outcome) []scene {
 		{"SIGSTOP/100hz/50ms deadline", on(silent, func(o *outcome) []Figure {
 			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", ms(silence)+5)}
 		})},
-	}, h.wasmScenes(seen)...)
+	}
 }
 
-// wasmScenes are the cases whose hosts run Wasm.
-func (h Handover) wasmScenes(seen *[]*outcome) []scene {
-	killed := ordeal{rate: 100, in: small, work: 4 * time.Millisecond, pause: 500 * time.Millisecond, events: h.pick(100, 3), harm: true}
+// wasmScenes returns the cases whose hosts run Wasm.
+func (h Handover) wasmScenes(w *wasmRig, seen *[]*outcome) []scene {
+	killed := ordeal{rate: 100, in: small, work: 4 * time.Millisecond, pause: 500 * time.Millisecond, events: h.pick(100, 2), harm: true}
 	loaded := killed
 	loaded.in, loaded.work, loaded.busy, loaded.rate, loaded.events = frame, 0, busyLoops, loadRate, h.pick(40, 2)
 	return []scene{
-		{"kill -9/100hz/4ms work", h.onWasm(killed, seen, func(o *outcome) []Figure {
+		{"kill -9/100hz/4ms work", w.trial(killed, func(o *outcome) []Figure {
 			return append(o.overWork(), o.gap(0.5), o.gap(0.99))
-		})},
-		{"kill -9/100KB/100hz/busy loops", h.onWasm(loaded, seen, func(o *outcome) []Figure {
+		}, seen)},
+		{"kill -9/100KB/100hz/busy loops", w.trial(loaded, func(o *outcome) []Figure {
 			return []Figure{o.gap(0.5), o.gap(0.99).against("<=", 2000)}
-		})},
+		}, seen)},
 	}
 }
 
-// onWasm makes a trial of o, whose events kill the first of two hosts that run Wasm.
-func (h Handover) onWasm(o ordeal, seen *[]*outcome, judge func(*outcome) []Figure) trial {
-	return func(ctx context.Context, name string) (figures []Figure, err error) {
-		s := h.Setup
-		s.Edge = func(e Host) *exec.Cmd {
-			e.Cache = filepath.Join(e.Certs, "modules")
-			return h.Edge(e)
-		}
-		r, err := s.rig(ctx, "edge-a", "edge-b")
-		if err != nil {
+// A wasmRig is a rig whose hosts run Wasm. It is started when it is first used.
+type wasmRig struct {
+	setup *Setup
+	*rig
+}
+
+// trial makes a trial of o, whose events kill the first host.
+func (w *wasmRig) trial(o ordeal, judge func(*outcome) []Figure, seen *[]*outcome) trial {
+	return func(ctx context.Context, name string) ([]Figure, error) {
+		if err := w.start(ctx); err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, r.end()) }()
-		if err := r.compiled(ctx); err != nil {
-			return nil, err
-		}
-		o.event, o.conf.Standby = r.killed, []elastic.Target{r.target(1)}
-		return r.trial(o, judge, seen)(ctx, name)
+		o.event, o.conf.Standby = w.killed, []elastic.Target{w.target(1)}
+		return w.rig.trial(o, judge, seen)(ctx, name)
 	}
 }
 
-// compiled waits until the hosts have the module compiled, one after the other.
-func (r *rig) compiled(ctx context.Context) error {
-	for i := range r.edges {
-		if err := ready(ctx, r.target(i)); err != nil {
+// start starts the hosts, and waits until they have the module compiled.
+func (w *wasmRig) start(ctx context.Context) (err error) {
+	if w.rig != nil {
+		return nil
+	}
+	s := *w.setup
+	s.Edge = func(h Host) *exec.Cmd {
+		h.Cache = filepath.Join(h.Certs, "modules")
+		return w.setup.Edge(h)
+	}
+	if w.rig, err = s.rig(ctx, "edge-a", "edge-b"); err != nil {
+		return err
+	}
+	for i := range w.edges { // one compiles, the other one finds it
+		if err := ready(ctx, w.target(i)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (w *wasmRig) end() error {
+	if w.rig == nil {
+		return nil
+	}
+	return w.rig.end()
 }
 
 // trial makes a trial of o. judge gives the figures that o is for.

@@ -129,10 +129,15 @@ func TestOrdeals(t *testing.T) {
 
 // Hosts that run Wasm are killed while the guest works; each gap has its explanation.
 func TestWasmOrdeal(t *testing.T) {
-	h := Handover{Setup: *quick(t)}
+	w := &wasmRig{setup: quick(t)}
+	defer func() {
+		if err := w.end(); err != nil {
+			t.Error(err)
+		}
+	}()
 	o := ordeal{rate: 50, in: small, work: time.Millisecond, pause: 200 * time.Millisecond, events: 1, harm: true}
 	var seen []*outcome
-	figures, err := h.onWasm(o, &seen, (*outcome).overWork)(t.Context(), "killed")
+	figures, err := w.trial(o, (*outcome).overWork, &seen)(t.Context(), "killed")
 	if err != nil {
 		t.Fatal(err)
 	}
