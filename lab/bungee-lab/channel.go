@@ -95,7 +95,7 @@ names the disturbances:
   certs  a host's address is a stranger's for a second; then the host is back with new
          certificates
   net    the UE's interface is down for 1, 5 and 30 s, each in its turn: the hosts are in
-         network namespaces, which needs Linux, root and iproute2
+         network namespaces, which needs Linux, root and iproute2; one soak at a time
   load   a third of the time the messages have 100 KB and four busy loops compute beside
 
 Once a second it measures what UE and hosts hold; at the end, memory, goroutines and

@@ -9,7 +9,8 @@ import (
 )
 
 // A network is a namespace for each edge host, with a link of its own from the UE. A nil
-// network is the loopback.
+// network is the loopback. The names are always the same, so that what a run left behind can
+// be taken away: one soak at a time has them.
 type network struct{ hosts int }
 
 // newNetwork makes a network for that many hosts. It needs Linux, root and iproute2.
