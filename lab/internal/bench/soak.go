@@ -125,6 +125,7 @@ type soaking struct {
 	chapter
 	*Soak
 	ward *ward
+	log  *slog.Logger // of the channel, too
 	*traffic
 	gauge  *gauge
 	far    atomic.Uint64 // results from hosts
@@ -142,12 +143,13 @@ type soaking struct {
 
 // soak runs a chapter.
 func (s *Soak) soak(ctx context.Context, c chapter, w *ward, logs *soakLogs) (k *soaking, err error) {
-	conf := elastic.Config{Standby: w.targets(), Logger: slog.New(slog.NewTextHandler(logs.channel, nil))}
+	log := slog.New(slog.NewTextHandler(logs.channel, nil))
+	conf := elastic.Config{Standby: w.targets(), Logger: log}
 	n, err := newNear(conf, c.size, small)
 	if err != nil {
 		return nil, err
 	}
-	k = &soaking{chapter: c, Soak: s, ward: w, made: map[string]int{}, gaps: map[string][]time.Duration{}}
+	k = &soaking{chapter: c, Soak: s, ward: w, log: log, made: map[string]int{}, gaps: map[string][]time.Duration{}}
 	k.gauge = newGauge(n.ch, w)
 	idle, err := spinners(ctx, c.busy)
 	if err != nil {
@@ -187,11 +189,13 @@ func (k *soaking) hear(e elastic.Event) {
 	if e.Kind != elastic.FellBack || k.ward.ails(e.From, time.Now().Add(-e.Took)) {
 		return
 	}
+	k.log.Warn("a host was left that was well", "host", e.From, "why", e.Reason)
 	k.find(&k.abandoned, fmt.Errorf("%s: %w", e.From, e.Reason))
 }
 
-// count counts a disturbance.
-func (k *soaking) count(kind string) {
+// count counts a disturbance of host, or of all.
+func (k *soaking) count(kind, host string) {
+	k.log.Info("disturbance", "kind", kind, "host", host)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.made[kind]++

@@ -62,7 +62,7 @@ func (k *soaking) move(ctx context.Context, dice *rand.Rand) error {
 	if name == from {
 		return nil
 	}
-	k.count("move")
+	k.count("move", name)
 	return k.around(ctx, "move", func() error {
 		limited, cancel := context.WithTimeout(ctx, moveLimit)
 		defer cancel()
@@ -119,7 +119,8 @@ func (k *soaking) fault(ctx context.Context, kind string, dice *rand.Rand, do fu
 // felt measures the gap around a fault only where the channel feels it: at the host that
 // serves the far endpoint.
 func (k *soaking) felt(ctx context.Context, kind string, p *patient, do func(*patient) error) error {
-	k.count(kind)
+	k.count(kind, p.name)
+	defer k.log.Info("disturbance is over", "kind", kind, "host", p.name)
 	if k.ch.Where() != p.name {
 		return do(p)
 	}
@@ -214,7 +215,7 @@ func (k *soaking) unplug() func(context.Context, *rand.Rand) error {
 		}
 		k.bring(ctx, k.ward.patients[dice.IntN(len(k.ward.patients))])
 		kind := fmt.Sprintf("net_down_%v", long)
-		k.count(kind)
+		k.count(kind, "all")
 		return k.around(ctx, kind, func() error {
 			return k.ward.outage(func() error {
 				if err := k.ward.network.down(); err != nil {
