@@ -51,7 +51,7 @@ func (s *Seeds) work() error {
 		s.Counts.Seeds.Add(1)
 		seed := s.First + uint64(n) - 1
 		script := s.script(seed)
-		v, err := c.run(script, scriptTime)
+		v, err := c.run(script, s.limit())
 		if err != nil {
 			return err
 		}
@@ -60,6 +60,15 @@ func (s *Seeds) work() error {
 			return s.shrink(seed, script, v.Why, c)
 		}
 	}
+}
+
+// limit is how long a script may take. Those without an adversary have the time that they
+// have in this process.
+func (s *Seeds) limit() time.Duration {
+	if s.Adversary {
+		return scriptTime
+	}
+	return standstill
 }
 
 // scriptTime is how long a script may take in real time, a thousand times what it does,
