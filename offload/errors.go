@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -38,7 +39,7 @@ func (f Fate) String() string {
 // its function is marked idempotent; one that is [Ended] never is.
 type CallError struct {
 	Func string // the function's name
-	Host string // the edge host's name, or its address before it gave one
+	Host string // the edge host's name, or its address before it gave one; "" is the UE
 	Code Code
 	Fate Fate
 	Err  error // the cause
@@ -46,7 +47,7 @@ type CallError struct {
 
 // Error returns what failed, where, and whether the function may have run.
 func (e *CallError) Error() string {
-	return e.Func + " on " + e.Host + ": " + e.Err.Error() + " (" + e.Fate.String() + ")"
+	return e.Func + " on " + cmp.Or(e.Host, "the UE") + ": " + e.Err.Error() + " (" + e.Fate.String() + ")"
 }
 
 // Unwrap returns the cause.
