@@ -16,7 +16,8 @@ import (
 // An attachment is a far endpoint that serves a channel.
 type attachment struct {
 	wire.Attach
-	st Stream
+	st   Stream
+	life context.Context // ends with the stream
 
 	writing lock // one frame at a time goes out
 
@@ -57,7 +58,7 @@ func (s *Server) open(ctx context.Context, st Stream) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{Attach: q, st: st, broken: errGone, writing: newLock(), using: newLock()}
+	a := &attachment{Attach: q, st: st, life: ctx, broken: errGone, writing: newLock(), using: newLock()}
 	a.come.window = int(q.Window)
 	if err := s.add(a); err != nil {
 		return nil, err

@@ -179,6 +179,52 @@ func TestLatestMessageThatBreaksItsFarEndpoint(t *testing.T) {
 	}
 }
 
+// A message of mode Latest that has begun goes on when the UE gives it up: its far endpoint
+// keeps its state, and takes the next one.
+func TestLatestMessageGivenUpGoesOn(t *testing.T) {
+	var begun, proceed chan struct{}
+	cfg := echoes
+	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+		return gated{native.New(sums()), begun, proceed}, nil
+	}
+	connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
+		begun, proceed = make(chan struct{}, 2), make(chan struct{})
+		begin(t, ue, 0, true)
+		single := func(seq uint64) *link.Stream {
+			st := open(t, ue)
+			payload := pack.AppendInt(nil, 5)
+			st.Write(append(wire.AppendSingle(nil, wire.Message{ID: 1, Epoch: 1, Seq: seq, Size: len(payload)}), payload...))
+			st.Close()
+			return st
+		}
+		one := single(1)
+		<-begun
+		one.Reset()
+		two := single(2)
+		time.Sleep(10 * time.Millisecond) // virtual: both have come
+		close(proceed)
+		typ, err := wire.ReadType(two)
+		if err != nil || typ != wire.TypeOutcome {
+			t.Fatalf("after a message that was given up: frame 0x%02x, %v; want the next one's outcome", typ, err)
+		}
+	})
+}
+
+// gated handles a message when it may proceed, unless its context has ended.
+type gated struct {
+	far.Endpoint
+	begun, proceed chan struct{}
+}
+
+func (g gated) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
+	g.begun <- struct{}{}
+	<-g.proceed
+	if ctx.Err() != nil {
+		return 0, nil, &wire.Fail{Code: offload.CodeCanceled, Started: true}
+	}
+	return g.Endpoint.Handle(ctx, request)
+}
+
 // The end of the server waits for no Handle, whether or not it has a deadline.
 func TestCloseLeavesANativeHandleBehind(t *testing.T) {
 	for _, deadline := range []time.Duration{0, time.Hour} {
@@ -214,10 +260,14 @@ func TestStateThatCannotBeHad(t *testing.T) {
 		want offload.Code
 	}{
 		{"over what can cross", wire.MaxState + 1, nil, offload.CodeTooLarge},
+		{"so says a native far endpoint", -1, nil, offload.CodeTooLarge},
 		{"no turn came in time", 0, busy, offload.CodeDeadline},
 	} {
 		cfg := echoes
 		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+			if tt.size < 0 {
+				return native.New(bloated()), nil
+			}
 			return unsaved{native.New(sums()), tt.size, tt.err}, nil
 		}
 		connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
@@ -248,6 +298,18 @@ func TestStateThatCannotBeHad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bloated returns an endpoint whose state is too large.
+func bloated() *codegen.Endpoint[int64, int64] {
+	ep := sums()
+	sum := ep.New
+	ep.New = func() *codegen.Live[int64, int64] {
+		l := sum()
+		l.AppendState = func(b []byte) []byte { return append(b, make([]byte, wire.MaxState+1)...) }
+		return l
+	}
+	return ep
 }
 
 // unsaved has a state of that size, or an error in its place.

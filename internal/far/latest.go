@@ -93,7 +93,8 @@ func (a *attachment) settle(ctx context.Context, st Stream, m wire.Message, payl
 	}
 }
 
-// handleNewest handles a message, unless a newer one has come.
+// handleNewest handles a message, unless a newer one has come or the UE has given it up. Once it has begun
+// it goes on when the UE gives it up: to stop it would cost the far endpoint its state.
 func (a *attachment) handleNewest(ctx context.Context, m wire.Message, payload []byte) (frame []byte, err error) {
 	a.come.note(m.Seq)
 	a.using.acquire()
@@ -104,7 +105,7 @@ func (a *attachment) handleNewest(ctx context.Context, m wire.Message, payload [
 	if m.Epoch < a.epoch || m.Seq <= a.seq || a.come.past(m.Seq) || ctx.Err() != nil {
 		return nil, &wire.Fail{Code: wire.CodeSkipped}
 	}
-	return a.handleLocked(ctx, m, payload, nil)
+	return a.handleLocked(a.life, m, payload, nil)
 }
 
 // readWhole reads the n bytes that end a stream.

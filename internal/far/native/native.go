@@ -5,6 +5,7 @@ package native
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
@@ -42,6 +43,9 @@ func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []by
 func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
 	if err := e.run(ctx, e.serving.Save, nil); err != nil {
 		return nil, err
+	}
+	if n := len(e.reply) - 1; n > wire.MaxState {
+		return nil, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", n, wire.MaxState)}
 	}
 	return e.ok()
 }
