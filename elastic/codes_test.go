@@ -204,6 +204,7 @@ func TestCodesOfFallbacks(t *testing.T) {
 				wire.ReadAttach(st)
 				st.Write(attached(plenty))
 				io.ReadFull(st, make([]byte, 18)) // the Restore
+				st.Write(wire.AppendCredit(nil, wire.TypeCredit, plenty))
 				io.ReadFull(st, make([]byte, wire.MessageHeader))
 				st.Write(tt.after)
 				if !tt.hang {

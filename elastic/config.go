@@ -40,10 +40,13 @@ type Config struct {
 	// InFlight is the most messages under way in mode Latest. Zero means 2: one
 	// is handled while the next one travels. It is at most Window.
 	InFlight int
-	// Deadline is how long a message may be without an outcome on an edge host.
-	// After it, an Ordered channel of an idempotent endpoint leaves the host. A Latest
-	// channel gives the message up, and leaves the host after three such messages in a row.
-	// Zero means the deadline of the endpoint's mark; negative means none.
+	// Deadline is how long the far endpoint may take for a message. In mode Ordered it counts
+	// from when the far endpoint could have begun: the message was sent, and the one before it has its
+	// outcome. After it, the channel of an idempotent endpoint leaves an edge host; a message
+	// that overran twice, at two places or twice on the UE, has an error for outcome. In mode Latest
+	// it counts from when the message went out: the message is given up, and after three in
+	// a row the channel leaves the host. Zero means the deadline of the endpoint's mark;
+	// negative means none.
 	Deadline time.Duration
 	// CheckpointMessages is the number of messages after which the far endpoint's state
 	// is copied to the UE. Zero means 128; it is at most twice Window.
@@ -63,9 +66,6 @@ type Config struct {
 // logWindows is how many windows of messages are kept for a replay: while a move
 // copies the state no checkpoint is taken, and senders go on.
 const logWindows = 4
-
-// recoveryTimeout bounds an attempt to bring a lost far endpoint back at one place.
-const recoveryTimeout = 2 * time.Second
 
 func (c Config) withDefaults(mark time.Duration) Config {
 	if c.Window <= 0 {

@@ -28,6 +28,15 @@ var (
 // errUnready is the reason when a target that could not be prepared gives none with a code.
 var errUnready error = &channelError{offload.CodeUnavailable, "edge host is not available"}
 
+// Misuse.
+var (
+	errNoContext = errors.New("elastic: the context is nil")
+	errInside    = errors.New("elastic: a Handle uses its own channel, which would wait for that Handle")
+)
+
+// errOvertaken says that a recovery has found another owner meanwhile.
+var errOvertaken error = &channelError{offload.CodeUnavailable, "the channel is recovering from a lost edge host"}
+
 // A channelError is an error with a code. Two are equal only if they are the same one.
 type channelError struct {
 	code offload.Code

@@ -25,11 +25,21 @@ const (
 	StandbyReady
 	// StandbyLost: the standby is gone; another one is prepared.
 	StandbyLost
-	// Ended: the channel has ended.
+	// Ended: the channel has ended. It is the last event.
 	Ended
+	// Restarted: it began anew at its edge host, where a message had broken it, or since
+	// the host before was lost with messages to answer.
+	Restarted
+	// Broke: a message broke the far endpoint. The message's outcome is Reason.
+	Broke
+	// Overran: a message was given up since it overran its deadline wherever it was tried; or it
+	// is still being handled on the UE, where nobody can stop it.
+	Overran
+	// CheckpointFailed: the state could not be copied. It is tried again, after a while.
+	CheckpointFailed
 )
 
-var kindNames = [...]string{"none", "moved", "fell back", "move failed", "credits stalled", "path changed", "standby ready", "standby lost", "ended"}
+var kindNames = [...]string{"none", "moved", "fell back", "move failed", "credits stalled", "path changed", "standby ready", "standby lost", "ended", "restarted", "broke", "overran", "checkpoint failed"}
 
 // String returns the kind in words.
 func (k Kind) String() string {
@@ -75,30 +85,41 @@ func (c *Channel[In, Out]) Events(ctx context.Context) iter.Seq[Event] {
 			c.mu.Unlock()
 		}()
 		for {
-			select {
-			case e := <-s.events:
-				if !yield(e) {
-					return
-				}
-				continue
-			default:
-			}
-			select {
-			case e := <-s.events:
-				if !yield(e) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			case <-c.closing.Done():
+			e, ok := s.next(ctx, c.closing)
+			if !ok || !yield(e) {
 				return
 			}
 		}
 	}
 }
 
-// tellLocked gives e to the subscribers.
+// next waits for an event, until ctx ends, or closing, and then for those that wait.
+func (s *subscriber) next(ctx, closing context.Context) (e Event, ok bool) {
+	select {
+	case e = <-s.events:
+		return e, true
+	default:
+	}
+	select {
+	case e = <-s.events:
+		return e, true
+	case <-ctx.Done():
+		return e, false
+	case <-closing.Done():
+	}
+	select {
+	case e = <-s.events:
+		return e, true
+	default:
+		return e, false
+	}
+}
+
+// tellLocked gives e to the subscribers. After the end there is nothing to tell.
 func (c *Channel[In, Out]) tellLocked(e Event) {
+	if c.phase == ended && e.Kind != Ended {
+		return
+	}
 	for s := range c.subs {
 		e.Missed = s.missed
 		select {
@@ -114,7 +135,7 @@ func (c *Channel[In, Out]) tellLocked(e Event) {
 func (c *Channel[In, Out]) rerouted(a *attachment) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a == c.own {
+	if a == c.owner {
 		c.tellLocked(Event{Kind: PathChanged, From: a.name, To: a.name})
 	}
 }

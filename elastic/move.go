@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload/codegen"
-	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // Move moves the far endpoint to t, or to the UE if t is nil, and returns once it is
 // served there. It makes before it breaks: the new far endpoint has the state, and the
 // messages since that copy, before it becomes the owner. When Move fails,
-// nothing has changed; its error says why. One move runs at a time: a second one waits.
+// nothing has changed, the state stays where it was, and an event tells why, as the error does.
+// One move runs at a time: a second one waits until the first one's old far endpoint has answered its messages.
 //
 // The old far endpoint answers the messages sent before the switch, the new one those
 // sent after it. If the endpoint is marked idempotent, both handle the messages since the
@@ -22,40 +22,22 @@ import (
 // the switch. If it is not, Send waits until the old far endpoint has answered all
 // messages and its state has been copied. Mode Latest does the latter, too, for the few
 // messages under way.
+//
+// The copy may take any time, as long as it moves on; ctx bounds the whole. A loss of the old far endpoint's
+// host ends the Move: a recovery takes its place.
 func (c *Channel[In, Out]) Move(ctx context.Context, t Target) error {
-	if err := c.moving.take(ctx); err != nil {
-		return err
+	m := move{begin: time.Now(), to: t}
+	err := errors.Join(c.misused(ctx), usableOrNil(t))
+	if err == nil {
+		err = c.move(ctx, &m)
 	}
-	defer c.moving.release()
-	begin := time.Now()
-	ctx, interrupt := context.WithCancelCause(ctx)
-	defer interrupt(nil)
-	at, from, err := c.beginMove(ctx, interrupt)
-	if err != nil {
-		return err
-	}
-	if at == t {
-		c.endMove()
+	if err == nil && m.stayed {
 		return nil
 	}
-	m := move{ctx: ctx}
-	switch {
-	case c.cfg.Mode == Latest:
-		err = c.moveLatest(&m, t)
-	case t == nil:
-		err = c.bringHome(&m)
-	default:
-		err = c.moveTo(&m, t)
-	}
-	c.endMove()
-	to := ""
-	if t != nil {
-		to = t.Name()
-	}
-	e := Event{Kind: Moved, From: from, To: to, Took: time.Since(begin), Switch: m.blocked, Replayed: m.replayed}
+	e := Event{Kind: Moved, From: m.from, To: m.name, Took: time.Since(m.begin), Switch: m.blocked, Replayed: m.replayed}
 	if err != nil {
 		e.Kind, e.Reason = MoveFailed, err
-		err = fmt.Errorf("move %s to %s: %w", c.ep.Name, placeName(to), err)
+		err = fmt.Errorf("move %s to %s: %w", c.ep.Name, placeName(m.name), err)
 	}
 	c.mu.Lock()
 	if err == nil {
@@ -67,6 +49,27 @@ func (c *Channel[In, Out]) Move(ctx context.Context, t Target) error {
 	return err
 }
 
+// usable says why t cannot be a target.
+func usable(t Target) error {
+	switch v := reflect.ValueOf(t); {
+	case t == nil:
+		return errors.New("elastic: a target is nil")
+	case v.Kind() == reflect.Pointer && v.IsNil():
+		return fmt.Errorf("elastic: a target is a nil %T", t)
+	case !v.Comparable():
+		return fmt.Errorf("elastic: targets of type %T cannot be compared: use a pointer", t)
+	}
+	return nil
+}
+
+// usableOrNil is usable for the target of a Move, where nil is the UE.
+func usableOrNil(t Target) error {
+	if t == nil {
+		return nil
+	}
+	return usable(t)
+}
+
 func placeName(host string) string {
 	if host == "" {
 		return "the UE"
@@ -74,211 +77,180 @@ func placeName(host string) string {
 	return host
 }
 
-// A move is a Move or a recovery under way.
+// A move is a Move under way.
 type move struct {
-	ctx      context.Context
+	begin    time.Time
+	to       Target
+	name     string // of to
+	from     string
+	stayed   bool // it was there
 	replayed int
 	blocked  time.Duration // how long the turn was held to switch
 }
 
-// beginMove waits until an earlier move and a checkpoint have ended, and stops further
-// checkpoints. It returns where the far endpoint is. interrupt ends the move when that
-// host is lost.
-func (c *Channel[In, Out]) beginMove(ctx context.Context, interrupt context.CancelCauseFunc) (at Target, name string, err error) {
+func (c *Channel[In, Out]) move(ctx context.Context, m *move) error {
+	if m.to != nil {
+		m.name = m.to.Name()
+	}
+	if err := c.moving.take(ctx); err != nil {
+		return err
+	}
+	defer c.moving.release()
+	ctx, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	defer context.AfterFunc(c.closing, func() { interrupt(ErrClosed) })()
+	if err := c.locate(m, interrupt); err != nil || m.stayed {
+		return err
+	}
+	defer c.endMove()
+	a, err := c.attachFor(ctx, m.to) // this may take long, and the channel goes on
+	if err != nil {
+		return err
+	}
+	if err := c.beginMove(ctx); err != nil {
+		release(a)
+		return err
+	}
+	n, err := c.newcomerAt(ctx, m.to, a)
+	if err != nil {
+		return err
+	}
+	return c.handOver(ctx, m, n)
+}
+
+// locate notes where the far endpoint is. interrupt ends the move when that host is lost.
+func (c *Channel[In, Out]) locate(m *move, interrupt context.CancelCauseFunc) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for (c.old != nil || c.saving != nil) && c.movableLocked() == nil && ctx.Err() == nil {
+	m.from = c.whereLocked()
+	if err := c.movableLocked(); err != nil {
+		return err
+	}
+	m.stayed = c.owner == nil && m.to == nil || c.owner != nil && c.owner.target == m.to
+	if !m.stayed {
+		c.interrupt = interrupt
+	}
+	return nil
+}
+
+// beginMove waits until the owner before an earlier move has answered its messages, and a checkpoint has
+// ended, and begins.
+func (c *Channel[In, Out]) beginMove(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox.unbounded++ // the earlier move need not wait for Recv
+	c.changed.open()
+	for (c.old != nil || c.saves.phase == taking) && c.movableLocked() == nil && ctx.Err() == nil {
 		c.awaitLocked(ctx)
 	}
+	c.inbox.unbounded--
 	if err := c.movableLocked(); err != nil {
-		return nil, "", err
+		return err
 	}
 	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	c.copying, c.interrupt = true, interrupt
-	if c.own != nil {
-		at = c.own.target
-	}
-	return at, c.whereLocked(), nil
+	c.stepLocked(signal{kind: moveBegins})
+	return nil
 }
 
 // movableLocked says why the far endpoint cannot be moved now.
 func (c *Channel[In, Out]) movableLocked() error {
 	switch {
-	case c.ended != nil:
-		return c.ended
-	case c.own != nil && c.own.lost != nil:
-		return c.own.lost
-	case c.old != nil && c.old.lost != nil:
-		return c.old.lost
+	case c.phase == ended:
+		return c.refusal
+	case c.owner != nil && c.owner.lost != nil:
+		return c.owner.lost
+	case c.phase == fenced:
+		return errOvertaken
 	}
 	return nil
 }
 
+// endMove ends a move that has made nobody the owner, or somebody.
 func (c *Channel[In, Out]) endMove() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.copying, c.interrupt = false, nil
-	if c.own == nil && c.recording {
-		c.recording = false
-		c.log.reset(c.seq)
+	c.interrupt = nil
+	do := c.stepLocked(signal{kind: moveFails}) // refused if it has not failed
+	if c.owner == nil && c.log.recording {
+		c.log.reset(c.sent)
 	}
 	c.wantSaveLocked()
 	c.wantStandbyLocked()
-	c.changed.open()
-}
-
-// moveTo moves the far endpoint to an edge host.
-func (c *Channel[In, Out]) moveTo(m *move, t Target) error {
-	a, err := c.claim(m.ctx, t)
-	if err != nil {
-		return err
-	}
-	if err := c.handOver(m, a); err != nil {
-		c.discard(a)
-		return err
-	}
-	return nil
-}
-
-// claim returns a far endpoint at t that will own the next epoch: the standby if it is at
-// t, else a fresh one.
-func (c *Channel[In, Out]) claim(ctx context.Context, t Target) (*attachment, error) {
-	c.mu.Lock()
-	a := c.standby
-	if a != nil && a.target == t && a.lost == nil {
-		c.standby = nil
-	} else {
-		a = nil
-	}
-	c.epoch++
-	epoch := c.epoch
-	c.mu.Unlock()
-	if a == nil {
-		var err error
-		if a, err = attach(ctx, t, &c.ep.Desc, c.cfg, c); err != nil {
-			return nil, err
-		}
-		c.mu.Lock()
-		c.goLocked(func() { a.start() })
-		c.mu.Unlock()
-	}
-	c.mu.Lock()
-	a.epoch = epoch
-	c.mu.Unlock()
-	return a, nil
-}
-
-// discard gives up a far endpoint that owns nothing.
-func (c *Channel[In, Out]) discard(a *attachment) {
-	c.mu.Lock()
-	a.fenced = true
+	c.mode.resumeLocked()
 	c.changed.open()
 	c.mu.Unlock()
-	a.end()
+	do.finish()
 }
 
-// handOver gives a the state and the messages since, and makes it the owner.
-func (c *Channel[In, Out]) handOver(m *move, a *attachment) error {
-	var k checkpoint
-	if c.ep.Idempotent {
-		var err error
-		if k, err = c.copyState(m.ctx); err != nil {
-			return err
-		}
-		if err = c.feed(m, a, k); err != nil {
+// newcomerAt prepares a far endpoint at t, which is a unless that is nil.
+func (c *Channel[In, Out]) newcomerAt(ctx context.Context, t Target, a *attachment) (newcomer, error) {
+	if t == nil {
+		return &onUE[In, Out]{Channel: c}, nil
+	}
+	return c.choose(ctx, t, a)
+}
+
+// handOver gives n the state and the messages since, and makes it the owner.
+func (c *Channel[In, Out]) handOver(ctx context.Context, m *move, n newcomer) error {
+	if c.replays() {
+		if err := c.follow(ctx, m, n); err != nil {
 			return err
 		}
 	}
-	release, err := c.holdTurn(m)
+	release, err := c.hold(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if !c.ep.Idempotent {
-		if k, err = c.drainState(m.ctx); err != nil {
-			return err
-		}
-		if err = c.feed(m, a, k); err != nil {
-			return err
-		}
+	if c.replays() {
+		err = m.replay(ctx, n, c.lastSent())
 	}
-	if err := c.replayTo(m, a, c.seq); err != nil {
+	if err == nil && (m.to == nil || !c.replays()) { // the old owner's outcomes come first
+		err = c.drain(ctx)
+	}
+	if err == nil && !c.replays() {
+		err = c.copyTo(ctx, n)
+	}
+	if err != nil {
 		return err
 	}
-	return c.switchTo(a)
+	return n.lead(c.firstFor())
 }
 
-// holdTurn takes the turn to switch. release gives it back.
-func (c *Channel[In, Out]) holdTurn(m *move) (release func(), err error) {
-	if err := c.takeTurn(m.ctx); err != nil {
-		return nil, err
+// replay gives n the messages up to upTo.
+func (m *move) replay(ctx context.Context, n newcomer, upTo uint64) error {
+	replayed, err := n.replay(ctx, upTo)
+	m.replayed += replayed
+	return err
+}
+
+// follow gives n the state, and the messages since, until it has handled nearly all of
+// them. The owner goes on meanwhile.
+func (c *Channel[In, Out]) follow(ctx context.Context, m *move, n newcomer) error {
+	k, err := c.copyState(ctx)
+	if err != nil {
+		return err
 	}
-	begin := time.Now()
-	return func() {
-		m.blocked = time.Since(begin)
+	if err := n.take(ctx, k); err != nil {
+		return err
+	}
+	for left, before := uint64(0), ^uint64(0); ; before = left {
+		if err := c.takeTurn(ctx); err != nil {
+			return err
+		}
+		upTo := c.lastSent()
 		c.releaseTurn()
-	}, nil
-}
-
-// copyState returns the far endpoint's state as of some message, while messages go on.
-func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
-	c.mu.Lock()
-	own := c.own
-	c.mu.Unlock()
-	if own == nil {
-		return c.copyHere(ctx)
+		if left = upTo - n.has(); settled(left, before) {
+			return nil
+		}
+		if err := m.replay(ctx, n, upTo); err != nil {
+			return err
+		}
+		if err := n.caughtUp(ctx); err != nil {
+			return err
+		}
 	}
-	k, err := c.snapshot(ctx, own)
-	if err != nil {
-		return k, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if own.fenced || own.lost != nil {
-		return k, errors.Join(ErrLost, own.lost)
-	}
-	return k, c.comeLocked(k)
-}
-
-// copyHere copies the state of the far endpoint on the UE. From then on the log
-// keeps what is handled there.
-func (c *Channel[In, Out]) copyHere(ctx context.Context) (checkpoint, error) {
-	if err := c.takeTurn(ctx); err != nil {
-		return checkpoint{}, err
-	}
-	defer c.releaseTurn()
-	state := c.live.AppendState(nil)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.log.reset(c.seq)
-	c.recording = true
-	c.saveAsLocked(checkpoint{seq: c.seq, state: state})
-	return c.saved, nil
-}
-
-// drainState waits until all messages have been answered and returns the state
-// then. The turn is held.
-func (c *Channel[In, Out]) drainState(ctx context.Context) (checkpoint, error) {
-	c.mu.Lock()
-	c.drainLocked(ctx)
-	own, seq, err := c.own, c.seq, c.movableLocked()
-	if own != nil && err == nil && c.delivered < seq {
-		err = context.Cause(ctx)
-	}
-	c.mu.Unlock()
-	if err != nil {
-		return checkpoint{}, err
-	}
-	if own == nil {
-		return checkpoint{seq: seq, state: c.live.AppendState(nil)}, nil
-	}
-	k, err := c.snapshot(ctx, own)
-	if err == nil && k.seq != seq {
-		err = fmt.Errorf("%w: state as of message %d when all %d were answered", ErrPeer, k.seq, seq)
-	}
-	return k, err
 }
 
 // settled says whether to take the turn for the messages that are left: they are so few
@@ -289,265 +261,135 @@ func settled(left, before uint64) bool { return left <= feedRest || left > befor
 // feedRest is how few messages are always few enough.
 const feedRest = 2
 
-// feed gives a the state k and the messages since, and waits until a has handled nearly
-// all of them.
-func (c *Channel[In, Out]) feed(m *move, a *attachment, k checkpoint) error {
-	if err := c.give(a, k, always); err != nil {
-		return err
-	}
-	if !c.ep.Idempotent {
-		return nil
-	}
-	for left, before := uint64(0), ^uint64(0); ; before = left {
-		if err := c.takeTurn(m.ctx); err != nil {
-			return err
-		}
-		upTo := c.seq
-		c.releaseTurn()
-		if left = upTo - a.has; settled(left, before) {
-			return nil
-		}
-		if err := c.replayTo(m, a, upTo); err != nil {
-			return err
-		}
-		if err := c.awaitDone(m.ctx, a); err != nil {
-			return err
-		}
-	}
-}
-
-// awaitDone waits until a has handled all but the last few messages sent to it.
-func (c *Channel[In, Out]) awaitDone(ctx context.Context, a *attachment) error {
+// lastSent returns the last message sent.
+func (c *Channel[In, Out]) lastSent() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for a.credit.Done+feedRest < a.sent.Messages && a.lost == nil && c.ended == nil && ctx.Err() == nil {
-		c.awaitLocked(ctx)
-	}
-	return c.unfitLocked(ctx, a)
+	return c.sent
 }
 
-// unfitLocked says why a cannot become the owner.
-func (c *Channel[In, Out]) unfitLocked(ctx context.Context, a *attachment) error {
-	switch {
-	case a.lost != nil:
-		return a.lost
-	case c.ended != nil:
-		return c.ended
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// replayTo sends a the messages that it lacks, up to upTo, quietly.
-func (c *Channel[In, Out]) replayTo(m *move, a *attachment, upTo uint64) error {
-	for seq := a.has + 1; seq <= upTo; seq++ {
-		if err := c.resend(m.ctx, a, seq, true); err != nil {
-			return err
-		}
-		m.replayed++
-	}
-	return nil
-}
-
-// resend sends a message of the log to a, once a's credit allows it.
-func (c *Channel[In, Out]) resend(ctx context.Context, a *attachment, seq uint64, quiet bool) error {
+// firstFor returns the first message that a new owner answers after a move: the one
+// after those that the old one answers.
+func (c *Channel[In, Out]) firstFor() uint64 {
 	c.mu.Lock()
-	for !a.mayLocked() && a.lost == nil && c.ended == nil && ctx.Err() == nil {
-		c.awaitLocked(ctx)
+	defer c.mu.Unlock()
+	if c.replays() {
+		return c.sent + 1
 	}
-	e := c.log.at(seq)
-	err := c.unfitLocked(ctx, a)
-	if err == nil && e == nil {
-		err = fmt.Errorf("elastic: message %d is not kept", seq)
-	}
-	if err != nil {
-		c.mu.Unlock()
-		return err
-	}
-	header := wire.Message{Epoch: a.epoch, Seq: seq, Quiet: quiet || e.broke, Skip: e.broke}
-	frame := *e.frame
-	if e.broke {
-		a.countLocked(seq, 0)
-	} else {
-		a.countLocked(seq, e.size())
-	}
-	if !quiet {
-		e.sent = time.Now()
-	}
-	c.mu.Unlock()
-	if header.Skip {
-		return a.write(wire.AppendMessage(nil, header))
-	}
-	stamp(frame, header)
-	return a.write(frame)
+	return c.delivered + 1
 }
 
-// switchTo makes a the owner of all messages after those sent so far. The turn is
-// held.
-func (c *Channel[In, Out]) switchTo(a *attachment) error {
+// hold takes the turn to switch. release gives it back.
+func (c *Channel[In, Out]) hold(ctx context.Context, m *move) (release func(), err error) {
+	begin := time.Now()
+	if err := c.takeTurn(ctx); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
-	if err := errors.Join(c.movableLocked(), a.lost); err != nil {
-		c.mu.Unlock()
-		return err
-	}
-	a.next = c.seq + 1
-	old := c.own
-	if old != nil {
-		old.last = c.seq
-		if c.delivered == c.seq {
-			old.fenced = true
-		} else {
-			c.old, old = old, nil
-		}
-	}
-	c.own = a
-	c.live, c.recording, c.stalled = nil, false, time.Time{}
-	if !c.ep.Idempotent {
-		c.log.reset(c.seq)
-	}
-	c.changed.open()
+	do := c.stepLocked(signal{kind: held})
 	c.mu.Unlock()
-	if old != nil {
-		old.end()
-	}
-	return nil
-}
-
-// bringHome moves the far endpoint to the UE.
-func (c *Channel[In, Out]) bringHome(m *move) error {
-	var live *codegen.Live[In, Out]
-	var has uint64
-	if c.ep.Idempotent {
-		k, err := c.copyState(m.ctx)
-		if err != nil {
-			return err
-		}
-		if live, err = c.load(k); err != nil {
-			return err
-		}
-		if has, err = c.catchUp(m, live, k.seq); err != nil {
-			return err
-		}
-	}
-	release, err := c.holdTurn(m)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if c.ep.Idempotent {
-		if err := c.handleQuietly(m, live, has, c.seq); err != nil {
-			return err
-		}
-		return c.settleHome(m.ctx, live)
-	}
-	k, err := c.drainState(m.ctx)
-	if err != nil {
-		return err
-	}
-	if live, err = c.load(k); err != nil {
-		return err
-	}
-	return c.settleHome(m.ctx, live)
-}
-
-func (c *Channel[In, Out]) load(k checkpoint) (*codegen.Live[In, Out], error) {
-	live, err := c.ep.Load(k.state)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
-	}
-	return live, nil
-}
-
-// catchUp handles on the UE, quietly, the messages since the state was copied, while the
-// owner goes on. It returns the last message handled.
-func (c *Channel[In, Out]) catchUp(m *move, live *codegen.Live[In, Out], has uint64) (uint64, error) {
-	for left, before := uint64(0), ^uint64(0); ; before = left {
-		if err := c.takeTurn(m.ctx); err != nil {
-			return has, err
-		}
-		upTo := c.seq
+	if do.refused {
 		c.releaseTurn()
-		if left = upTo - has; settled(left, before) {
-			return has, nil
-		}
-		if err := c.handleQuietly(m, live, has, upTo); err != nil {
-			return has, err
-		}
-		has = upTo
+		return nil, orCause(ctx, errOvertaken)
 	}
+	return func() {
+		m.blocked = time.Since(begin)
+		c.releaseTurn()
+	}, nil
 }
 
-// handleQuietly handles the messages of the log after from, up to upTo, on the UE
-// and suppresses what they emit.
-func (c *Channel[In, Out]) handleQuietly(m *move, live *codegen.Live[In, Out], from, upTo uint64) error {
-	for seq := from + 1; seq <= upTo; seq++ {
-		c.mu.Lock()
-		e := c.log.at(seq)
-		if e == nil {
-			c.mu.Unlock()
-			return fmt.Errorf("elastic: message %d is not kept", seq)
-		}
-		frame, broke := *e.frame, e.broke
-		c.mu.Unlock()
-		if !broke {
-			c.handleFrame(live, frame, func(Out) error { return nil })
-		}
-		m.replayed++
-		if m.ctx.Err() != nil {
-			return context.Cause(m.ctx)
-		}
+// copyState returns the far endpoint's state as of some message, while messages go on.
+func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
+	c.mu.Lock()
+	own := c.owner
+	c.mu.Unlock()
+	if own == nil {
+		return c.copyHere(ctx)
 	}
-	return nil
+	k, err := c.snapshot(ctx, own)
+	if err != nil {
+		return k, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.unfitLocked(ctx, own); err != nil {
+		return k, err
+	}
+	return k, c.comeLocked(k, c.delivered)
 }
 
-// handleFrame handles an encoded message. Only the channel's end cancels it: a replay
-// must have the same result as the first handling.
-func (c *Channel[In, Out]) handleFrame(live *codegen.Live[In, Out], frame []byte, emit func(Out) error) error {
-	r := pack.NewReader(frame[wire.MessageHeader:])
-	in := c.ep.ReadIn(&r)
-	if err := r.Done(); err != nil {
-		return err // the host would answer the same
+// copyHere copies the state of the far endpoint on the UE. From then on the log
+// keeps what is handled there.
+func (c *Channel[In, Out]) copyHere(ctx context.Context) (checkpoint, error) {
+	if err := c.takeTurn(ctx); err != nil {
+		return checkpoint{}, err
 	}
-	return live.Handle(c.closing, in, emit)
+	defer c.releaseTurn()
+	state, err := c.stateHere()
+	if err != nil {
+		return checkpoint{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log.reset(c.sent)
+	c.log.recording = true
+	k := checkpoint{seq: c.sent, state: state}
+	c.saves.reset(k, k.seq)
+	return k, nil
 }
 
-// drainLocked waits until all outcomes have been delivered, if they can be. It lets them
-// exceed the window of results: at most one window of messages is under way.
-func (c *Channel[In, Out]) drainLocked(ctx context.Context) {
-	c.draining = true
+// stateHere returns the state of the far endpoint on the UE. Nobody uses that meanwhile.
+func (c *Channel[In, Out]) stateHere() ([]byte, error) {
+	state := c.here.live.AppendState(nil)
+	if len(state) > wire.MaxState {
+		return nil, tooLarge("state", len(state), wire.MaxState)
+	}
+	return state, nil
+}
+
+// drain waits until all messages under way are answered. It lets the results exceed
+// the window: at most one window of messages is under way.
+func (c *Channel[In, Out]) drain(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox.unbounded++
 	c.changed.open()
-	for c.delivered < c.seq && c.movableLocked() == nil && ctx.Err() == nil {
+	for !c.mode.settledLocked() && c.movableLocked() == nil && ctx.Err() == nil {
 		c.awaitLocked(ctx)
 	}
-	c.draining = false
-}
-
-// settleHome makes the UE the owner once the last outcome is delivered. The turn
-// is held: nothing could be delivered before that anyway.
-func (c *Channel[In, Out]) settleHome(ctx context.Context, live *codegen.Live[In, Out]) error {
-	c.mu.Lock()
-	c.drainLocked(ctx)
-	if err := c.movableLocked(); err != nil {
-		c.mu.Unlock()
+	c.inbox.unbounded--
+	switch err := c.movableLocked(); {
+	case err != nil:
 		return err
-	}
-	if c.delivered < c.seq {
-		c.mu.Unlock()
+	case !c.mode.settledLocked():
 		return context.Cause(ctx)
 	}
-	gone := c.homeLocked(live)
-	c.log.reset(c.seq)
-	c.changed.open()
-	c.mu.Unlock()
-	endAll(gone)
 	return nil
 }
 
-// homeLocked makes the UE the owner, with live. It returns the attachments to end.
-func (c *Channel[In, Out]) homeLocked(live *codegen.Live[In, Out]) (gone []*attachment) {
-	gone = c.fenceAllLocked()
-	c.own, c.live = nil, live
-	c.saveAsLocked(checkpoint{})
-	return gone
+// copyTo copies the state to n, when all messages have been answered. The turn is held.
+func (c *Channel[In, Out]) copyTo(ctx context.Context, n newcomer) error {
+	c.mu.Lock()
+	own, seq := c.owner, c.delivered
+	c.mu.Unlock()
+	k := checkpoint{seq: seq}
+	var err error
+	if own == nil {
+		k.state, err = c.stateHere()
+	} else {
+		k, err = c.snapshot(ctx, own)
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.cfg.Mode == Ordered && k.seq != seq:
+		return fmt.Errorf("%w: state as of message %d when all %d were answered", ErrPeer, k.seq, seq)
+	}
+	if err := n.take(ctx, k); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.saves.reset(k, seq)
+	return nil
 }

@@ -57,6 +57,7 @@ func TestRudeHosts(t *testing.T) {
 				wire.ReadAttach(st)
 				st.Write(attached(plenty))
 				io.ReadFull(st, make([]byte, 18)) // the Restore
+				st.Write(wire.AppendCredit(nil, wire.TypeCredit, plenty))
 				io.ReadFull(st, make([]byte, wire.MessageHeader))
 				st.Write(tt.after)
 				st.Close()
@@ -127,6 +128,7 @@ func TestCredit(t *testing.T) {
 				st.Write(attached(tt.credit))
 				wire.ReadType(st)
 				wire.ReadState(st)
+				st.Write(wire.AppendCredit(nil, wire.TypeCredit, tt.credit))
 				n := 0
 				for ; ; n++ {
 					if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeMessage {

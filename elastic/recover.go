@@ -8,101 +8,103 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
-	"github.com/bungee-xr/bungee/offload/codegen"
 )
 
 // fail notes that a cannot be used any longer. If it owns messages, a recovery begins.
 func (c *Channel[In, Out]) fail(a *attachment, why error) {
 	c.mu.Lock()
-	if a.lost != nil || a.fenced || c.ended != nil {
+	if a.lost != nil || !c.counts(a) {
 		c.mu.Unlock()
 		return
 	}
 	a.lost = why
-	switch a {
-	case c.standby:
-		a.fenced = true
-		c.standby = nil
+	if a == c.standby {
+		c.rests.failed(a.target, time.Now())
 		c.save.set(c.cfg.CheckpointInterval) // prepares another one
 		c.tellLocked(Event{Kind: StandbyLost, From: a.name, Reason: why})
-		c.mu.Unlock()
-		a.end()
-		return
-	case c.own, c.old:
-		if !c.recovers {
-			c.recovers = true
-			c.goLocked(c.recover)
-		}
-		if c.interrupt != nil {
-			c.interrupt(why) // the move's source is lost
-		}
 	}
-	c.changed.open()
+	do := c.stepLocked(signal{kind: lost, at: a})
 	c.mu.Unlock()
-	a.cut()
+	do.finish()
+}
+
+// recoverFromLocked begins a recovery, since a is lost. It ends the Move under way.
+func (c *Channel[In, Out]) recoverFromLocked(a *attachment) {
+	if c.interrupt != nil {
+		c.interrupt(a.lost)
+	}
+	c.saves.forget()
+	c.goLocked(func() { c.recover(a) })
 }
 
 // halted takes a Halt: a host that drains wants the far endpoint to go elsewhere;
 // a message broke its guest; or the host gives up.
 func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
-	switch h.Fail.Code {
-	case offload.CodeDraining:
+	switch code := h.Fail.Code; {
+	case code == offload.CodeDraining:
 		c.mu.Lock()
-		if a == c.own {
-			c.goLocked(func() { c.leave(a) })
-		}
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		a.drains = true
+		c.heedLocked(a)
 		return nil
-	case offload.CodeProtocol:
+	case code == offload.CodeProtocol:
 		return fmt.Errorf("%w: %w", ErrPeer, &h.Fail)
-	}
-	switch {
-	case !brokeGuest(h.Fail.Code):
+	case !brokeGuest(code), code == offload.CodeDeadline && !h.Fail.Started: // it had no turn in time
 		return &h.Fail
-	case c.cfg.Mode == Latest:
-		c.awaitLanded(a)
-		return fmt.Errorf("%w: %w", errBroke, &h.Fail)
-	case h.Seq > 0:
-		return c.broke(a, h)
 	}
-	return &h.Fail
+	return c.mode.broke(a, h)
 }
 
 // brokeGuest says whether a message that ended with code broke its guest.
 func brokeGuest(code offload.Code) bool {
 	switch code {
-	case offload.CodeTrapped, offload.CodePanicked, offload.CodeOutOfMemory, offload.CodeOutOfFuel:
+	case offload.CodeTrapped, offload.CodePanicked, offload.CodeOutOfMemory, offload.CodeOutOfFuel, offload.CodeDeadline, offload.CodeTooLarge:
 		return true
 	}
 	return false
 }
 
-// errBroke says that a message broke the attachment's guest. The host is fine.
-var errBroke = errors.New("guest is broken")
+// A brokenError says that a message broke the attachment's guest. The host is fine.
+type brokenError struct {
+	cause *wire.Fail
+	again bool // the message has another try, elsewhere
+}
 
-// broke delivers the outcome of a message that broke its guest: the error. Replays
-// skip the message.
-func (c *Channel[In, Out]) broke(a *attachment, h wire.Halt) error {
+func (e *brokenError) Error() string { return "guest is broken: " + e.cause.Error() }
+func (e *brokenError) Unwrap() error { return e.cause }
+
+// broke implements discipline: the message that broke its guest has the error for outcome, and replays
+// skip it. One that overran its deadline for the first time is tried elsewhere.
+func (c ordered[In, Out]) broke(a *attachment, h wire.Halt) error {
 	why := &h.Fail
+	if h.Seq == 0 {
+		return why
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h.Seq < a.next || a.next == 0 {
-		return why // in a quiet replay: the outcome is known, or the old owner's to give
+	switch {
+	case a.next == 0 || h.Seq < a.next: // in a quiet replay
+		if h.Seq <= c.delivered {
+			return why // another place could handle it: this one is no good
+		}
+		return &brokenError{why, false} // it is to be answered yet, and breaks the guest then
 	}
-	if ok, err := c.expectLocked(a, a.epoch, h.Seq); !ok {
+	e, err := c.expectLocked(a, a.epoch, h.Seq)
+	if e == nil {
 		return err
 	}
-	e := c.log.at(h.Seq)
+	if why.Code == offload.CodeDeadline {
+		if e.overran++; e.overran < mostOverruns {
+			return &brokenError{why, true}
+		}
+	}
 	e.broke = true
-	c.pushLocked(Result[Out]{
-		Seq: h.Seq, Captured: e.captured, Tag: e.tag, Host: a.name,
-		Err: c.brokenBy(a, why),
-	})
-	a.next = h.Seq + 1
-	c.delivered = h.Seq
-	c.adoptLocked()
-	c.changed.open()
-	return fmt.Errorf("%w: %w", errBroke, why)
+	reason := c.brokenBy(a, why)
+	c.inbox.put(&Result[Out]{Seq: h.Seq, Captured: e.captured, Tag: e.tag, Host: a.name}, nil, reason)
+	c.brokeLocked(h.Seq, a.name, reason)
+	do := c.settleLocked(a, h.Seq)
+	c.goLocked(do.finish)
+	return &brokenError{why, false}
 }
 
 // brokenBy is the outcome of a message that broke its guest.
@@ -114,40 +116,35 @@ func (c *Channel[In, Out]) brokenBy(a *attachment, why *wire.Fail) error {
 	return e
 }
 
-// leave moves the far endpoint away from a host that drains.
-func (c *Channel[In, Out]) leave(a *attachment) {
-	c.mu.Lock()
-	var to Target
-	for _, t := range c.cfg.Standby {
-		if t != a.target {
-			to = t
-			break
-		}
-	}
-	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(c.closing, recoveryTimeout)
-	defer cancel()
-	if to != nil && c.Move(ctx, to) == nil {
-		return
-	}
-	home, cancelHome := context.WithTimeout(c.closing, recoveryTimeout)
-	defer cancelHome()
-	if c.Move(home, nil) != nil {
-		c.fail(a, fmt.Errorf("%w: it drains", ErrLost))
+// heedLocked moves the far endpoint away from a host that drains, if a is the owner: the Halt may have come
+// before it was.
+func (c *Channel[In, Out]) heedLocked(a *attachment) {
+	if a == c.owner && a.drains {
+		c.goLocked(func() { c.leave(a) })
 	}
 }
 
+// leave moves the far endpoint away from a host that drains. It has until the host ends.
+func (c *Channel[In, Out]) leave(a *attachment) {
+	for _, t := range c.cfg.Standby {
+		if t != a.target && c.Move(a.alive, t) == nil {
+			return
+		}
+	}
+	c.Move(a.alive, nil) // where that fails, the host's end begins a recovery
+}
+
 // recover finds a new owner for the messages whose outcomes the lost owner has not
-// delivered.
+// delivered. lost is that owner, or the one before, which had still to answer.
 //
-//	lost --fence: epoch+1 owns them--> restore the last checkpoint --> replay --> serving
-//	                                        | at the same host, if only its guest broke
-//	                                        | at the standby
-//	                                        | on the UE
+//	fenced --> restore the last checkpoint --> replay what was answered --> lead --> answer the rest
+//	               | at the same host, if only its guest broke
+//	               | at the standby
+//	               | on the UE
 //
-// A host that fails on the way is passed over. The UE fails only when the state
-// does not decode, which ends the channel.
-func (c *Channel[In, Out]) recover() {
+// A host that fails on the way is passed over, and rests. The UE fails only when the state
+// does not decode, or a message that was answered cannot be replayed there: that ends the channel.
+func (c *Channel[In, Out]) recover(lost *attachment) {
 	if c.moving.take(c.closing) != nil {
 		return
 	}
@@ -156,206 +153,149 @@ func (c *Channel[In, Out]) recover() {
 		return
 	}
 	defer c.releaseTurn()
-	begin := time.Now()
-	r, ok := c.fence()
-	if !ok {
+	if !c.isFenced() { // it has ended
 		return
 	}
-	defer endAll(r.gone)
 	if !c.recoverable() {
-		c.end(fmt.Errorf("%w: %s on %s is not idempotent: %w", ErrLost, c.ep.Name, r.from, r.why))
+		c.end(fmt.Errorf("%w: %s on %s is not idempotent: %w", ErrLost, c.ep.Name, lost.name, lost.lost))
 		return
 	}
-	to, err := c.recoverAt(r)
+	r := recovery{begin: time.Now(), lost: lost}
+	n, err := c.recoverAt(&r)
+	if err == nil {
+		c.found(&r)
+		err = c.answerRest(&r, n)
+	}
 	if err != nil {
 		c.end(err)
 		return
 	}
-	e := Event{Kind: FellBack, From: r.from, To: to, Reason: r.why, Took: time.Since(begin), Switch: time.Since(begin), Replayed: r.replayed}
+	c.told(r.event())
+}
+
+func (c *Channel[In, Out]) isFenced() bool {
 	c.mu.Lock()
-	c.stats.Replayed += uint64(r.replayed)
-	if !errors.Is(r.why, errBroke) {
-		c.stats.Fallbacks++
-	}
-	c.wantStandbyLocked()
-	c.mu.Unlock()
-	c.told(e)
+	defer c.mu.Unlock()
+	return c.phase == fenced
 }
 
 // A recovery is a recovery under way.
 type recovery struct {
-	move
-	from    string
-	why     error
-	gone    []*attachment
-	same    Target // the host to try first; nil: none
-	standby *attachment
-	known   uint64 // the last message whose outcome has been delivered
+	begin    time.Time
+	lost     *attachment
+	passed   error         // why hosts were passed over
+	to       string        // where the far endpoint went
+	took     time.Duration // until it was there
+	replayed int
 }
 
-// fence takes the messages without outcome from their owner. ok is false when nothing is
-// to be recovered.
-func (c *Channel[In, Out]) fence() (r *recovery, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.recovers = false
-	own, old := c.own, c.old
-	if c.ended != nil || own == nil || own.lost == nil && (old == nil || old.lost == nil) {
-		return nil, false
+// event tells of a recovery.
+func (r *recovery) event() Event {
+	e := Event{Kind: FellBack, From: r.lost.name, To: r.to, Reason: r.lost.lost, Took: r.took, Switch: r.took, Replayed: r.replayed}
+	if r.to == r.lost.name {
+		e.Kind = Restarted
 	}
-	r = &recovery{from: own.name, why: own.lost, known: c.delivered, standby: c.standby}
-	if own.lost == nil || errors.Is(own.lost, errBroke) {
-		r.same = own.target
+	if r.passed != nil {
+		e.Reason = fmt.Errorf("%w; %w", e.Reason, r.passed)
 	}
-	if own.lost == nil {
-		r.from, r.why = old.name, old.lost
-	}
-	c.standby = nil
-	c.copying = true // no checkpoint of a lost owner
-	r.gone = c.fenceLocked()
-	c.saving, c.coming, c.stalled = nil, checkpoint{}, time.Time{}
-	c.changed.open()
-	return r, true
+	return e
 }
 
-// recoverAt finds a new owner and returns its name.
-func (c *Channel[In, Out]) recoverAt(r *recovery) (to string, err error) {
-	defer c.endMove()
-	if r.same != nil && c.recoverTo(r, r.same, nil) {
-		if r.standby != nil {
-			c.keepStandby(r.standby)
+// recoverAt finds a new owner.
+func (c *Channel[In, Out]) recoverAt(r *recovery) (newcomer, error) {
+	for _, t := range c.refuges(r.lost) {
+		h, err := c.newCandidateWithin(t)
+		if err == nil {
+			err = c.restart(r, h)
 		}
-		return r.same.Name(), nil
-	}
-	if r.standby != nil {
-		if c.recoverTo(r, r.standby.target, r.standby) {
-			return r.standby.name, nil
+		if err == nil {
+			r.to = h.a.name
+			return h, nil
 		}
+		c.passOver(t)
+		r.passed = fmt.Errorf("passed over %s: %w", t.Name(), err)
 	}
-	if c.cfg.Mode == Latest {
-		return "", c.recoverLatestHere()
-	}
-	return "", c.recoverHere(r)
+	u := &onUE[In, Out]{Channel: c}
+	return u, c.restart(r, u)
 }
 
-func (c *Channel[In, Out]) keepStandby(a *attachment) {
-	c.mu.Lock()
-	keep := c.standby == nil && a.lost == nil && c.ended == nil
-	if keep {
-		c.standby = a
-	}
-	c.mu.Unlock()
-	if !keep {
-		c.discard(a)
-	}
-}
-
-// recoverTo makes a far endpoint at t the owner: ready, unless that is nil.
-func (c *Channel[In, Out]) recoverTo(r *recovery, t Target, ready *attachment) bool {
-	ctx, cancel := context.WithTimeoutCause(c.closing, recoveryTimeout, offload.ErrDeadline)
+func (c *Channel[In, Out]) newCandidateWithin(t Target) (*onHost[In, Out], error) {
+	ctx, cancel := context.WithTimeoutCause(c.closing, attachTimeout, offload.ErrDeadline)
 	defer cancel()
-	r.ctx = ctx
-	a := ready
-	if a == nil {
-		var err error
-		if a, err = attach(ctx, t, &c.ep.Desc, c.cfg, c); err != nil {
-			return false
-		}
-		c.mu.Lock()
-		c.goLocked(func() { a.start() })
-		c.mu.Unlock()
+	a, err := c.attachFor(ctx, t)
+	if err != nil {
+		return nil, err
 	}
-	stop := context.AfterFunc(ctx, a.st.Reset)
-	err := c.recoverOn(r, a)
-	if !stop() || err != nil {
-		c.discard(a)
-		return false
-	}
-	return true
+	return c.choose(ctx, t, a)
 }
 
-// recoverOn gives a the checkpoint and the messages since. Those without an outcome get
-// theirs from a.
-func (c *Channel[In, Out]) recoverOn(r *recovery, a *attachment) error {
+// restart gives n the last checkpoint and the messages since that were answered, and makes it
+// the owner.
+func (c *Channel[In, Out]) restart(r *recovery, n newcomer) error {
 	c.mu.Lock()
-	c.epoch++
-	a.epoch, a.next = c.epoch, c.delivered+1
-	k, last, known := c.saved, c.seq, c.delivered
+	k, known := c.saves.last, c.delivered
 	c.mu.Unlock()
-	if err := c.give(a, k, always); err != nil {
+	err := n.take(c.closing, k)
+	if err == nil && c.replays() {
+		var replayed int
+		replayed, err = n.replay(c.closing, known)
+		r.replayed += replayed
+	}
+	if err != nil {
 		return err
 	}
-	if c.cfg.Mode == Latest {
-		if err := c.awaitRestored(r.ctx, a); err != nil {
-			return err
-		}
-	} else {
-		for seq := k.seq + 1; seq <= last; seq++ {
-			if err := c.resend(r.ctx, a, seq, seq <= known); err != nil {
-				return err
-			}
-			r.replayed++
-		}
-	}
+	return n.lead(known + 1)
+}
+
+// passOver gives up the candidate at t, which rests.
+func (c *Channel[In, Out]) passOver(t Target) {
+	c.mu.Lock()
+	c.rests.failed(t, time.Now())
+	do := c.stepLocked(signal{kind: moveFails})
+	c.mu.Unlock()
+	do.finish()
+}
+
+// refuges returns the edge hosts where the far endpoint may go after lost was, best
+// first. It ends on the UE when it finds none of them fit.
+func (c *Channel[In, Out]) refuges(lost *attachment) (hosts []Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.lost != nil {
-		return a.lost
+	if e := c.log.at(c.delivered + 1); e != nil && e.overran >= mostOverruns {
+		return nil // two hosts were silent about this message: let the UE try
 	}
-	c.own = a
-	if c.cfg.Mode == Latest {
-		c.pumpLocked()
-	} else if c.delivered < c.seq {
-		c.armLocked()
+	var broken *brokenError
+	same := c.owner.lost == nil || errors.As(c.owner.lost, &broken) && !broken.again
+	if same && c.rests.over(c.owner.target, time.Now()) {
+		hosts = append(hosts, c.owner.target)
 	}
+	if c.standby != nil {
+		hosts = append(hosts, c.standby.target)
+	}
+	return hosts
+}
+
+// found counts a recovery that has found a new owner.
+func (c *Channel[In, Out]) found(r *recovery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.took = time.Since(r.begin)
+	c.stats.Replayed += uint64(r.replayed)
+	if r.to != r.lost.name {
+		c.stats.Fallbacks++
+	}
+}
+
+// answerRest has the new owner answer what the lost one has not, and lets the channel go on.
+func (c *Channel[In, Out]) answerRest(r *recovery, n newcomer) error {
+	replayed, err := n.answer()
+	r.replayed += replayed
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Replayed += uint64(replayed)
+	c.wantStandbyLocked()
+	c.wantSaveLocked()
+	c.mode.resumeLocked()
 	c.changed.open()
-	return nil
-}
-
-// recoverHere makes the UE the owner.
-func (c *Channel[In, Out]) recoverHere(r *recovery) error {
-	c.mu.Lock()
-	k, last, known := c.saved, c.seq, c.delivered
-	c.mu.Unlock()
-	live, err := c.load(k)
-	if err != nil {
-		return err
-	}
-	r.ctx = c.closing
-	if err := c.handleQuietly(&r.move, live, k.seq, known); err != nil {
-		return err
-	}
-	for seq := known + 1; seq <= last; seq++ {
-		if err := c.answerHere(live, seq); err != nil {
-			return err
-		}
-		r.replayed++
-	}
-	c.mu.Lock()
-	gone := c.homeLocked(live)
-	c.log.reset(c.seq)
-	c.mu.Unlock()
-	endAll(gone)
-	return nil
-}
-
-// answerHere handles a message of the log on the UE and delivers its outcome.
-func (c *Channel[In, Out]) answerHere(live *codegen.Live[In, Out], seq uint64) error {
-	c.mu.Lock()
-	for c.results.len() >= c.cfg.Window && !c.ending && c.ended == nil {
-		c.awaitLocked(c.closing)
-	}
-	e, err := c.log.at(seq), c.ended
-	if err != nil {
-		c.mu.Unlock()
-		return err
-	}
-	frame := *e.frame
-	c.here = Result[Out]{Seq: seq, Captured: e.captured, Tag: e.tag}
-	c.mu.Unlock()
-	err = c.handleFrame(live, frame, c.emit)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finishLocked(err)
-	return nil
+	return err
 }

@@ -6,9 +6,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 // Recv returns the next result. Results come in the order of the messages: in mode
@@ -16,15 +14,18 @@ import (
 // Recv returns the results that wait, and then why the channel ended: ErrClosed, ErrLost
 // or ErrState.
 func (c *Channel[In, Out]) Recv(ctx context.Context) (Result[Out], error) {
+	if err := c.misused(ctx); err != nil {
+		return Result[Out]{}, err
+	}
 	for {
 		c.mu.Lock()
-		if r, ok := c.results.pop(); ok {
-			c.read = r.Seq
+		if r, ok := c.inbox.pop(); ok {
+			c.inbox.read = r.Seq
 			c.changed.open()
 			c.mu.Unlock()
 			return r, nil
 		}
-		err, arrived := c.ended, c.arrived.wait()
+		err, arrived := c.endedLocked(), c.inbox.arrived.wait()
 		c.mu.Unlock()
 		if err != nil {
 			return Result[Out]{}, err
@@ -50,43 +51,8 @@ func (c *Channel[In, Out]) Results(ctx context.Context) iter.Seq2[Result[Out], e
 	}
 }
 
-// A batch is the values of an outcome between its decoding and its delivery.
-type batch[Out any] struct {
-	outs []Out
-	err  error
-}
-
-// decode reads an outcome.
-func (c *Channel[In, Out]) decode(host string, status byte, payload []byte, b *batch[Out]) error {
-	clear(b.outs)
-	b.outs = b.outs[:0]
-	handled, broken := c.ep.ReadOutcome(abi.Status(status), payload, func(out Out) { b.outs = append(b.outs, out) })
-	if broken != nil {
-		return fmt.Errorf("%w: outcome: %w", ErrPeer, broken)
-	}
-	if p, ok := handled.(offload.PanicError); ok {
-		handled = &offload.CallError{Func: c.ep.Name, Host: host, Code: offload.CodePanicked, Fate: offload.Ended, Err: p}
-	}
-	b.err = handled
-	return nil
-}
-
-// deliverLocked queues the results of a message for Recv.
-func (c *Channel[In, Out]) deliverLocked(r Result[Out], b *batch[Out]) {
-	for _, out := range b.outs {
-		r.Value = out
-		c.pushLocked(r)
-		r.Skipped = 0
-	}
-	if b.err != nil {
-		var none Out
-		r.Value, r.Err = none, b.err
-		c.pushLocked(r)
-	}
-}
-
 // outcome takes an outcome that a host sent on the channel's stream. It waits until all
-// earlier ones are delivered, and drops it when its sender has lost the ownership.
+// earlier ones are delivered, and drops it when its sender has lost its role.
 func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte) error {
 	b := c.batches.Get().(*batch[Out])
 	defer c.batches.Put(b)
@@ -94,56 +60,56 @@ func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte
 		return err
 	}
 	c.mu.Lock()
-	if ok, err := c.expectLocked(a, o.Epoch, o.Seq); !ok {
+	e, err := c.expectLocked(a, o.Epoch, o.Seq)
+	if e == nil {
 		c.mu.Unlock()
 		return err
 	}
-	e := c.log.at(o.Seq)
-	c.deliverLocked(Result[Out]{Seq: o.Seq, Captured: e.captured, Tag: e.tag, Host: a.name}, b)
-	done := c.settleLocked(a, o.Seq)
+	e.ran = min(o.Run, time.Since(e.sent))
+	c.inbox.put(&Result[Out]{Seq: o.Seq, Captured: e.captured, Tag: e.tag, Host: a.name}, b.outs, b.err)
+	do := c.settleLocked(a, o.Seq)
 	c.mu.Unlock()
-	if done != nil {
-		done.end()
-	}
+	do.finish()
 	return nil
 }
 
-// expectLocked waits until the outcome of message seq can be delivered. ok is false when
-// it never can, with an error if the host broke the protocol.
-func (c *Channel[In, Out]) expectLocked(a *attachment, epoch uint32, seq uint64) (ok bool, err error) {
-	if !a.fenced && (epoch != a.epoch || seq != a.next || seq > a.has || c.log.at(seq) == nil) {
-		return false, fmt.Errorf("%w: outcome of message %d, epoch %d; want %d, epoch %d", ErrPeer, seq, epoch, a.next, a.epoch)
-	}
-	for !a.fenced && (c.delivered != seq-1 || c.results.len() >= c.cfg.Window && !c.draining && !c.ending) {
+// expectLocked waits until the outcome of message seq can be delivered, and returns the
+// message. It is nil when the outcome never can, with an error if the host broke the protocol.
+func (c *Channel[In, Out]) expectLocked(a *attachment, epoch uint32, seq uint64) (*entry, error) {
+	for {
+		switch c.judge(a, epoch, seq) {
+		case stale:
+			c.stats.Dropped++
+			return nil, nil
+		case wrong:
+			return nil, fmt.Errorf("%w: outcome of message %d, epoch %d; want %d, epoch %d", ErrPeer, seq, epoch, a.next, a.epoch)
+		case due:
+			if e := c.log.at(seq); e != nil && !c.inbox.full() {
+				return e, nil
+			}
+		}
 		c.awaitLocked(c.closing)
 	}
-	if a.fenced {
-		c.stats.Dropped++
-		return false, nil
-	}
-	return true, nil
 }
 
-// settleLocked notes that the outcome of message seq, from a, is delivered. It returns
-// the former owner once its last outcome is delivered, else nil.
-func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) (done *attachment) {
+// settleLocked notes that the outcome of message seq, from a, is delivered.
+func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) orders {
 	a.next = seq + 1
-	c.delivered = seq
-	c.adoptLocked()
-	if c.old != nil && seq >= c.old.last {
-		done, c.old = c.old, nil
-		done.fenced = true
+	if c.cfg.Deadline > 0 {
+		a.free = time.Now()
 	}
+	do := c.stepLocked(signal{kind: answered, seq: seq})
+	c.saves.cover(c.delivered)
+	c.releaseLocked()
 	c.wantSaveLocked()
-	c.changed.open()
-	return done
+	return do
 }
 
 // releaseLocked releases the messages that no recovery needs.
 func (c *Channel[In, Out]) releaseLocked() {
 	upTo := c.delivered
 	if c.ep.Idempotent {
-		upTo = min(upTo, c.saved.seq)
+		upTo = min(upTo, c.saves.last.seq)
 	}
 	c.log.release(upTo)
 }
@@ -157,8 +123,8 @@ func (c *Channel[In, Out]) credited(a *attachment, k wire.Credit) error {
 	}
 	a.credit = k
 	a.acks++
-	if a == c.own && a.mayLocked() {
-		c.stalled = time.Time{}
+	if a.mayLocked() {
+		a.stalled = time.Time{}
 	}
 	c.changed.open()
 	return nil

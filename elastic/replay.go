@@ -17,17 +17,24 @@ type entry struct {
 	sent     time.Time
 	captured time.Time
 	tag      []byte
-	broke    bool // it broke its guest: replays skip it
+	ran      time.Duration // how long it was handled, where it was answered
+	overran  uint8         // places where it was over its deadline, or lost with a host that was silent so long
+	broke    bool          // its outcome is that it broke a far endpoint: replays skip it
 }
+
+// A message is not tried any more after it has overrun so often: at two places, or twice on
+// the UE.
+const mostOverruns = 2
 
 func (e *entry) size() int { return len(*e.frame) - wire.MessageHeader }
 
 // A replay holds the messages after base, in order.
 type replay struct {
-	base    uint64 // the last message released
-	entries []entry
-	head    int // index of the first entry in use
-	bytes   int // of payloads
+	base      uint64 // the last message released
+	entries   []entry
+	head      int  // index of the first entry in use
+	bytes     int  // of payloads
+	recording bool // what is handled on the UE goes in, too: a Move has copied the state
 }
 
 func (r *replay) len() int { return len(r.entries) - r.head }
@@ -72,7 +79,15 @@ func (r *replay) release(seq uint64) {
 // reset empties it; the next message is seq+1.
 func (r *replay) reset(seq uint64) {
 	r.release(r.last())
-	r.base = seq
+	r.base, r.recording = seq, false
+}
+
+// work returns how long the messages from first to last took where they were answered.
+func (r *replay) work(first, last uint64) (d time.Duration) {
+	for seq := max(first, r.base+1); seq <= min(last, r.last()); seq++ {
+		d += r.at(seq).ran
+	}
+	return d
 }
 
 // frames holds frames of messages between uses.

@@ -11,8 +11,8 @@ import (
 
 // Send sends in to the far endpoint. In mode Ordered it waits for room and, while the far
 // endpoint is on the UE, until in has been handled. In mode Latest it does not wait. An
-// error means that in was not sent; the outcome of a message that was sent comes from
-// Recv.
+// error means that in was not sent; each message that was sent has an outcome, which comes from
+// Recv. ctx bounds the wait for room, and does not reach Handle.
 func (c *Channel[In, Out]) Send(ctx context.Context, in In) error {
 	return c.SendMessage(ctx, Message[In]{Value: in})
 }
@@ -20,56 +20,69 @@ func (c *Channel[In, Out]) Send(ctx context.Context, in In) error {
 // SendMessage is Send for a message with a time and a tag, which come back with its
 // results.
 func (c *Channel[In, Out]) SendMessage(ctx context.Context, m Message[In]) error {
-	if c.cfg.Mode == Latest {
-		return c.offer(m)
+	if ctx == nil {
+		return errNoContext
 	}
+	return c.mode.send(ctx, m)
+}
+
+// ordered is mode Ordered.
+type ordered[In, Out any] struct{ *Channel[In, Out] }
+
+func (c ordered[In, Out]) send(ctx context.Context, m Message[In]) error {
 	own, recording, err := c.admit(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if own != nil {
+	case own != nil:
 		defer c.releaseTurn()
-		return c.dispatch(own, m)
+		return c.dispatch(own, &m)
+	case recording:
+		return c.handleRecorded(&m)
 	}
-	if recording {
-		if err := c.record(m); err != nil {
-			c.releaseTurn()
-			return err
-		}
-	}
-	c.handleHere(ctx, m)
+	c.handleHere(&m)
 	return nil
 }
+
+// settledLocked implements discipline.
+func (c ordered[In, Out]) settledLocked() bool { return c.delivered == c.sent }
+
+// emptyLocked implements discipline. A Send that holds the turn may be about to send.
+func (c ordered[In, Out]) emptyLocked() bool { return c.delivered == c.sent && !c.turn.held }
+
+// resumeLocked implements discipline: senders that wait look for themselves.
+func (ordered[In, Out]) resumeLocked() {}
 
 // admit waits until a message can be sent, takes the turn, and returns the owner that
 // the message is for. On the UE it gives the message its number, too, unless the message
 // must go to the log first (recording).
-func (c *Channel[In, Out]) admit(ctx context.Context) (own *attachment, recording bool, err error) {
-	stalled := false
-	for {
+func (c ordered[In, Out]) admit(ctx context.Context) (own *attachment, recording bool, err error) {
+	for waited := false; ; waited = true {
 		c.mu.Lock()
 		if err := c.refusalLocked(); err != nil {
 			c.mu.Unlock()
 			return nil, false, err
 		}
-		room, credit := c.roomLocked()
-		if free := !c.turn.held && c.turn.wanted == 0; free && room && credit {
-			own, recording = c.own, c.recording
+		if c.turn.free() && c.roomLocked() && c.creditLocked() {
+			own, recording = c.owner, c.log.recording
 			c.turn.held = true
 			if own == nil && !recording {
-				c.seq++
+				c.sent++
+			}
+			if own == nil {
+				c.here.at.Seq = c.sent
+				c.watchHereLocked(c.sent)
 			}
 			c.mu.Unlock()
 			return own, recording, nil
 		}
-		wait, host := c.changed.wait(), ""
-		if room && !credit && !stalled {
-			stalled, host = true, c.own.name
-			c.stallLocked()
-		}
+		wait, stalled := c.changed.wait(), c.stallLocked()
 		c.mu.Unlock()
-		if host != "" {
-			c.told(Event{Kind: Stalled, From: host, To: host})
+		if !waited && c.inside(ctx) {
+			return nil, false, errInside
+		}
+		if stalled != "" {
+			c.told(Event{Kind: Stalled, From: stalled, To: stalled})
 		}
 		select {
 		case <-wait:
@@ -79,19 +92,28 @@ func (c *Channel[In, Out]) admit(ctx context.Context) (own *attachment, recordin
 	}
 }
 
-// stallLocked notes that Send waits for credit.
-func (c *Channel[In, Out]) stallLocked() {
+// stallLocked notes that Send waits for the owner's credit, if it begins to. It returns the
+// name of that host, else "".
+func (c *Channel[In, Out]) stallLocked() (host string) {
+	a := c.owner
+	if a == nil || !a.stalled.IsZero() || !c.roomLocked() || c.creditLocked() {
+		return ""
+	}
 	c.stats.Stalls++
-	c.stalled = time.Now()
+	a.stalled = time.Now()
 	c.armLocked()
+	return a.name
 }
 
-// A turn is held while a message gets its number and is handed over, and while a
-// move switches. A move that wants it comes before senders.
+// A turn is held while a message gets its number and is handed over, and while the owner
+// changes. A move that wants it comes before senders.
 type turn struct {
 	held   bool
 	wanted int
 }
+
+// free says whether a sender may take it.
+func (t *turn) free() bool { return !t.held && t.wanted == 0 }
 
 // takeTurn takes the turn for a move, unless ctx ends first.
 func (c *Channel[In, Out]) takeTurn(ctx context.Context) error {
@@ -119,24 +141,23 @@ func (c *Channel[In, Out]) releaseTurn() {
 
 // refusalLocked says why the channel takes no further message, nil while it does.
 func (c *Channel[In, Out]) refusalLocked() error {
-	if c.ended != nil {
-		return c.ended
+	if c.refusal == nil && c.saves.hopeless() && c.logFullLocked() {
+		return c.saves.why
 	}
-	if c.ending {
-		return ErrClosed
-	}
-	return nil
+	return c.refusal
 }
 
-// roomLocked says whether the channel can keep one more message, and whether the
-// owner may be sent one.
-func (c *Channel[In, Out]) roomLocked() (room, credit bool) {
-	room = c.seq-c.delivered < uint64(c.cfg.Window) && c.log.len() < logWindows*c.cfg.Window && c.log.bytes < c.cfg.WindowBytes && c.results.len() < c.cfg.Window
-	if c.own == nil {
-		return room, true
-	}
-	return room && c.own.lost == nil, c.own.mayLocked()
+// roomLocked says whether the channel can keep one more message.
+func (c *Channel[In, Out]) roomLocked() bool {
+	return c.phase != fenced && c.sent-c.delivered < uint64(c.cfg.Window) && !c.logFullLocked() && c.inbox.len() < c.cfg.Window
 }
+
+func (c *Channel[In, Out]) logFullLocked() bool {
+	return c.log.len() >= logWindows*c.cfg.Window || c.log.bytes >= c.cfg.WindowBytes
+}
+
+// creditLocked says whether the owner takes one more message.
+func (c *Channel[In, Out]) creditLocked() bool { return c.owner == nil || c.owner.mayLocked() }
 
 // mayLocked says whether the host's credit lets one more message go.
 func (a *attachment) mayLocked() bool {
@@ -144,16 +165,15 @@ func (a *attachment) mayLocked() bool {
 }
 
 // dispatch sends m to the host of own. The turn is held.
-func (c *Channel[In, Out]) dispatch(own *attachment, m Message[In]) error {
+func (c *Channel[In, Out]) dispatch(own *attachment, m *Message[In]) error {
 	e, err := c.entryOf(m)
 	if err != nil {
 		return err
 	}
 	frame := *e.frame // the log may release e as soon as it is sent
 	c.mu.Lock()
-	c.seq++
-	header := wire.Message{Epoch: own.epoch, Seq: c.seq}
-	c.log.push(e)
+	header := c.keepLocked(e)
+	header.Epoch = own.epoch
 	own.countLocked(header.Seq, e.size())
 	c.armLocked()
 	c.mu.Unlock()
@@ -164,6 +184,13 @@ func (c *Channel[In, Out]) dispatch(own *attachment, m Message[In]) error {
 	return nil
 }
 
+// keepLocked gives a message its number and puts it into the log.
+func (c *Channel[In, Out]) keepLocked(e entry) wire.Message {
+	c.sent++
+	c.log.push(e)
+	return wire.Message{Seq: c.sent}
+}
+
 // countLocked counts a message that goes out.
 func (a *attachment) countLocked(seq uint64, size int) {
 	a.has = seq
@@ -172,63 +199,18 @@ func (a *attachment) countLocked(seq uint64, size int) {
 }
 
 // entryOf makes a log entry of m.
-func (c *Channel[In, Out]) entryOf(m Message[In]) (entry, error) {
+func (c *Channel[In, Out]) entryOf(m *Message[In]) (entry, error) {
 	frame := frames.Get().(*[]byte)
 	*frame = c.ep.AppendIn(append((*frame)[:0], make([]byte, wire.MessageHeader)...), m.Value)
 	e := entry{frame: frame, sent: time.Now(), captured: m.Captured, tag: m.Tag}
 	if n := e.size(); n > wire.MaxPayload {
 		frames.Put(frame)
-		return e, &channelError{offload.CodeTooLarge, fmt.Sprintf("message of %d bytes, over %d", n, wire.MaxPayload)}
+		return e, tooLarge("message", n, wire.MaxPayload)
 	}
 	return e, nil
 }
 
-// handleHere handles m, which has its number, on the UE and gives the turn back.
-func (c *Channel[In, Out]) handleHere(ctx context.Context, m Message[In]) {
-	c.here = Result[Out]{Seq: c.seq, Captured: m.Captured, Tag: m.Tag}
-	err := c.live.Handle(ctx, m.Value, c.emit)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finishLocked(err)
-	c.turn.held = false
-}
-
-// record puts m into the log, for a move that copies the state.
-func (c *Channel[In, Out]) record(m Message[In]) error {
-	e, err := c.entryOf(m)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.seq++
-	c.log.push(e)
-	return nil
-}
-
-// emitHere takes what the far endpoint on the UE emits. A message's values may
-// exceed the room for results: the next message waits for it.
-func (c *Channel[In, Out]) emitHere(out Out) error {
-	r := c.here
-	r.Value = out
-	c.mu.Lock()
-	c.pushLocked(r)
-	c.mu.Unlock()
-	return nil
-}
-
-// finishLocked ends the message in c.here, whose handling returned err.
-func (c *Channel[In, Out]) finishLocked(err error) {
-	if err != nil {
-		r := c.here
-		r.Err = err
-		c.pushLocked(r)
-	}
-	c.delivered = c.here.Seq
-	c.changed.open()
-}
-
-func (c *Channel[In, Out]) pushLocked(r Result[Out]) {
-	c.results.push(r)
-	c.arrived.open()
+// tooLarge is the error for what is over a bound of the wire.
+func tooLarge(what string, n, most int) error {
+	return &channelError{offload.CodeTooLarge, fmt.Sprintf("%s of %d bytes, over %d", what, n, most)}
 }

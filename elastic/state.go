@@ -38,6 +38,7 @@ type state struct {
 	sent      uint64 // the last message
 	delivered uint64 // the last message whose outcome has been delivered; in mode Latest the newest
 	oldLast   uint64 // the last message that old answers
+	borrowed  bool   // the candidate was the standby, and is again if the Move fails
 }
 
 // A signal is something that happens to a channel.
@@ -164,14 +165,16 @@ func (s state) choose(g signal) (state, orders) {
 	if s.phase != preparing && s.phase != fenced || s.candidate != nil {
 		return s.refuse(g)
 	}
+	before := s
+	s.borrowed = s.standby == g.at
 	if s.standby != nil && s.standby.target == g.at.target {
-		if s.standby != g.at {
+		if !s.borrowed {
 			o.add(s.standby)
 		}
 		s.standby = nil
 	}
 	if s.uses(g.at.target) {
-		return s.refuse(g)
+		return before.refuse(g)
 	}
 	s.candidate = g.at
 	s.epoch++
@@ -203,10 +206,13 @@ func (s state) takeOver(g signal) (state, orders) {
 // giveUp ends an attempt to bring a candidate up.
 func (s state) giveUp(g signal) (state, orders) {
 	var o orders
-	switch s.phase {
-	case serving:
+	switch {
+	case s.phase == serving:
 		return s.refuse(g)
-	case preparing, switching:
+	case s.phase != fenced && s.borrowed && s.standby == nil:
+		s.standby, s.candidate = s.candidate, nil
+	}
+	if s.phase != fenced {
 		s.phase = serving
 	}
 	o.add(s.candidate)

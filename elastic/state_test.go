@@ -43,6 +43,7 @@ var pairs = []struct {
 	{"took over UE, no candidate", "-", "-", "serving a s", "serving s", "-"},
 	{"took over UE, no candidate, messages left", "-", "-", "-", "-", "-"},
 	{"move fails", "-", "serving c", "serving c", "fenced c", "-"},
+	{"move fails, of the borrowed standby", "-", "serving", "serving", "fenced c", "-"},
 	{"lost a", "fenced a o", "fenced a o c", "fenced a o c", "-", "-"},
 	{"lost o", "fenced a o", "fenced a o c", "fenced a o c", "-", "-"},
 	{"lost a, no standby", "fenced a o", "fenced a o", "fenced a o", "-", "-"}, // c stands by
@@ -88,6 +89,9 @@ func play(s state, row string) (state, signal) {
 	}
 	if strings.Contains(but, "no standby") {
 		s.standby = nil
+	}
+	if strings.Contains(but, "borrowed") {
+		s.standby, s.borrowed = nil, true
 	}
 	all := map[string]*attachment{"a": s.owner, "o": s.old, "s": s.standby, "c": s.candidate, "UE": nil}
 	role := func(name string) *attachment {

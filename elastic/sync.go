@@ -86,15 +86,20 @@ type ring[T any] struct {
 
 func (r *ring[T]) len() int { return r.n }
 
-func (r *ring[T]) push(v T) {
+// push adds an item, which is the zero value, and returns it.
+func (r *ring[T]) push() *T {
 	if r.n == len(r.items) {
 		bigger := make([]T, max(4, 2*r.n))
 		k := copy(bigger, r.items[r.head:])
 		copy(bigger[k:], r.items[:r.head])
 		r.items, r.head = bigger, 0
 	}
-	r.items[(r.head+r.n)%len(r.items)] = v
+	end := r.head + r.n
+	if end >= len(r.items) {
+		end -= len(r.items)
+	}
 	r.n++
+	return &r.items[end]
 }
 
 func (r *ring[T]) pop() (v T, ok bool) {
@@ -103,7 +108,9 @@ func (r *ring[T]) pop() (v T, ok bool) {
 	}
 	var zero T
 	v, r.items[r.head] = r.items[r.head], zero
-	r.head = (r.head + 1) % len(r.items)
+	if r.head++; r.head == len(r.items) {
+		r.head = 0
+	}
 	r.n--
 	return v, true
 }

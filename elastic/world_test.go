@@ -181,6 +181,11 @@ var errNegative = errors.New("negative")
 func init() { offload.RegisterError("elastic_test.negative", errNegative) }
 
 func sums(idempotent bool) *codegen.Endpoint[int64, int64] {
+	return hooked(idempotent, func(context.Context, *sum, int64) {})
+}
+
+// hooked is sums with a hook before each message.
+func hooked(idempotent bool, hook func(ctx context.Context, s *sum, n int64)) *codegen.Endpoint[int64, int64] {
 	appendInt := func(b []byte, n int64) []byte { return pack.AppendInt(b, n) }
 	readInt := func(r *pack.Reader) int64 { return r.Int() }
 	return &codegen.Endpoint[int64, int64]{
@@ -188,7 +193,10 @@ func sums(idempotent bool) *codegen.Endpoint[int64, int64] {
 		New: func() *codegen.Live[int64, int64] {
 			s := new(sum)
 			return &codegen.Live[int64, int64]{
-				Handle: s.Handle,
+				Handle: func(ctx context.Context, n int64, emit func(int64) error) error {
+					hook(ctx, s, n)
+					return s.Handle(ctx, n, emit)
+				},
 				AppendState: func(b []byte) []byte {
 					return pack.AppendBytes(pack.AppendInt(pack.AppendInt(b, s.Total), s.Count), s.Pad)
 				},

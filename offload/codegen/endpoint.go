@@ -146,7 +146,8 @@ type Status = abi.Status
 // ReadOutcome reads the outcome of one message, the reply of Serving.Handle: it
 // gives each value to emit and returns the error of the message's handling, a
 // [offload.RemoteError], or a [offload.PanicError] when it panicked. broken says that the bytes are
-// no outcome; emit may have been called even so.
+// no outcome; emit may have been called even so. A payload of [pack.OwnedSize] or more is
+// given away: it belongs to the values.
 func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func(Out)) (handled, broken error) {
 	switch status {
 	case abi.OK:
@@ -169,7 +170,7 @@ func (e *Endpoint[In, Out]) readOuts(payload []byte, emit func(Out)) (handled, b
 	if uint64(n) > uint64(len(values)) { // a value takes a byte at least
 		return nil, abi.ErrReply
 	}
-	r := pack.NewReader(values)
+	r := pack.NewOwnedReader(values)
 	for range n {
 		out := e.ReadOut(&r)
 		if r.Err() != nil {

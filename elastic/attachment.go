@@ -9,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
+	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // An attachment is a far endpoint on an edge host, as the near endpoint sees it: a
@@ -29,19 +30,18 @@ type attachment struct {
 	giving  lock // one state at a time goes to the host; taken before the channel's mu
 
 	// Guarded by the channel's mu.
-	epoch    uint32
-	next     uint64      // the message whose outcome comes next
-	last     uint64      // the last message it owns; 0 until a move decides
+	epoch    uint32      // it answers messages of this epoch; 0: it is no candidate yet
+	next     uint64      // the message whose outcome comes next; 0: none is to come
 	has      uint64      // the last message sent, or that of the state given
 	credit   wire.Credit // what the host granted
 	sent     wire.Credit // what was sent: Messages and Bytes
 	restores int         // Restores sent
 	acks     int         // credits that came: one follows each Restore
-	restored bool        // a state has been given to it
 	state    checkpoint  // the last state that came from it
 	stated   bool        // one has come since it was restored
-	halted   bool        // its guest is broken: in mode Latest nothing more is sent to it
-	fenced   bool        // what still comes from it is dropped
+	free     time.Time   // when it can begin the message whose outcome comes next; that may be sent later
+	stalled  time.Time   // since when Send waits for its credit; zero: it does not wait
+	drains   bool        // its host wants it to leave
 	lost     error       // why it cannot be used any longer; nil while it can
 }
 
@@ -98,11 +98,7 @@ func (a *attachment) greet(d *offload.Desc, conf Config) error {
 		a.credit, err = wire.ReadCredit(a.st)
 		return err
 	case wire.TypeFail:
-		f, err := wire.ReadFail(a.st)
-		if err != nil {
-			return err
-		}
-		return f
+		return readRefusal(a.st)
 	}
 	return fmt.Errorf("%w: frame 0x%02x does not answer an Attach", wire.ErrFrame, t)
 }
@@ -146,18 +142,18 @@ func (a *attachment) readOutcome(r *bufio.Reader, buf []byte) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
-	if buf, err = wire.ReadPayload(r, buf, o.Size); err != nil {
+	if o.Size >= pack.OwnedSize { // it is given to whoever receives the result
+		payload, err := wire.ReadPayload(r, nil, o.Size)
+		if err == nil {
+			err = a.to.outcome(a, o, payload)
+		}
 		return buf, err
 	}
-	err = a.to.outcome(a, o, buf)
-	if cap(buf) > keepBuffer {
-		buf = nil
+	if buf, err = wire.ReadPayload(r, buf, o.Size); err == nil {
+		err = a.to.outcome(a, o, buf)
 	}
 	return buf, err
 }
-
-// keepBuffer is the most that an idle channel keeps of its last outcome's buffer.
-const keepBuffer = 256 << 10
 
 // write sends whole frames.
 func (a *attachment) write(frames ...[]byte) error {
@@ -171,56 +167,62 @@ func (a *attachment) write(frames ...[]byte) error {
 	return nil
 }
 
-// restore gives the far endpoint the state of c.
-func (a *attachment) restore(c checkpoint) error {
-	return a.write(wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: c.seq, Size: len(c.state)}), c.state)
+// restore sends the far endpoint the state of k.
+func (a *attachment) restore(ctx context.Context, k checkpoint) error {
+	a.writing.acquire()
+	defer a.writing.release()
+	st := watch(ctx, a.st, stallTimeout)
+	defer st.stop()
+	_, err := st.Write(wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: k.seq, Size: len(k.state)}))
+	if err == nil {
+		_, err = st.Write(k.state)
+	}
+	return st.explain(err)
 }
 
 // snapshot asks for the far endpoint's state. If the result is the same, its state is that
 // of the snapshot before, which was as of message have.
-func (a *attachment) snapshot(ctx context.Context, have uint64) (c checkpoint, err error) {
-	st, err := a.host.Open(ctx, Low)
+func (a *attachment) snapshot(ctx context.Context, have uint64) (k checkpoint, err error) {
+	raw, err := a.host.Open(ctx, Low)
 	if err != nil {
-		return c, err
+		return k, explain(err)
 	}
-	defer st.Reset()
-	defer context.AfterFunc(ctx, st.Reset)()
-	defer context.AfterFunc(a.alive, st.Reset)()
-	if _, err := st.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: a.id, Have: have})); err != nil {
-		return c, err
+	defer raw.Reset()
+	defer context.AfterFunc(a.alive, raw.Reset)()
+	st := watch(ctx, raw, stallTimeout)
+	defer st.stop()
+	if _, err = st.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: a.id, Have: have})); err == nil {
+		k, err = readState(st)
 	}
+	return k, st.explain(err)
+}
+
+// readState reads the answer to a Snapshot.
+func readState(st Stream) (checkpoint, error) {
 	t, err := wire.ReadType(st)
-	if err != nil {
-		return c, err
+	switch {
+	case err != nil:
+		return checkpoint{}, err
+	case t == wire.TypeFail:
+		return checkpoint{}, readRefusal(st)
+	case t != wire.TypeState:
+		return checkpoint{}, fmt.Errorf("%w: frame 0x%02x does not answer a Snapshot", ErrPeer, t)
 	}
-	switch t {
-	case wire.TypeState:
-		return readCheckpoint(st)
-	case wire.TypeFail:
-		f, err := wire.ReadFail(st)
-		if err != nil {
-			return c, err
-		}
-		return c, f
-	}
-	return c, fmt.Errorf("%w: frame 0x%02x does not answer a Snapshot", ErrPeer, t)
-}
-
-// A checkpoint is the state of a far endpoint as of message seq.
-type checkpoint struct {
-	seq   uint64
-	state []byte
-	same  bool // the host sent no state: it is equal to the one before
-	took  time.Duration
-}
-
-func readCheckpoint(st Stream) (checkpoint, error) {
 	h, err := wire.ReadState(st)
 	if err != nil {
 		return checkpoint{}, err
 	}
 	state, err := wire.ReadPayload(st, nil, h.Size)
 	return checkpoint{h.Seq, state, h.Same, h.Took}, err
+}
+
+// readRefusal reads a Fail and returns it as an error.
+func readRefusal(st Stream) error {
+	f, err := wire.ReadFail(st)
+	if err != nil {
+		return err
+	}
+	return f
 }
 
 // cut ends everything that is under way with the host.
