@@ -116,7 +116,8 @@ func CodeOf(err error) Code {
 }
 
 // ErrDeadline is the cause of a call or a message that had no answer by its deadline.
-// errors.Is(ErrDeadline, context.DeadlineExceeded) holds.
+// errors.Is(ErrDeadline, context.DeadlineExceeded) holds. A channel's method whose own
+// ctx ends first returns the cause of that ctx instead.
 var ErrDeadline error = deadlineError{}
 
 type deadlineError struct{}

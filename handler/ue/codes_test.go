@@ -167,8 +167,17 @@ func (tt failure) check(t *testing.T, w *world, idempotent bool) {
 	if !errors.As(err, &ce) || ce.Code != tt.code || offload.CodeOf(err) != tt.code || ce.Fate != tt.fate {
 		t.Errorf("%v of code %q, %+v; want a CallError of %q, %v: %s", err, offload.CodeOf(err), ce, tt.code, tt.fate, tt.why)
 	}
-	if late := tt.code == offload.CodeDeadline; errors.Is(err, context.DeadlineExceeded) != late {
-		t.Errorf("%v is context.DeadlineExceeded: %t, want %t", err, !late, late)
+	wantDeadline(t, err, tt.code == offload.CodeDeadline)
+}
+
+// wantDeadline checks that an error is a passed deadline to errors.Is, by both names, or
+// is not.
+func wantDeadline(t *testing.T, err error, late bool) {
+	t.Helper()
+	for _, name := range []error{context.DeadlineExceeded, offload.ErrDeadline} {
+		if errors.Is(err, name) != late {
+			t.Errorf("%v is %q: %t, want %t", err, name, !late, late)
+		}
 	}
 }
 

@@ -1,0 +1,413 @@
+package elastic_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/radio"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
+
+// Case C3: copies of the state are bounded by progress, by the caller's ctx and by the
+// drain, not by the size of the state. 1 MB at 3 Mbit/s takes 2.8 s.
+
+const slowState = 1_000_000
+
+// slowDown makes the way to the UE, or from it, one of 3 Mbit/s.
+func (w *world) slowDown(fromUE bool) {
+	f := radio.Faults{Rate: 3e6}
+	if fromUE {
+		w.air.Set(ueIP, nil, f)
+	} else {
+		w.air.Set(nil, ueIP, f)
+	}
+}
+
+// Checkpoints and moves of a large state over a slow link.
+func TestLargeStateOverASlowLink(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.slowDown(false)
+			ep := hooked(idempotent, grows(1, slowState))
+			a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
+			c := open(t, ep, elastic.Config{Deadline: 5 * time.Second})
+			move(t, c, a)
+			pace(t, c, 1, 2000, 10*time.Millisecond)
+			var want int64
+			collect(t, c, &want, 1, 1500, nil) // 15 s
+			wantAt(t, c, "a", 0)
+			if s := c.Stats(); idempotent && s.Checkpoints < 2 {
+				t.Errorf("%d checkpoints in 15s, want two at least: %+v", s.Checkpoints, s)
+			}
+			moved := make(chan error, 1)
+			go func() { moved <- moveWithin(t, c, b, time.Minute) }()
+			collect(t, c, &want, 1501, 500, nil)
+			if err := <-moved; err != nil {
+				t.Errorf("move to b: %v", err)
+			}
+			wantAt(t, c, "b", 0)
+			if err := moveWithin(t, c, nil, time.Minute); err != nil {
+				t.Errorf("move home: %v", err)
+			}
+			wantAt(t, c, "", 0)
+			send(t, c, 2001, 5)
+			collect(t, c, &want, 2001, 5, nil)
+		})
+	}
+}
+
+// A recovery of a large state over a slow link: the standby gets it, and takes over.
+func TestLargeStateToAStandby(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.slowDown(true)
+		ep := hooked(true, grows(1, slowState))
+		a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
+		c := open(t, ep, elastic.Config{
+			Deadline: time.Second, CheckpointMessages: 512, CheckpointInterval: time.Hour, Standby: []elastic.Target{a, b},
+		})
+		move(t, c, a)
+		pace(t, c, 1, 2000, 10*time.Millisecond)
+		var want int64
+		collect(t, c, &want, 1, 1500, nil)
+		wantAt(t, c, "a", 0)
+		go a.stop()
+		collect(t, c, &want, 1501, 500, nil)
+		wantAt(t, c, "b", 1)
+	})
+}
+
+// A host that drains for 10 s over a slow link keeps its far endpoint alive until it has
+// left, idempotent or not.
+func TestDrainOverASlowLink(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.slowDown(false)
+				ep := hooked(idempotent, grows(1, slowState))
+				a := w.host("a", w.guests(ep))
+				c := open(t, ep, elastic.Config{Mode: mode, CheckpointInterval: time.Hour})
+				move(t, c, a)
+				var want int64
+				for i := range int64(20) { // one at a time: in mode Latest none is passed over
+					send(t, c, i+1, 1)
+					collect(t, c, &want, i+1, 1, nil)
+				}
+				a.mu.Lock()
+				for _, s := range a.all {
+					s.Drain("the host stops in 10s")
+				}
+				a.mu.Unlock()
+				time.Sleep(10 * time.Second)
+				wantAt(t, c, "", 0)
+				a.stop()
+				send(t, c, 21, 1)
+				collect(t, c, &want, 21, 1, nil)
+			})
+		}
+	}
+}
+
+// A state of which nothing more comes ends a move in bounded time, and nothing has
+// changed. So does a state of which nothing comes at all.
+func TestStateThatStalls(t *testing.T) {
+	for _, some := range []bool{true, false} {
+		for _, idempotent := range []bool{true, false} {
+			inWorld(t, func(t *testing.T, w *world) {
+				serve := far.NewServer(far.Config{
+					Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+						return native.New(sums(idempotent)), nil
+					},
+				})
+				a := w.host("a", nil)
+				var stalled atomic.Bool
+				stalled.Store(true)
+				a.rude = func(typ wire.Type, st *link.Stream) {
+					if typ != wire.TypeSnapshot || !stalled.Load() {
+						serve.Serve(st.Context(), typ, st)
+						return
+					}
+					if some {
+						st.Write(append(wire.AppendState(nil, wire.TypeState, wire.State{Seq: 10, Size: 1000}), make([]byte, 500)...))
+					}
+					<-st.Context().Done()
+				}
+				c := open(t, sums(idempotent), elastic.Config{Deadline: time.Second, CheckpointInterval: time.Hour})
+				move(t, c, a)
+				var want int64
+				send(t, c, 1, 10)
+				collect(t, c, &want, 1, 10, nil)
+				begin := time.Now()
+				if err := moveWithin(t, c, nil, time.Minute); err == nil {
+					t.Error("a move without a state did not fail")
+				}
+				if took := time.Since(begin); took > 15*time.Second {
+					t.Errorf("the move failed after %v, want 5s without a byte", took)
+				}
+				wantAt(t, c, "a", 0)
+				send(t, c, 11, 10)
+				collect(t, c, &want, 11, 10, nil)
+				stalled.Store(false)
+				move(t, c, nil)
+				send(t, c, 21, 10)
+				collect(t, c, &want, 21, 10, nil)
+				serve.Close()
+			})
+		}
+	}
+}
+
+// Case C4: when Move fails nothing has changed. A state that its target refuses stays
+// where it was: on the UE, or at a host.
+func TestRestoreIsRefused(t *testing.T) {
+	for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
+		for _, idempotent := range []bool{true, false} {
+			for _, from := range []string{"", "a"} {
+				inWorld(t, func(t *testing.T, w *world) {
+					ep := sums(idempotent)
+					a := w.host("a", w.guests(ep))
+					b := w.host("b", func() (far.Endpoint, error) { return full{native.New(ep)}, nil })
+					c := open(t, ep, elastic.Config{Mode: mode, Deadline: time.Second})
+					what := fmt.Sprintf("%v, idempotent %t, from %q", mode, idempotent, from)
+					if from == "a" {
+						move(t, c, a)
+					}
+					var want int64
+					for i := range int64(30) {
+						if i == 10 || i == 20 {
+							wantCode(t, what, moveWithin(t, c, b, time.Minute), offload.CodeOutOfMemory)
+							time.Sleep(time.Second) // what comes late does no harm
+							wantAt(t, c, from, 0)
+						}
+						send(t, c, i+1, 1)
+						collect(t, c, &want, i+1, 1, nil)
+					}
+				})
+			}
+		}
+	}
+}
+
+// full is a far endpoint whose memory takes no state.
+type full struct{ far.Endpoint }
+
+func (full) Restore(_ context.Context, state []byte) error {
+	time.Sleep(300 * time.Millisecond)
+	return &wire.Fail{Code: offload.CodeOutOfMemory, Started: true}
+}
+
+// Case C5: no two far endpoints of a channel are at one host.
+func TestOwnerAndStandbyAreApart(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		for pause := range 12 {
+			inWorld(t, func(t *testing.T, w *world) {
+				ep := sums(true)
+				var atA, atB census
+				a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
+				c := open(t, ep, elastic.Config{Deadline: time.Second, CheckpointMessages: 4, Standby: []elastic.Target{a, b}})
+				move(t, c, a)
+				var want int64
+				send(t, c, 1, 100)
+				collect(t, c, &want, 1, 100, nil)
+				time.Sleep(3 * time.Second)
+				next := int64(101)
+				if busy {
+					pace(t, c, 101, 1000, time.Millisecond)
+				}
+				move(t, c, b)
+				time.Sleep(time.Duration(pause) * time.Millisecond)
+				move(t, c, a)
+				if busy {
+					collect(t, c, &want, 101, 1000, nil)
+					next = 1101
+				}
+				time.Sleep(3 * time.Second)
+				if onA, onB := atA.count(), atB.count(); c.Where() != "a" || onA != 1 || onB != 1 {
+					t.Errorf("busy %t, pause of %d ms: at %q, with %d far endpoints at a and %d at b; want a, with its standby at b", busy, pause, c.Where(), onA, onB)
+				}
+				send(t, c, next, 10)
+				go a.stop()
+				collect(t, c, &want, next, 10, nil)
+				send(t, c, next+10, 10)
+				collect(t, c, &want, next+10, 10, nil)
+				wantAt(t, c, "b", 1)
+				time.Sleep(3 * time.Second)
+				if onB := atB.count(); onB != 1 {
+					t.Errorf("busy %t, pause of %d ms: %d far endpoints at b; its owner alone is right", busy, pause, onB)
+				}
+			})
+		}
+	}
+}
+
+// A move to the host of the standby takes the standby, or ends it.
+func TestMoveToTheStandby(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		var atA, atB census
+		a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
+		c := open(t, ep, elastic.Config{CheckpointMessages: 4, Standby: []elastic.Target{b}})
+		ready := await(t, c, elastic.StandbyReady)
+		move(t, c, a)
+		<-ready
+		for _, to := range []elastic.Target{b, a, b} {
+			move(t, c, to)
+			time.Sleep(3 * time.Second)
+			onA, onB := atA.count(), atB.count()
+			if to == b && (onA != 0 || onB != 1) || to == a && (onA != 1 || onB != 1) {
+				t.Errorf("after the move to %s: %d far endpoints at a, %d at b", to.Name(), onA, onB)
+			}
+		}
+	})
+}
+
+// A census counts the far endpoints at a host.
+type census struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (s *census) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+func (s *census) add(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n += n
+}
+
+func (s *census) serve(open func() (far.Endpoint, error)) func() (far.Endpoint, error) {
+	return func() (far.Endpoint, error) {
+		ep, err := open()
+		s.add(1)
+		return counted{ep, s}, err
+	}
+}
+
+type counted struct {
+	far.Endpoint
+	s *census
+}
+
+func (c counted) Close() {
+	c.s.add(-1)
+	c.Endpoint.Close()
+}
+
+// Case C7: a checkpoint that cannot count yet is not taken again. Results are full while
+// outcomes are under way.
+func TestCheckpointsWhileNobodyReceives(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.host("a", w.guests(hooked(true, takes(time.Millisecond))))
+		c := open(t, sums(true), elastic.Config{Window: 16, CheckpointMessages: 1, Deadline: time.Second})
+		move(t, c, a)
+		pace(t, c, 1, 32, 0)
+		time.Sleep(time.Second)
+		before := c.Stats()
+		time.Sleep(10 * time.Second)
+		after := c.Stats()
+		if before.Waiting != 16 || before.Sent < 24 {
+			t.Errorf("%+v: want 16 results that wait, and outcomes under way", before)
+		}
+		if n := after.Checkpoints - before.Checkpoints; n > 10 {
+			t.Errorf("%d checkpoints in 10s in which nothing happened, want one a second at most", n)
+		}
+		if err := moveWithin(t, c, nil, 10*time.Second); err != nil {
+			t.Errorf("move home: %v", err)
+		}
+		var want int64
+		collect(t, c, &want, 1, 32, nil)
+		wantAt(t, c, "", 0)
+	})
+}
+
+// Case C9: moves one after the other work although nobody calls Recv.
+func TestMovesWhileNobodyReceives(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		for _, second := range []string{"a", "c", ""} {
+			inWorld(t, func(t *testing.T, w *world) {
+				ep := hooked(idempotent, takes(time.Millisecond))
+				hosts := map[string]elastic.Target{"": nil}
+				for _, name := range []string{"a", "b", "c"} {
+					hosts[name] = w.host(name, w.guests(ep))
+				}
+				c := open(t, ep, elastic.Config{Window: 8, Deadline: time.Second})
+				move(t, c, hosts["a"])
+				pace(t, c, 1, 16, 0)
+				time.Sleep(100 * time.Millisecond)
+				if s := c.Stats(); s.Waiting != 8 || s.Sent < 12 {
+					t.Errorf("%+v: want 8 results that wait, and outcomes under way", s)
+				}
+				for _, to := range []string{"b", second} {
+					if err := moveWithin(t, c, hosts[to], 30*time.Second); err != nil {
+						t.Errorf("idempotent %t: move to %q: %v", idempotent, to, err)
+					}
+				}
+				if c.Where() != second {
+					t.Errorf("idempotent %t: the channel is at %q, want %q", idempotent, c.Where(), second)
+				}
+				var want int64
+				collect(t, c, &want, 1, 16, nil)
+				send(t, c, 17, 4)
+				collect(t, c, &want, 17, 4, nil)
+			})
+		}
+	}
+}
+
+// A move that waits for another one ends with its ctx.
+func TestMoveBehindAMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, sums(true), elastic.Config{})
+		first := make(chan error, 1)
+		go func() { first <- moveWithin(t, c, sleepy{}, time.Minute) }()
+		synctest.Wait()
+		begin := time.Now()
+		wantCode(t, "the second move", moveWithin(t, c, nil, time.Second), offload.CodeDeadline)
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("the second move took %v, want its second", took)
+		}
+		<-first
+	})
+}
+
+// sleepy takes as long to prepare as it may.
+type sleepy struct{}
+
+func (sleepy) Name() string { return "sleepy" }
+
+func (sleepy) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// A standby that takes no state is tried ever less often.
+func TestStandbyThatFails(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		var tries atomic.Int32
+		a := w.host("a", w.guests(ep))
+		b := w.host("b", func() (far.Endpoint, error) { tries.Add(1); return full{native.New(ep)}, nil })
+		c := open(t, ep, elastic.Config{Deadline: time.Second, Standby: []elastic.Target{a, b}})
+		move(t, c, a)
+		pace(t, c, 1, 1200, 50*time.Millisecond) // for a minute
+		var want int64
+		collect(t, c, &want, 1, 1100, nil)
+		if n := tries.Load(); n > 20 {
+			t.Errorf("the standby was tried %d times in a minute, want pauses that grow to 30s", n)
+		}
+		wantAt(t, c, "a", 0)
+	})
+}

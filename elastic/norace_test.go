@@ -1,0 +1,5 @@
+//go:build !race
+
+package elastic_test
+
+const raceEnabled = false
