@@ -210,7 +210,30 @@ func TestLatestMessageGivenUpGoesOn(t *testing.T) {
 	})
 }
 
-// gated handles a message when it may proceed, unless its context has ended.
+// A Snapshot that the UE gives up leaves its far endpoint in use.
+func TestSnapshotGivenUp(t *testing.T) {
+	var begun, proceed chan struct{}
+	cfg := echoes
+	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+		return gated{native.New(sums()), begun, proceed}, nil
+	}
+	connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
+		begun, proceed = make(chan struct{}, 2), make(chan struct{})
+		st := begin(t, ue, 0, false)
+		snap := open(t, ue)
+		snap.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+		<-begun
+		snap.Reset()
+		time.Sleep(10 * time.Millisecond) // virtual: the host has seen that
+		close(proceed)
+		tell(st, 1, 5)
+		if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeOutcome {
+			t.Errorf("after a snapshot that was given up: frame 0x%02x, %v; want the outcome of a message", typ, err)
+		}
+	})
+}
+
+// gated handles a message, and saves its state, when it may proceed, unless its context has ended.
 type gated struct {
 	far.Endpoint
 	begun, proceed chan struct{}
@@ -223,6 +246,15 @@ func (g gated) Handle(ctx context.Context, request []byte) (abi.Status, []byte, 
 		return 0, nil, &wire.Fail{Code: offload.CodeCanceled, Started: true}
 	}
 	return g.Endpoint.Handle(ctx, request)
+}
+
+func (g gated) Save(ctx context.Context) ([]byte, error) {
+	g.begun <- struct{}{}
+	<-g.proceed
+	if ctx.Err() != nil {
+		return nil, &wire.Fail{Code: offload.CodeCanceled, Started: true}
+	}
+	return g.Endpoint.Save(ctx)
 }
 
 // The end of the server waits for no Handle, whether or not it has a deadline.

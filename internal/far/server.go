@@ -88,7 +88,7 @@ func (s *Server) Serve(ctx context.Context, t wire.Type, st Stream) {
 		s.part(ctx, st)
 	case wire.TypeSnapshot:
 		st.SetWriteDeadline(time.Now().Add(wire.BulkTimeout))
-		s.snapshot(ctx, st)
+		s.snapshot(st)
 	default:
 		s.refuse(ctx, st, protocol("no request begins with frame 0x%02x", t))
 	}

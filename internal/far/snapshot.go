@@ -2,7 +2,6 @@ package far
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"time"
@@ -13,7 +12,7 @@ import (
 )
 
 // snapshot answers a Snapshot on st.
-func (s *Server) snapshot(ctx context.Context, st Stream) {
+func (s *Server) snapshot(st Stream) {
 	q, err := wire.ReadSnapshot(st)
 	if err != nil {
 		refuse(st, err)
@@ -21,7 +20,7 @@ func (s *Server) snapshot(ctx context.Context, st Stream) {
 	}
 	a, err := s.find(q.ID)
 	if err == nil {
-		err = a.show(ctx, st, q.Have)
+		err = a.show(st, q.Have)
 	}
 	if err != nil {
 		refuse(st, err)
@@ -33,8 +32,8 @@ const maxShows = 4
 
 // show sends the state. If the UE has the last state sent, that of message have, and it
 // has not changed, show sends only that. Its error says why it sent nothing.
-func (a *attachment) show(ctx context.Context, st Stream, have uint64) error {
-	h, state, err := a.save(ctx)
+func (a *attachment) show(st Stream, have uint64) error {
+	h, state, err := a.save()
 	if err != nil {
 		return err
 	}
@@ -53,8 +52,9 @@ func (a *attachment) show(ctx context.Context, st Stream, have uint64) error {
 	return nil
 }
 
-// save copies the state between two messages.
-func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err error) {
+// save copies the state between two messages. It goes on when the UE gives the Snapshot up: to stop it
+// would cost the far endpoint its state.
+func (a *attachment) save() (h wire.State, state []byte, err error) {
 	a.using.acquire()
 	defer a.using.release()
 	if a.broken != nil {
@@ -63,7 +63,7 @@ func (a *attachment) save(ctx context.Context) (h wire.State, state []byte, err 
 	if a.shows >= maxShows {
 		return h, nil, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
 	}
-	bounded := deadline.New(ctx, a.far.Limit())
+	bounded := deadline.New(a.life, a.far.Limit())
 	defer bounded.End()
 	begin := time.Now()
 	b, err := a.far.Save(bounded)
