@@ -84,10 +84,10 @@ func (c ordered[In, Out]) broke(a *attachment, h wire.Halt) error {
 	defer c.mu.Unlock()
 	switch {
 	case a.next == 0 || h.Seq < a.next: // in a quiet replay
-		if h.Seq <= c.delivered {
+		if e := c.log.at(h.Seq); h.Seq <= c.delivered && (e == nil || !e.broke) {
 			return why // another place could handle it: this one is no good
 		}
-		return &brokenError{why, false} // it is to be answered yet, and breaks the guest then
+		return &brokenError{why, false} // it broke the owner before, too, or will
 	}
 	e, err := c.expectLocked(a, a.epoch, h.Seq)
 	if e == nil {
