@@ -8,15 +8,6 @@ import (
 	"testing"
 )
 
-// adversary lets the tests of this file run. Channels do not hold against one yet.
-const adversary = false
-
-func needAdversary(t *testing.T) {
-	if !adversary && os.Getenv("BUNGEE_ADVERSARY") == "" {
-		t.Skip("channels do not hold against an adversary yet: BUNGEE_ADVERSARY=1 go test -run Adversary ./lab/internal/check")
-	}
-}
-
 // Scripts of an adversary that have failed once are kept, as files of testdata/adversary.
 // They run in child processes: some ended theirs.
 func TestAdversaryRegressions(t *testing.T) {
@@ -34,7 +25,6 @@ func TestAdversaryRegressions(t *testing.T) {
 			if err != nil || !s.Adversary {
 				t.Fatalf("%+v, %v: want the script of an adversary", s, err)
 			}
-			needAdversary(t)
 			c := &child{}
 			defer c.end()
 			// How goroutines take turns is not in the script: once is not enough.
@@ -50,7 +40,6 @@ func TestAdversaryRegressions(t *testing.T) {
 
 // The contract holds against an adversary.
 func TestAdversarySeeds(t *testing.T) {
-	needAdversary(t)
 	s := &Seeds{N: seeds(t), First: 1, Parallel: runtime.GOMAXPROCS(0), Adversary: true}
 	if err := s.Run(t.Context()); err != nil {
 		t.Fatal(err)

@@ -78,22 +78,21 @@ func (j *judge) stays(h Host) {
 // standbyTime is how long a channel may take to have its standby ready.
 const standbyTime = 5 * time.Second
 
-// skips judges that a fallback went to the UE: not past a healthy standby.
+// skips judges that a fallback went to the UE: not past the first standby, if that is healthy. Only one
+// standby is warm: when it fails, the UE is next.
 func (j *judge) skips(e elastic.Event) {
 	l := j.l
 	if hostOf(e.To) != UE || time.Since(j.changed) < standbyTime || l.overruns.Load() > 0 || l.broken.Load() > 0 {
 		return
 	}
-	order := "first"
 	for _, h := range l.settings.Standby {
-		switch {
-		case h == hostOf(e.From):
-		case l.w.blame.ever(h):
-			order = "later"
-		default:
-			l.w.fail("passed over: %s standby, healthy: from %s to the UE, and not to %s: %v", order, e.From, h, e.Reason)
-			return
+		if h == hostOf(e.From) {
+			continue
 		}
+		if !l.w.blame.ever(h) {
+			l.w.fail("passed over: first standby, healthy: from %s to the UE, and not to %s: %v", e.From, h, e.Reason)
+		}
+		return
 	}
 }
 

@@ -293,14 +293,27 @@ func (l *life) settle() {
 func (l *life) complete() {
 	sent := func() bool { return l.ended.Load() || l.sending.Load() == 0 }
 	done := func() bool { return l.ended.Load() || l.oracle.done() }
-	ok := l.w.until(l.w.patience(), sent)
+	ok := l.untilIdle(sent)
 	if ok && l.settings.Latest {
 		ok = l.newest(done)
 	} else if ok {
-		ok = l.w.until(l.w.patience(), done)
+		ok = l.untilIdle(done)
 	}
 	if !ok {
 		l.w.hangs("not all is answered %v after the last fault: %+v", l.w.patience(), l.ch.Stats())
+	}
+}
+
+// untilIdle waits until ok, as long as messages are answered.
+func (l *life) untilIdle(ok func() bool) bool {
+	for {
+		before := l.ch.Stats().Delivered
+		if l.w.until(l.w.patience(), ok) {
+			return true
+		}
+		if l.ch.Stats().Delivered == before {
+			return false
+		}
 	}
 }
 

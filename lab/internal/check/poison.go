@@ -44,8 +44,9 @@ func (p poison) breaks() bool { return p >= trapping && p <= large }
 // overruns says whether it takes longer than the deadline.
 func (p poison) overruns() bool { return p == slow || p == stubborn }
 
-// stubbornness is how many deadlines a stubborn message takes.
-const stubbornness = 30
+// stubbornness is how many deadlines a stubborn message takes: longer than a channel waits for
+// one in a replay on the UE.
+const stubbornness = 6
 
 // poisonOf returns the poison of message seq of a step. Only a channel with a deadline
 // that counts has messages that overrun it.
