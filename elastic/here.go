@@ -71,7 +71,8 @@ func (c *Channel[In, Out]) finishRecorded(ran time.Duration) {
 }
 
 // rebuild replaces the far endpoint on the UE, whose state a message may have left half
-// changed, by one with the copied state and the messages since. The turn is held.
+// changed, by one with the copied state and the messages since, unless the Move that they are kept for
+// has failed meanwhile. The turn is held.
 func (c *Channel[In, Out]) rebuild() {
 	c.mu.Lock()
 	k, upTo := c.saves.last, c.sent
@@ -80,12 +81,19 @@ func (c *Channel[In, Out]) rebuild() {
 	if err == nil {
 		_, err = (&onUE[In, Out]{c, n}).replay(c.closing, upTo)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		n.at, n.result = c.here.at, c.here.result
+		c.adopt(n)
+	case c.isRecording():
 		c.end(err)
-		return
 	}
-	n.at, n.result = c.here.at, c.here.result
-	c.adopt(n)
+}
+
+func (c *Channel[In, Out]) isRecording() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log.recording
 }
 
 // adopt makes n the far endpoint on the UE.

@@ -102,6 +102,9 @@ func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) orders {
 	c.saves.cover(c.delivered)
 	c.releaseLocked()
 	c.wantSaveLocked()
+	if do.release[0] != nil { // the old owner's host is free for a standby
+		c.wantStandbyLocked()
+	}
 	return do
 }
 
