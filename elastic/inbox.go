@@ -1,12 +1,5 @@
 package elastic
 
-import (
-	"fmt"
-
-	"github.com/bungee-xr/bungee/internal/abi"
-	"github.com/bungee-xr/bungee/offload"
-)
-
 // An inbox holds the results that wait for Recv.
 type inbox[Out any] struct {
 	ring[Result[Out]]
@@ -57,19 +50,4 @@ func (i *inbox[Out]) dropOldest(last *Result[Out]) (whole uint64) {
 type batch[Out any] struct {
 	outs []Out
 	err  error
-}
-
-// decode reads an outcome.
-func (c *Channel[In, Out]) decode(host string, status byte, payload []byte, b *batch[Out]) error {
-	clear(b.outs)
-	b.outs = b.outs[:0]
-	handled, broken := c.ep.ReadOutcome(abi.Status(status), payload, func(out Out) { b.outs = append(b.outs, out) })
-	if broken != nil {
-		return fmt.Errorf("%w: outcome: %w", ErrPeer, broken)
-	}
-	if p, ok := handled.(offload.PanicError); ok {
-		handled = &offload.CallError{Func: c.ep.Name, Host: host, Code: offload.CodePanicked, Fate: offload.Ended, Err: p}
-	}
-	b.err = handled
-	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"time"
-
-	"github.com/bungee-xr/bungee/internal/wire"
 )
 
 // Move moves the far endpoint to t, or to the UE if t is nil, and returns once it is
@@ -336,15 +334,6 @@ func (c *Channel[In, Out]) copyHere(ctx context.Context) (checkpoint, error) {
 	k := checkpoint{seq: c.sent, state: state}
 	c.saves.reset(k, k.seq)
 	return k, nil
-}
-
-// stateHere returns the state of the far endpoint on the UE. Nobody uses that meanwhile.
-func (c *Channel[In, Out]) stateHere() ([]byte, error) {
-	state := c.here.live.AppendState(nil)
-	if len(state) > wire.MaxState {
-		return nil, tooLarge("state", len(state), wire.MaxState)
-	}
-	return state, nil
 }
 
 // drain waits until all messages under way are answered. It lets the results exceed

@@ -1,7 +1,6 @@
 package elastic
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/codegen"
-	"github.com/bungee-xr/bungee/offload/pack"
 )
 
 // A native is a far endpoint on the UE. All of its handling goes through handle: what a
@@ -41,17 +39,6 @@ func (c *Channel[In, Out]) native(live *codegen.Live[In, Out]) *native[In, Out] 
 		return nil
 	}
 	return n
-}
-
-// load makes a far endpoint on the UE with the state of k.
-func (c *Channel[In, Out]) load(k checkpoint) (*native[In, Out], error) {
-	live, err := c.ep.Load(k.state)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
-	}
-	n := c.native(live)
-	n.has = k.seq
-	return n, nil
 }
 
 // A handled is what handling a message natively came to.
@@ -90,7 +77,7 @@ func (n *native[In, Out]) returned() {
 }
 
 // errGoexit is the cause when Handle ends its goroutine.
-var errGoexit = errors.New("Handle called runtime.Goexit")
+var errGoexit = errors.New("its goroutine was ended by runtime.Goexit")
 
 // broken is the outcome of a message that broke the far endpoint.
 func (n *native[In, Out]) broken(code offload.Code, why error) handled[Out] {
@@ -142,19 +129,17 @@ func never(d time.Duration) (ready <-chan time.Time, stop func()) {
 }
 
 // errLeft says that a Handle was left behind.
-var errLeft = fmt.Errorf("Handle has not returned, and was left behind: %w", offload.ErrDeadline)
+var errLeft = fmt.Errorf("it has not returned, and was left behind: %w", offload.ErrDeadline)
 
 func (n *native[In, Out]) left() handled[Out] { return n.broken(offload.CodeDeadline, errLeft) }
 
-// handleEntry handles a message of the log apart. Its frame is copied: a Handle that is left
-// behind may still read it when the log has released it.
+// handleEntry handles a message of the log apart.
 //
 // limit is the message's deadline, 0 for none. A Handle that ignores it has some time more: a UE may
 // be slower than the hosts that the deadline is made for, and a late outcome is one.
 func (c *Channel[In, Out]) handleEntry(ctx context.Context, n *native[In, Out], frame []byte, limit time.Duration) handled[Out] {
-	r := pack.NewReader(bytes.Clone(frame[wire.MessageHeader:]))
-	in := c.ep.ReadIn(&r)
-	if err := r.Done(); err != nil {
+	in, err := c.readIn(frame[wire.MessageHeader:])
+	if err != nil {
 		return handled[Out]{err: err} // a host would answer the same
 	}
 	n.ctx.limit = limit

@@ -2,11 +2,9 @@ package elastic
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 // Send sends in to the far endpoint. In mode Ordered it waits for room and, while the far
@@ -201,16 +199,11 @@ func (a *attachment) countLocked(seq uint64, size int) {
 // entryOf makes a log entry of m.
 func (c *Channel[In, Out]) entryOf(m *Message[In]) (entry, error) {
 	frame := frames.Get().(*[]byte)
-	*frame = c.ep.AppendIn(append((*frame)[:0], make([]byte, wire.MessageHeader)...), m.Value)
-	e := entry{frame: frame, sent: time.Now(), captured: m.Captured, tag: m.Tag}
-	if n := e.size(); n > wire.MaxPayload {
+	b, err := c.appendIn((*frame)[:0], wire.MessageHeader, m.Value)
+	if err != nil {
 		frames.Put(frame)
-		return e, tooLarge("message", n, wire.MaxPayload)
+		return entry{}, err
 	}
-	return e, nil
-}
-
-// tooLarge is the error for what is over a bound of the wire.
-func tooLarge(what string, n, most int) error {
-	return &channelError{offload.CodeTooLarge, fmt.Sprintf("%s of %d bytes, over %d", what, n, most)}
+	*frame = b
+	return entry{frame: frame, sent: time.Now(), captured: m.Captured, tag: m.Tag}, nil
 }

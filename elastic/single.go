@@ -18,9 +18,9 @@ func (c *latest[In, Out]) single(ctx context.Context, a *attachment, m *queued[I
 	defer cancel(nil)
 	message := frames.Get().(*[]byte)
 	defer frames.Put(message)
-	*message = c.ep.AppendIn((*message)[:0], m.Value)
-	if len(*message) > wire.MaxPayload {
-		return &wire.Fail{Code: wire.CodeSkipped}
+	var err error
+	if *message, err = c.appendIn((*message)[:0], 0, m.Value); err != nil {
+		return &wire.Fail{Code: wire.CodeSkipped, Text: err.Error()}
 	}
 	n := partsOf(a.host, len(*message))
 	if n == 1 {
@@ -44,7 +44,7 @@ func (c *latest[In, Out]) single(ctx context.Context, a *attachment, m *queued[I
 			}
 		})
 	}
-	err := part(0, func(st Stream) error { return c.readAnswer(st, a, m.seq, b) })
+	err = part(0, func(st Stream) error { return c.readAnswer(st, a, m.seq, b) })
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx) // of the part that failed first
 	}

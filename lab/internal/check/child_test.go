@@ -1,6 +1,7 @@
 package check
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ var sabotages = map[string]*sabotage{
 	"panic": {result: func(elastic.Result[out], func(elastic.Result[out])) { go panic("boom") }},
 	"hang": {result: func(elastic.Result[out], func(elastic.Result[out])) {
 		for {
+			runtime.Gosched()
 		}
 	}},
 }
