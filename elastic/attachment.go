@@ -42,6 +42,7 @@ type attachment struct {
 	free     time.Time   // when it can begin the message whose outcome comes next; that may be sent later
 	stalled  time.Time   // since when Send waits for its credit; zero: it does not wait
 	drains   bool        // its host wants it to leave
+	useful   bool        // it has answered a message
 	lost     error       // why it cannot be used any longer; nil while it can
 }
 

@@ -78,13 +78,15 @@ func (c *Channel[In, Out]) saved(a *attachment, k checkpoint, at uint64, err err
 		return nil, nil // the next owner has its own
 	case errors.Is(err, ErrPeer):
 		return nil, err
+	case gone(err): // the attachment's own stream tells why
+		c.saves.forget()
+		c.save.set(c.cfg.CheckpointInterval)
+		return nil, nil
 	case err != nil:
 		c.save.stop()
 		c.save.set(c.saves.failed(err, time.Now()))
 		c.stats.CheckpointsFailed++
-		if !gone(err) { // else the attachment's own stream tells of its end
-			c.tellLocked(Event{Kind: CheckpointFailed, From: a.name, To: a.name, Reason: err})
-		}
+		c.tellLocked(Event{Kind: CheckpointFailed, From: a.name, To: a.name, Reason: err})
 		return nil, nil
 	}
 	if err := c.comeLocked(k, at); err != nil {

@@ -181,6 +181,7 @@ func (u *onUE[In, Out]) lead(uint64) error {
 		return err
 	}
 	u.adopt(u.n)
+	u.rests.vain = 0
 	u.settledHereLocked()
 	u.mu.Unlock()
 	do.finish()

@@ -34,7 +34,8 @@ type newcomer interface {
 // onHost is an edge host as a place for the far endpoint.
 type onHost[In, Out any] struct {
 	*Channel[In, Out]
-	a *attachment
+	a    *attachment
+	pace time.Duration // that it has needed for a message of a replay; 0: not known
 }
 
 // attachFor makes a far endpoint at t, unless the standby is there, or t is the UE. Nothing that it sends
@@ -89,7 +90,7 @@ func (c *Channel[In, Out]) choose(ctx context.Context, t Target, a *attachment) 
 	err := c.unfitLocked(ctx, a)
 	c.mu.Unlock()
 	do.finish()
-	return &onHost[In, Out]{c, a}, err
+	return &onHost[In, Out]{Channel: c, a: a}, err
 }
 
 // take implements newcomer.
@@ -226,7 +227,10 @@ func (h *onHost[In, Out]) caughtUp(ctx context.Context) error {
 	defer w.stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	done := h.a.credit.Done
+	begin, done := time.Now(), h.a.credit.Done
+	if left := h.a.sent.Messages - done; left > 0 {
+		defer func() { h.pace = max(h.pace, time.Since(begin)/time.Duration(left)) }()
+	}
 	for h.a.credit.Done+feedRest < h.a.sent.Messages && h.unfitLocked(ctx, h.a) == nil {
 		h.awaitLocked(ctx)
 		if h.a.credit.Done > done {
@@ -253,13 +257,12 @@ func (h *onHost[In, Out]) lead(first uint64) error {
 	}
 	a.next = first
 	// What is ahead of the first message was handled before: here it may take longer.
-	ahead := a.sent.Messages - a.credit.Done
-	a.free = time.Now().Add(slowness * h.log.work(a.has-min(ahead, a.has)+1, a.has))
+	ahead := min(a.sent.Messages-a.credit.Done, a.has)
+	a.free = time.Now().Add(max(slowness*h.log.work(a.has-ahead+1, a.has), 2*h.pace*time.Duration(ahead)))
 	h.here = nil
 	if h.log.recording = false; !h.replays() {
 		h.log.reset(h.sent)
 	}
-	h.rests.served(a.target)
 	h.heedLocked(a)
 	h.armLocked()
 	h.mu.Unlock()

@@ -47,11 +47,11 @@ func (c *Channel[In, Out]) awaitedLocked() (a *attachment, since time.Time) {
 	if c.old != nil {
 		a = c.old
 	}
-	e := c.log.at(c.delivered + 1)
-	if e == nil {
-		return a, a.stalled
+	since = a.stalled
+	if e := c.log.at(c.delivered + 1); e != nil {
+		since = e.sent
 	}
-	if since = e.sent; a.free.After(since) {
+	if !since.IsZero() && a.free.After(since) {
 		since = a.free
 	}
 	return a, since

@@ -154,6 +154,7 @@ func (l *latest[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[Ou
 		return nil
 	case err == nil:
 		l.lates, l.goneAt = 0, time.Time{}
+		l.servesLocked(a)
 		l.landLocked(r, b.outs, b.err)
 		return nil
 	case errors.Is(late, offload.ErrDeadline):
@@ -161,6 +162,7 @@ func (l *latest[In, Out]) landedLocked(a *attachment, m *queued[In], b *batch[Ou
 	case errors.As(err, &refusal) && brokeGuest(refusal.Code):
 		why := l.brokenBy(a, refusal)
 		l.brokeLocked(m.seq, a.name, why)
+		l.servesLocked(a)
 		l.landLocked(r, nil, why)
 		return &brokenError{refusal, false}
 	}

@@ -18,6 +18,10 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 		return
 	}
 	a.lost = why
+	if a == c.owner && !a.useful {
+		c.rests.failed(a.target, time.Now())
+		c.rests.vain++
+	}
 	if a == c.standby {
 		c.rests.failed(a.target, time.Now())
 		c.save.set(c.cfg.CheckpointInterval) // prepares another one
@@ -84,7 +88,7 @@ func (c ordered[In, Out]) broke(a *attachment, h wire.Halt) error {
 	defer c.mu.Unlock()
 	switch {
 	case a.next == 0 || h.Seq < a.next: // in a quiet replay
-		if e := c.log.at(h.Seq); h.Seq <= c.delivered && (e == nil || !e.broke) {
+		if e := c.log.at(h.Seq); e != nil && h.Seq <= c.delivered && !e.broke {
 			return why // another place could handle it: this one is no good
 		}
 		return &brokenError{why, false} // it broke the owner before, too, or will
@@ -261,8 +265,8 @@ func (c *Channel[In, Out]) passOver(t Target) {
 func (c *Channel[In, Out]) refuges(lost *attachment) (hosts []Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.log.at(c.delivered + 1); e != nil && e.overran >= mostOverruns {
-		return nil // two hosts were silent about this message: let the UE try
+	if e := c.log.at(c.delivered + 1); e != nil && e.overran >= mostOverruns || c.rests.vain >= mostVain {
+		return nil // two hosts could not: let the UE try
 	}
 	var broken *brokenError
 	same := c.owner.lost == nil || errors.As(c.owner.lost, &broken) && !broken.again

@@ -95,6 +95,7 @@ func (c *Channel[In, Out]) expectLocked(a *attachment, epoch uint32, seq uint64)
 // settleLocked notes that the outcome of message seq, from a, is delivered.
 func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) orders {
 	a.next = seq + 1
+	c.servesLocked(a)
 	if c.cfg.Deadline > 0 {
 		a.free = time.Now()
 	}
@@ -106,6 +107,13 @@ func (c *Channel[In, Out]) settleLocked(a *attachment, seq uint64) orders {
 		c.wantStandbyLocked()
 	}
 	return do
+}
+
+// servesLocked notes that a has answered a message: failures of its host before do not count.
+func (c *Channel[In, Out]) servesLocked(a *attachment) {
+	a.useful = true
+	c.rests.served(a.target)
+	c.rests.vain = 0
 }
 
 // releaseLocked releases the messages that no recovery needs.

@@ -106,6 +106,7 @@ func (s *saves) reset(k checkpoint, upTo uint64) { *s = saves{last: k, upTo: upT
 // forget gives up what is under way: its far endpoint is not the owner any longer.
 func (s *saves) forget() {
 	s.phase, s.coming, s.upTo = idle, checkpoint{}, min(s.upTo, s.last.seq)
+	s.fails, s.why = 0, nil
 }
 
 // hopeless says that the state has been too large to be copied for 3 s. Attempts go on: it
@@ -120,7 +121,14 @@ func backOff(failures int) time.Duration {
 
 // rests remembers the edge hosts that failed to take a far endpoint over. They are not
 // tried again for a while that grows.
-type rests []rest
+type rests struct {
+	places []rest
+	vain   int // owners in a row that were lost before they answered a message
+}
+
+// mostVain is how many of these send a recovery to the UE: what no host can replay, the UE
+// may.
+const mostVain = 2
 
 type rest struct {
 	at       Target
@@ -130,29 +138,29 @@ type rest struct {
 
 // failed notes that t failed at the time now.
 func (r *rests) failed(t Target, now time.Time) {
-	for i := range *r {
-		if e := &(*r)[i]; e.at == t {
+	for i := range r.places {
+		if e := &r.places[i]; e.at == t {
 			e.failures++
 			e.until = now.Add(backOff(e.failures))
 			return
 		}
 	}
-	*r = append(*r, rest{t, 1, now.Add(backOff(1))})
+	r.places = append(r.places, rest{t, 1, now.Add(backOff(1))})
 }
 
 // served forgets the failures of t, which serves the far endpoint.
 func (r *rests) served(t Target) {
-	for i, e := range *r {
+	for i, e := range r.places {
 		if e.at == t {
-			*r = append((*r)[:i], (*r)[i+1:]...)
+			r.places = append(r.places[:i], r.places[i+1:]...)
 			return
 		}
 	}
 }
 
 // over says whether t may be tried at the time now.
-func (r rests) over(t Target, now time.Time) bool {
-	for _, e := range r {
+func (r *rests) over(t Target, now time.Time) bool {
+	for _, e := range r.places {
 		if e.at == t {
 			return !now.Before(e.until)
 		}

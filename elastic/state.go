@@ -23,7 +23,7 @@ func (p phase) String() string { return phaseNames[p] }
 // owners are a channel's far endpoints on edge hosts. No two of them are at one host. What
 // any other attachment sends is dropped.
 type owners struct {
-	owner     *attachment // answers the messages; nil: the UE does. In phase fenced: the lost one, which does not count
+	owner     *attachment // answers the messages; nil: the UE does. In the phases fenced and ended it is the last one, which does not count
 	old       *attachment // the owner before, until its last outcome is delivered
 	standby   *attachment // has the last checkpoint, to take over when the owner is lost
 	candidate *attachment // is brought up to be the next owner
@@ -141,13 +141,13 @@ func (s state) refuse(g signal) (state, orders) {
 
 // counts says whether a has a role: what it sends is for the channel.
 func (s *state) counts(a *attachment) bool {
-	return a == s.owner && s.phase != fenced || a == s.old || a == s.standby || a == s.candidate
+	return a == s.owner && s.phase < fenced || a == s.old || a == s.standby || a == s.candidate
 }
 
 // uses says whether a far endpoint is at t.
 func (s *state) uses(t Target) bool {
 	at := func(a *attachment) bool { return a != nil && a.target == t }
-	return at(s.owner) && s.phase != fenced || at(s.old) || at(s.standby) || at(s.candidate)
+	return at(s.owner) && s.phase < fenced || at(s.old) || at(s.standby) || at(s.candidate)
 }
 
 // begin begins a Move. One begins after the other: the owner before has answered all.
@@ -279,7 +279,7 @@ func (s state) end() (state, orders) {
 	o.add(s.old)
 	o.add(s.standby)
 	o.add(s.candidate)
-	s.owners, s.phase = owners{}, ended
+	s.owners, s.phase = owners{owner: s.owner}, ended // for its name
 	return s, o
 }
 

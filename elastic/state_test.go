@@ -172,8 +172,8 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 func invariant(s state) string {
 	hosts := map[Target]string{}
 	roles := map[string]*attachment{"owner": s.owner, "old": s.old, "standby": s.standby, "candidate": s.candidate}
-	if s.phase == fenced {
-		delete(roles, "owner") // the lost one
+	if s.phase == fenced || s.phase == ended {
+		delete(roles, "owner") // the last one
 	}
 	for role, a := range roles {
 		if a == nil {
@@ -192,7 +192,7 @@ func invariant(s state) string {
 		return "a candidate, and nobody brings it up"
 	case s.phase == fenced && (s.owner == nil || s.old != nil || s.counts(s.owner)):
 		return "somebody owns messages while the channel is fenced"
-	case s.phase == ended && s.owners != owners{}:
+	case s.phase == ended && s.owners != owners{owner: s.owner}:
 		return "somebody has a role after the end"
 	case s.delivered > s.sent:
 		return "more is delivered than was sent"
