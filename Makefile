@@ -51,10 +51,11 @@ pgo: build
 	$(BIN)/bungee-lab bench profile --out $(OUT)/pgo
 	$(GO) tool pprof -proto -output cmd/bungee/default.pgo $(OUT)/pgo/*.pprof
 
-# The checker of the channels' contract, on this many seeds.
+# The checker of the channels' contract, on this many seeds, and as many of an adversary.
 SEEDS ?= 2000
 check:
 	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS)
+	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS) --adversary
 
 # Tests need no optimised build of all that bungee links.
 test lint pure: export GOFLAGS += -pgo=off
