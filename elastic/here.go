@@ -26,9 +26,13 @@ func (c *Channel[In, Out]) finishHere() {
 	c.mu.Unlock()
 }
 
-// answerHereLocked delivers the outcome of the last message, which was handled on the UE.
+// answerHereLocked delivers the outcome of the last message, which was handled on the UE. The
+// end of the channel gives it up.
 func (c *Channel[In, Out]) answerHereLocked() {
 	n := c.here
+	if c.phase == ended {
+		return
+	}
 	if n.result.broke {
 		c.brokeLocked(c.sent, "", n.result.err)
 	}

@@ -18,7 +18,7 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 		return
 	}
 	a.lost = why
-	if a == c.owner && !a.useful {
+	if a == c.owner && !a.useful && !errors.As(why, new(*brokenError)) {
 		c.rests.failed(a.target, time.Now())
 		c.rests.vain++
 	}
