@@ -25,8 +25,8 @@ func TestCloseGivesUpTheMessageUnderWay(t *testing.T) {
 		go func() { sent <- c.Send(t.Context(), 2) }()
 		synctest.Wait()
 		c.Close()
-		if err := <-sent; err != nil {
-			t.Errorf("send of the message under way: %v", err)
+		if err := <-sent; !errors.Is(err, elastic.ErrClosed) {
+			t.Errorf("send of the message under way: %v, want ErrClosed", err)
 		}
 		expect(t, c, &want, 1, 1)
 		if r, err := c.Recv(t.Context()); !errors.Is(err, elastic.ErrClosed) {

@@ -10,10 +10,11 @@ import (
 )
 
 // handleHere handles m, which has its number, on the UE and gives the turn back.
-func (c *Channel[In, Out]) handleHere(m *Message[In]) {
+func (c *Channel[In, Out]) handleHere(m *Message[In]) error {
 	n := c.here
 	n.at.Captured, n.at.Tag = m.Captured, m.Tag
 	n.handle(m.Value, c.finished)
+	return n.givenUp
 }
 
 // finishHere delivers the outcome of the last message, which was handled on the UE, and
@@ -30,7 +31,7 @@ func (c *Channel[In, Out]) finishHere() {
 // end of the channel gives it up.
 func (c *Channel[In, Out]) answerHereLocked() {
 	n := c.here
-	if c.phase == ended {
+	if n.givenUp = c.endedLocked(); n.givenUp != nil {
 		return
 	}
 	if n.result.broke {
@@ -57,7 +58,7 @@ func (c *Channel[In, Out]) handleRecorded(m *Message[In]) error {
 		c.finishRecorded(time.Since(begin))
 		c.finishHere()
 	})
-	return nil
+	return n.givenUp
 }
 
 // finishRecorded notes in the log what became of the last message.
