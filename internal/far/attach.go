@@ -45,7 +45,9 @@ func (s *Server) attach(ctx context.Context, st Stream) {
 	defer s.drop(a)
 	st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
 	in := newIntake(a, s.cfg.MessageBytes)
-	if a.send(wire.AppendCredit(nil, wire.TypeAttached, in.granted)) != nil {
+	_, err = st.Write(wire.AppendCredit(nil, wire.TypeAttached, in.granted))
+	a.writing.release()
+	if err != nil {
 		return
 	}
 	if err := in.run(ctx); err != nil {
@@ -53,20 +55,28 @@ func (s *Server) attach(ctx context.Context, st Stream) {
 	}
 }
 
-func (s *Server) open(ctx context.Context, st Stream) (*attachment, error) {
+// open makes a far endpoint. It returns with writing held: Attached is the first frame that the UE gets,
+// before the Halt of a drain.
+func (s *Server) open(ctx context.Context, st Stream) (a *attachment, err error) {
 	q, err := wire.ReadAttach(st)
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{Attach: q, st: st, life: ctx, broken: errGone, writing: newLock(), using: newLock()}
+	a = &attachment{Attach: q, st: st, life: ctx, broken: errGone, writing: newLock(), using: newLock()}
 	a.come.window = int(q.Window)
+	a.writing.acquire()
+	defer func() {
+		if err != nil {
+			a.writing.release()
+		}
+	}()
 	if err := s.add(a); err != nil {
-		return nil, err
+		return a, err
 	}
 	far, err := s.cfg.Open(ctx, q.Module, q.Fn)
 	if err != nil {
 		s.drop(a)
-		return nil, err
+		return a, err
 	}
 	a.using.acquire()
 	a.far, a.limit, a.broken = far, shorter(q.Deadline, far.Limit()), nil

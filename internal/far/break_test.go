@@ -12,6 +12,8 @@ import (
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
+	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/codegen"
@@ -207,6 +209,41 @@ func TestLatestMessageGivenUpGoesOn(t *testing.T) {
 		if err != nil || typ != wire.TypeOutcome {
 			t.Fatalf("after a message that was given up: frame 0x%02x, %v; want the next one's outcome", typ, err)
 		}
+	})
+}
+
+// A host that drains while it makes a far endpoint says Attached first, and then that it drains.
+func TestDrainWhileAFarEndpointIsMade(t *testing.T) {
+	var begun, proceed chan struct{}
+	var s *far.Server
+	cfg := echoes
+	cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+		begun <- struct{}{}
+		<-proceed
+		return native.New(sums()), nil
+	}
+	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st *link.Stream) {
+		if t, err := wire.ReadType(st); err == nil {
+			s.Serve(st.Context(), t, st)
+		}
+	}, func(t *testing.T, ue *link.Conn) {
+		begun, proceed = make(chan struct{}), make(chan struct{})
+		s = far.NewServer(cfg)
+		t.Cleanup(s.Close)
+		st := open(t, ue)
+		st.Write(wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4}))
+		<-begun
+		go s.Drain("the end is near")
+		time.Sleep(10 * time.Millisecond) // virtual: it has begun
+		close(proceed)
+		if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeAttached {
+			t.Fatalf("first frame 0x%02x, %v; want Attached", typ, err)
+		}
+		wire.ReadCredit(st)
+		if h := halted(t, st); h.Fail.Code != offload.CodeDraining {
+			t.Errorf("then %+v, want that it drains", h)
+		}
+		st.Reset()
 	})
 }
 
