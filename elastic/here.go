@@ -265,7 +265,8 @@ func (u *onUE[In, Out]) answeredHere(r Result[Out], h handled[Out]) (delivered b
 	return true
 }
 
-// anew builds the far endpoint from the checkpoint and the messages that were answered.
+// anew builds the far endpoint from the checkpoint and the messages that were answered. The
+// next time it begins here: messages that take long are not replayed once for each that breaks it.
 func (u *onUE[In, Out]) anew() error {
 	u.mu.Lock()
 	k, upTo := u.saves.last, u.delivered
@@ -279,5 +280,10 @@ func (u *onUE[In, Out]) anew() error {
 		return err
 	}
 	u.adopt(u.n)
+	if state, err := u.stateHere(); err == nil { // else it begins where it did
+		u.mu.Lock()
+		u.saves.reset(checkpoint{seq: upTo, state: state}, upTo)
+		u.mu.Unlock()
+	}
 	return nil
 }
