@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/far/native"
 )
 
 // What a recovery promises besides the outcomes.
@@ -31,5 +33,25 @@ func TestRecoveryOnTheUEWaitsForRecv(t *testing.T) {
 		var want int64
 		collect(t, c, &want, 1, all, nil)
 		wantAt(t, c, "", 1)
+	})
+}
+
+// The host that gets a message which was late once has the time to stop it, and to tell. It
+// is then the message that is to blame, and the host is not left.
+func TestSecondHostCanTellThatItStoppedAMessage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		free := make(chan struct{})
+		defer close(free)
+		stuck := hooked(true, sticks(free, 5))
+		silent := w.host("silent", func() (far.Endpoint, error) { return native.New(stuck), nil })
+		tells := w.host("tells", w.guests(stuck))
+		c := open(t, sums(true), elastic.Config{Deadline: 100 * time.Millisecond, Standby: []elastic.Target{silent, tells}})
+		ready := await(t, c, elastic.StandbyReady)
+		move(t, c, silent)
+		<-ready
+		go send(t, c, 1, 10)
+		var want int64
+		collect(t, c, &want, 1, 10, overran(5))
+		wantAt(t, c, "tells", 1)
 	})
 }
