@@ -18,14 +18,15 @@ import (
 // silence until it is reset.
 type fakeHost struct {
 	bytes.Buffer
-	refuses  error  // what Open returns
-	reading  func() // is called by Read
+	refuses  error          // what Open returns
+	reading  func()         // is called by Read
+	writing  func(b []byte) // is called by Write
 	reset    chan struct{}
 	released int
 }
 
 func newFakeHost(answer []byte) *fakeHost {
-	return &fakeHost{Buffer: *bytes.NewBuffer(answer), reading: func() {}, reset: make(chan struct{})}
+	return &fakeHost{Buffer: *bytes.NewBuffer(answer), reading: func() {}, writing: func([]byte) {}, reset: make(chan struct{})}
 }
 
 func (*fakeHost) Name() string { return "fake" }
@@ -54,7 +55,10 @@ func (h *fakeHost) Read(b []byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-func (*fakeHost) Write(b []byte) (int, error) { return len(b), nil }
+func (h *fakeHost) Write(b []byte) (int, error) {
+	h.writing(b)
+	return len(b), nil
+}
 
 func (*fakeHost) Close() error { return nil }
 
