@@ -103,7 +103,7 @@ func (c *Channel[In, Out]) give(ctx context.Context, a *attachment, k checkpoint
 	c.mu.Lock()
 	if a.restores > 0 && a.has == k.seq || !c.counts(a) {
 		c.mu.Unlock()
-		return c.unfit(ctx, a)
+		return c.awaitRestored(ctx, a)
 	}
 	a.has, a.stated = k.seq, false
 	a.restores++
@@ -143,12 +143,6 @@ func (c *Channel[In, Out]) unfitLocked(ctx context.Context, a *attachment) error
 		return errOvertaken
 	}
 	return nil
-}
-
-func (c *Channel[In, Out]) unfit(ctx context.Context, a *attachment) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.unfitLocked(ctx, a)
 }
 
 // has implements newcomer.
