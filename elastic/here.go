@@ -12,9 +12,21 @@ import (
 // handleHere handles m, which has its number, on the UE and gives the turn back.
 func (c *Channel[In, Out]) handleHere(m *Message[In]) error {
 	n := c.here
+	seq := n.at.Seq
 	n.at.Captured, n.at.Tag = m.Captured, m.Tag
 	n.handle(m.Value, c.finished)
-	return n.givenUp
+	return c.givenUp(n, seq)
+}
+
+// givenUp says why message seq, which n has handled, has no outcome, nil if it has one. The turn is not
+// held any longer.
+func (c *Channel[In, Out]) givenUp(n *native[In, Out], seq uint64) error {
+	if n.gaveUp.Load() != seq {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refusal
 }
 
 // finishHere delivers the outcome of the last message, which was handled on the UE, and
@@ -31,7 +43,8 @@ func (c *Channel[In, Out]) finishHere() {
 // end of the channel gives it up.
 func (c *Channel[In, Out]) answerHereLocked() {
 	n := c.here
-	if n.givenUp = c.endedLocked(); n.givenUp != nil {
+	if c.phase == ended {
+		n.gaveUp.Store(n.at.Seq)
 		return
 	}
 	if n.result.broke {
@@ -51,14 +64,15 @@ func (c *Channel[In, Out]) handleRecorded(m *Message[In]) error {
 	}
 	c.mu.Lock()
 	n := c.here
-	n.at.Seq, n.at.Captured, n.at.Tag = c.keepLocked(e).Seq, m.Captured, m.Tag
+	seq := c.keepLocked(e).Seq
+	n.at.Seq, n.at.Captured, n.at.Tag = seq, m.Captured, m.Tag
 	c.mu.Unlock()
 	begin := time.Now()
 	n.handle(m.Value, func() {
 		c.finishRecorded(time.Since(begin))
 		c.finishHere()
 	})
-	return n.givenUp
+	return c.givenUp(n, seq)
 }
 
 // finishRecorded notes in the log what became of the last message.

@@ -23,12 +23,12 @@ type native[In, Out any] struct {
 	ctx   handleContext
 	emit  func(Out) error // appends to outs
 
-	outs    []Out        // that the message under way has emitted
-	result  handled[Out] // of the last message
-	givenUp error        // why the last message has no outcome; nil: it has one
-	at      Result[Out]  // what goes with its outcome
-	then    func()       // is called when Handle has returned
-	has     uint64       // the last message that it has handled; only while it is brought up
+	outs   []Out         // that the message under way has emitted
+	result handled[Out]  // of the last message
+	gaveUp atomic.Uint64 // the message that the end of the channel gave up; 0: none
+	at     Result[Out]   // what goes with its outcome
+	then   func()        // is called when Handle has returned
+	has    uint64        // the last message that it has handled; only while it is brought up
 }
 
 func (c *Channel[In, Out]) native(live *codegen.Live[In, Out]) *native[In, Out] {

@@ -95,7 +95,7 @@ func (st *stage) until(limit time.Duration, ok func() bool) bool {
 
 // patience bounds each call of a channel in virtual time. A host that does not
 // answer is given up after 5 s by its connection; a dial takes 3 s to fail, and a
-// recovery 2 s a place. On the UE a message that overruns holds up all others.
+// recovery tries a place for 2 s, or while something moves. On the UE a message that overruns holds up all others.
 func (st *stage) patience() time.Duration { return time.Minute + time.Duration(st.lags.Load()) }
 
 // wait waits for done, which must not take longer than any call may.
