@@ -64,7 +64,13 @@ func (c *Channel[In, Out]) handleRecorded(m *Message[In]) error {
 	}
 	c.mu.Lock()
 	n := c.here
-	seq := c.keepLocked(e).Seq
+	if c.log.recording {
+		c.keepLocked(e)
+	} else { // the Move has failed meanwhile: nobody would release it
+		frames.Put(e.frame)
+		c.sent++
+	}
+	seq := c.sent
 	n.at.Seq, n.at.Captured, n.at.Tag = seq, m.Captured, m.Tag
 	c.mu.Unlock()
 	begin := time.Now()
