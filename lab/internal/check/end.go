@@ -9,8 +9,7 @@ import (
 // shutdown ends the channel in order: nothing may be left out. With racing, others use
 // the channel meanwhile.
 func (l *life) shutdown(racing bool) {
-	l.moving.Add(1) // all outcomes must come, as in a move
-	l.loose.Store(true)
+	l.leeway.begin() // for good: all outcomes must come, as in a move
 	l.racing.Store(racing)
 	if !racing {
 		l.quiet()

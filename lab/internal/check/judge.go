@@ -70,7 +70,7 @@ func (j *judge) leaves(e elastic.Event) {
 // stays judges where the far endpoint is when host h has drained for long enough.
 func (j *judge) stays(h Host) {
 	l := j.l
-	if l.w.adversary && hostOf(l.ch.Where()) == h && !l.ended.Load() && l.moving.Load() == 0 && !l.mayLeave(h) && l.broken.Load()+l.overruns.Load() == 0 {
+	if l.w.adversary && hostOf(l.ch.Where()) == h && !l.ended.Load() && l.leeway.underway() == 0 && !l.mayLeave(h) && l.broken.Load()+l.overruns.Load() == 0 {
 		l.w.fail("drain not heeded: the far endpoint is still on %s: %+v", h, l.ch.Stats())
 	}
 }

@@ -37,9 +37,8 @@ func (l *life) move(s Step) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	l.loose.Store(true)
-	l.moving.Add(1)
-	defer l.moving.Add(-1)
+	l.leeway.begin()
+	defer l.leeway.end()
 	l.attempts.Add(1)
 	begin, before := time.Now(), l.place()
 	var to elastic.Target
@@ -58,7 +57,7 @@ func (l *life) move(s Step) {
 // moved judges what Move returned.
 func (l *life) moved(s Step, err error) {
 	// A channel leaves a host by itself that misses its deadline, on a slow network too.
-	at, well := hostOf(l.ch.Where()), !l.w.harmed() && !l.over() && l.settings.Deadline == 0 && l.moving.Load() == 1
+	at, well := hostOf(l.ch.Where()), !l.w.harmed() && !l.over() && l.settings.Deadline == 0 && l.leeway.underway() == 1
 	switch {
 	case well && err == nil && at != s.Host:
 		l.w.fail("the far endpoint is on %s after a move to %s", at, s.Host)
@@ -82,7 +81,7 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 		pass(l.ctx, time.Millisecond)
 		now = l.place()
 	}
-	alone := now.attempts == before.attempts && l.moving.Load() == 1
+	alone := now.attempts == before.attempts && l.leeway.underway() == 1
 	if err != nil && alone && now.moves == before.moves && now.fallbacks == before.fallbacks && now.at != before.at && l.broken.Load() == 0 {
 		l.w.fail("failed move changed where the far endpoint is: %s, not %s: %v", now.at, before.at, err)
 	}

@@ -100,9 +100,6 @@ func (w *world) drain(s Step) {
 		w.blame.excuse(s.Host, gone, forever)
 	}
 	w.drained.Store(true)
-	for _, l := range w.lanes {
-		l.loose.Store(true)
-	}
 	if !w.sabotage.deaf {
 		e.drain()
 	}
