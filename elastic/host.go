@@ -98,7 +98,9 @@ func (h *onHost[In, Out]) take(ctx context.Context, k checkpoint) error { return
 
 // give gives a the state of k, unless a has it already, and waits until a has restored it.
 func (c *Channel[In, Out]) give(ctx context.Context, a *attachment, k checkpoint) error {
-	a.giving.acquire()
+	if err := a.giving.take(ctx); err != nil { // whoever gives it a state waits for a host that may be silent
+		return err
+	}
 	defer a.giving.release()
 	c.mu.Lock()
 	if a.restores > 0 && a.has == k.seq || !c.counts(a) {
