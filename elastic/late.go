@@ -34,8 +34,9 @@ func (c *Channel[In, Out]) checkLate() {
 	if e := c.log.at(c.delivered + 1); e != nil {
 		e.overran++
 	}
+	do := c.failLocked(a, fmt.Errorf("%w of %v", offload.ErrDeadline, c.cfg.Deadline)) // at once: a Halt must not count this overrun, too
 	c.mu.Unlock()
-	c.fail(a, fmt.Errorf("%w of %v", offload.ErrDeadline, c.cfg.Deadline))
+	do.finish()
 }
 
 // awaitedLocked returns which edge host an outcome or credit is awaited from, and since when:

@@ -13,9 +13,14 @@ import (
 // fail notes that a cannot be used any longer. If it owns messages, a recovery begins.
 func (c *Channel[In, Out]) fail(a *attachment, why error) {
 	c.mu.Lock()
+	do := c.failLocked(a, why)
+	c.mu.Unlock()
+	do.finish()
+}
+
+func (c *Channel[In, Out]) failLocked(a *attachment, why error) (do orders) {
 	if a.lost != nil || !c.counts(a) {
-		c.mu.Unlock()
-		return
+		return do
 	}
 	a.lost = why
 	if a == c.owner && !a.useful && !errors.As(why, new(*brokenError)) {
@@ -27,9 +32,7 @@ func (c *Channel[In, Out]) fail(a *attachment, why error) {
 		c.save.set(c.cfg.CheckpointInterval) // prepares another one
 		c.tellLocked(Event{Kind: StandbyLost, From: a.name, Reason: why})
 	}
-	do := c.stepLocked(signal{kind: lost, at: a})
-	c.mu.Unlock()
-	do.finish()
+	return c.stepLocked(signal{kind: lost, at: a})
 }
 
 // recoverFromLocked begins a recovery, since a is lost. It ends the Move under way.
@@ -99,7 +102,10 @@ func (c ordered[In, Out]) broke(a *attachment, h wire.Halt) error {
 	}
 	if why.Code == offload.CodeDeadline {
 		if e.overran++; e.overran < mostOverruns {
-			return &brokenError{why, true}
+			err := &brokenError{why, true}
+			do := c.failLocked(a, err) // at once: checkLate must not count this overrun, too
+			c.goLocked(do.finish)
+			return err
 		}
 	}
 	e.broke = true
