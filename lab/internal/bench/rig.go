@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -120,11 +121,15 @@ func (r *rig) start(ctx context.Context, s *Setup, names []string) (err error) {
 	return err
 }
 
+// sessions is what UEs resume connections from. Nil: each keeps its own.
+var sessions tls.ClientSessionCache
+
 // handler starts a UE offload handler with the rig's certificates.
 func (r *rig) handler(ctx context.Context, conf ue.Config) (h *ue.Handler, err error) {
 	if conf.TLS, err = ue.LoadTLS(r.certs); err != nil {
 		return nil, err
 	}
+	conf.TLS.ClientSessionCache = sessions
 	return ue.Start(ctx, conf)
 }
 
