@@ -164,10 +164,7 @@ func TestLatestMessageThatBreaksItsFarEndpoint(t *testing.T) {
 			block = make(chan struct{})
 			defer close(block)
 			st := begin(t, ue, 50*time.Millisecond, true)
-			one := open(t, ue)
-			payload := pack.AppendInt(nil, n)
-			one.Write(append(wire.AppendSingle(nil, wire.Message{ID: 1, Epoch: 1, Seq: 1, Size: len(payload)}), payload...))
-			one.Close()
+			one := single(t, ue, 1, n)
 			if _, fail := answer(t, one); fail == nil || fail.Code != want || !fail.Started {
 				t.Errorf("message %d: %+v; want %v", n, fail, want)
 			}
@@ -181,6 +178,15 @@ func TestLatestMessageThatBreaksItsFarEndpoint(t *testing.T) {
 	}
 }
 
+// single sends message seq, of value n, in mode Latest.
+func single(t *testing.T, ue *link.Conn, seq uint64, n int64) *link.Stream {
+	st := open(t, ue)
+	payload := pack.AppendInt(nil, n)
+	st.Write(append(wire.AppendSingle(nil, wire.Message{ID: 1, Epoch: 1, Seq: seq, Size: len(payload)}), payload...))
+	st.Close()
+	return st
+}
+
 // A message of mode Latest that has begun goes on when the UE gives it up: its far endpoint
 // keeps its state, and takes the next one.
 func TestLatestMessageGivenUpGoesOn(t *testing.T) {
@@ -192,17 +198,10 @@ func TestLatestMessageGivenUpGoesOn(t *testing.T) {
 	connect(t, cfg, func(t *testing.T, ue *link.Conn, _ <-chan struct{}) {
 		begun, proceed = make(chan struct{}, 2), make(chan struct{})
 		begin(t, ue, 0, true)
-		single := func(seq uint64) *link.Stream {
-			st := open(t, ue)
-			payload := pack.AppendInt(nil, 5)
-			st.Write(append(wire.AppendSingle(nil, wire.Message{ID: 1, Epoch: 1, Seq: seq, Size: len(payload)}), payload...))
-			st.Close()
-			return st
-		}
-		one := single(1)
+		one := single(t, ue, 1, 5)
 		<-begun
 		one.Reset()
-		two := single(2)
+		two := single(t, ue, 2, 5)
 		time.Sleep(10 * time.Millisecond) // virtual: both have come
 		close(proceed)
 		typ, err := wire.ReadType(two)

@@ -1,41 +1,24 @@
 package check
 
 import (
-	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 )
 
 // Scripts of an adversary that have failed once are kept, as files of testdata/adversary.
 // They run in child processes: some ended theirs.
 func TestAdversaryRegressions(t *testing.T) {
-	files, err := filepath.Glob("testdata/adversary/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d scripts, %v", len(files), err)
-	}
-	for _, name := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Parse(string(b))
-			if err != nil || !s.Adversary {
-				t.Fatalf("%+v, %v: want the script of an adversary", s, err)
-			}
-			c := &child{}
-			defer c.end()
-			// How goroutines take turns is not in the script: once is not enough.
-			for range 20 {
-				v, err := c.run(s, againTime)
-				if err != nil || v.Why != "" {
-					t.Fatalf("%v, %.3000s\n%s", err, v.Why, s)
-				}
-			}
-		})
-	}
+	regressions(t, "adversary", func(t *testing.T, s *Script) func() (string, error) {
+		if !s.Adversary {
+			t.Fatal("want the script of an adversary")
+		}
+		c := &child{}
+		t.Cleanup(c.end)
+		return func() (string, error) {
+			v, err := c.run(s, againTime)
+			return v.Why, err
+		}
+	})
 }
 
 // The contract holds against an adversary.

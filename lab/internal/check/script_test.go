@@ -90,9 +90,20 @@ func TestShrink(t *testing.T) {
 
 // Scripts that have failed once are kept, as files of testdata/regressions.
 func TestRegressions(t *testing.T) {
-	files, err := filepath.Glob("testdata/regressions/*.txt")
+	regressions(t, "regressions", func(t *testing.T, s *Script) func() (string, error) {
+		return func() (string, error) {
+			r := runner{t: t, count: new(Counts)}
+			return r.run(s), nil
+		}
+	})
+}
+
+// regressions runs each script of a folder of testdata 20 times, with what runs returns for
+// it: how goroutines take turns is not in the script, so once is not enough.
+func regressions(t *testing.T, folder string, runs func(t *testing.T, s *Script) func() (why string, err error)) {
+	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.txt"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("%d regressions, %v", len(files), err)
+		t.Fatalf("%d scripts, %v", len(files), err)
 	}
 	for _, name := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
@@ -104,11 +115,10 @@ func TestRegressions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// How goroutines take turns is not in the script: once is not enough.
+			run := runs(t, s)
 			for range 20 {
-				r := runner{t: t, count: new(Counts)}
-				if why := r.run(s); why != "" {
-					t.Fatalf("%s\n%s", why, s)
+				if why, err := run(); err != nil || why != "" {
+					t.Fatalf("%v, %.3000s\n%s", err, why, s)
 				}
 			}
 		})
