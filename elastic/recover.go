@@ -25,7 +25,9 @@ func (c *Channel[In, Out]) failLocked(a *attachment, why error) (do orders) {
 	a.lost = why
 	if a == c.owner && !a.useful && !errors.As(why, new(*brokenError)) {
 		c.rests.failed(a.target, time.Now())
-		c.rests.vain++
+		if c.log.len() > 0 {
+			c.rests.vain++
+		}
 	}
 	if a == c.standby {
 		c.rests.failed(a.target, time.Now())

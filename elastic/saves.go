@@ -123,7 +123,7 @@ func backOff(failures int) time.Duration {
 // tried again for a while that grows.
 type rests struct {
 	places []rest
-	vain   int // owners in a row that were lost before they answered a message
+	vain   int // owners in a row that were lost with messages to handle and answered none
 }
 
 // mostVain is how many of these send a recovery to the UE: what no host can replay, the UE
