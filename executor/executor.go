@@ -53,8 +53,8 @@ var (
 	// later in the same call for another reason, it gets this one.
 	ErrMemory error = memoryError{}
 	// ErrTooLarge says that a request is over what the guest has a buffer for, or what can
-	// cross at all, and is ErrNotStarted then; or that a reply is over [Limits].Output,
-	// and is ErrABI then.
+	// cross at all, and is ErrNotStarted then; or that a reply is over [Limits].Output.
+	// The instance can be used again.
 	ErrTooLarge = errors.New("too large")
 	// ErrABI says that the module is not a Bungee guest or broke the guest ABI.
 	ErrABI = errors.New("module breaks the guest ABI")
@@ -171,7 +171,7 @@ type Limits struct {
 	// has ten thousand.
 	Table int
 	// Output bounds the payload of a reply, in bytes. The default is 64 MiB, the bound of the
-	// guest ABI, and a larger value means the same.
+	// guest ABI, and a larger value means the same. The text of a panic has a bound of its own, 64 KiB.
 	Output int
 	// Fuel bounds the fuel of one call. The default is no bound. It works only for
 	// a module that was loaded with [Source].Meter.

@@ -129,7 +129,7 @@ func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Ans
 	a := Answer{Reply: reply, Queue: entered.Sub(begin), Run: time.Since(entered), Bill: in.Last()}
 	AccountOf(ctx).Charge(a.Bill)
 	if err != nil {
-		sound = errors.Is(err, ErrNotStarted)
+		sound = errors.Is(err, ErrNotStarted) || errors.Is(err, ErrTooLarge)
 		return err
 	}
 	sound = reply.Status != abi.Panic

@@ -89,6 +89,18 @@ func TestPoolDiscards(t *testing.T) {
 	}
 }
 
+func TestPoolKeepsTheInstanceOfATooLargeReply(t *testing.T) {
+	cfg := executor.PoolConfig{Size: 1, Instance: executor.InstanceConfig{Limits: executor.Limits{Output: 100}}}
+	p := executor.NewPool(module(t, "basic"), cfg)
+	t.Cleanup(p.Close)
+	if err := p.Call(t.Context(), fnEcho, make([]byte, 101), ignore); !errors.Is(err, executor.ErrTooLarge) {
+		t.Errorf("got %v, want %v", err, executor.ErrTooLarge)
+	}
+	if got, want := p.Stats(), (executor.PoolStats{Instances: 1, Calls: 1, Made: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestPoolReturnsTheErrorOfUse(t *testing.T) {
 	p := newPool(t, "basic", 1)
 	broken := errors.New("broken pipe")

@@ -29,7 +29,7 @@ func TestCodesOfTheExecutor(t *testing.T) {
 		{executor.ErrDeadline, offload.CodeDeadline, true, ""},
 		{executor.ErrABI, offload.CodeTrapped, true, "the guest broke, in whatever way"},
 		{executor.ErrDiscarded, offload.CodeTrapped, true, "an earlier call broke it"},
-		{fmt.Errorf("%w: %w", executor.ErrABI, executor.ErrTooLarge), offload.CodeTooLarge, true, "its reply is over its bound"},
+		{executor.ErrTooLarge, offload.CodeTooLarge, true, "its reply is over its bound"},
 		{fmt.Errorf("%w: %w", executor.ErrNotStarted, executor.ErrTooLarge), offload.CodeTooLarge, false, "it has no buffer for the request"},
 		{fmt.Errorf("%w: %w", executor.ErrNotStarted, context.DeadlineExceeded), offload.CodeDeadline, false, "no instance came free in time"},
 		{fmt.Errorf("%w: %w", executor.ErrNotStarted, executor.ErrQuota), offload.CodeOverloaded, false, "its tenant has no fuel left"},

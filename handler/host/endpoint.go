@@ -94,7 +94,7 @@ func (e *endpoint) Handle(ctx context.Context, request []byte) (abi.Status, []by
 	return e.call(ctx, e.fn, request)
 }
 
-// Save implements far.Endpoint. That a state is too large to cross leaves it as it is.
+// Save implements far.Endpoint. A state that is too large to cross stays as it is.
 func (e *endpoint) Save(ctx context.Context) ([]byte, error) {
 	status, state, err := e.call(ctx, e.fn+1, nil)
 	if err == nil && status != abi.OK {
@@ -137,10 +137,13 @@ func (e *endpoint) Close() {
 func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Status, []byte, error) {
 	reply, err := e.run(ctx, fn, request)
 	if err == nil {
-		err = tooLarge(reply, fn == e.fn)
+		err = tooLarge(reply)
 	}
 	if err != nil {
 		fail := explain(err)
+		if fail.Code == offload.CodeTooLarge && fn != e.fn { // only Handle has changed the state
+			fail.Started = false
+		}
 		e.s.h.cfg.Logger.Log(ctx, e.level(ctx, fail), "far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
 		return 0, nil, fail
 	}
@@ -151,16 +154,15 @@ func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Sta
 }
 
 // tooLarge returns an error if a guest said that its reply is too large to cross, or it is.
-// A Handle has changed the state then.
-func tooLarge(reply executor.Reply, handle bool) error {
+func tooLarge(reply executor.Reply) error {
 	if len(reply.Payload) > wire.MaxPayload {
-		return &wire.Fail{Code: offload.CodeTooLarge, Started: handle, Text: fmt.Sprintf("reply of %d bytes; the most is %d", len(reply.Payload), wire.MaxPayload)}
+		return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: fmt.Sprintf("reply of %d bytes; the most is %d", len(reply.Payload), wire.MaxPayload)}
 	}
 	if reply.Status != abi.Error {
 		return nil
 	}
 	if code, text, err := abi.ParseError(reply.Payload); err == nil && code == abi.CodeTooLarge {
-		return &wire.Fail{Code: offload.CodeTooLarge, Started: handle, Text: text}
+		return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: text}
 	}
 	return nil
 }

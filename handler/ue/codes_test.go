@@ -58,7 +58,7 @@ var failures = []failure{
 	{name: "trap", fails: executor.ErrTrap, code: offload.CodeTrapped, fate: offload.Stopped},
 	{name: "out of memory", fails: executor.ErrMemory, code: offload.CodeOutOfMemory, fate: offload.Stopped},
 	{name: "out of fuel", fails: executor.ErrFuel, code: offload.CodeOutOfFuel, fate: offload.Stopped},
-	{name: "reply too large", fails: fmt.Errorf("%w: %w", executor.ErrABI, executor.ErrTooLarge), code: offload.CodeTooLarge, fate: offload.Stopped},
+	{name: "reply too large", fails: executor.ErrTooLarge, code: offload.CodeTooLarge, fate: offload.Stopped},
 	{name: "host's own fault", fails: errors.New("disk on fire"), code: offload.CodeInternal, fate: offload.Stopped, why: "it cannot say more"},
 	{name: "panic", serve: answer(2, 'b', 'o', 'o'), code: offload.CodePanicked, fate: offload.Ended, final: true, why: "it would panic here, too"},
 	{name: "reply that does not decode", serve: answer(0, 0xc1), code: offload.CodeProtocol, fate: offload.Ended, final: true, why: "the function ran to its end"},

@@ -8,6 +8,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -175,19 +176,20 @@ func (g *Instance) enter(ctx context.Context, fn uint32, request []byte) (reply 
 		return executor.Reply{}, true, err
 	}
 	reply, err = g.reply(v)
-	g.broken = err != nil || reply.Status == abi.Panic
+	g.broken = err != nil && !errors.Is(err, executor.ErrTooLarge) || reply.Status == abi.Panic
 	return reply, true, err
 }
 
-// reply reads what bungee_call returned.
+// reply reads what bungee_call returned. A result that is too large does the guest no harm: it is left
+// where it is. After a panic the guest is unsound, however long the text.
 func (g *Instance) reply(v uint64) (executor.Reply, error) {
 	ptr, n := abi.SplitReply(v)
-	if most := g.link.Limits.Output; uint64(n) > uint64(most)+1 {
-		return executor.Reply{}, fmt.Errorf("%w: %w: its reply has %d bytes; at most %d can cross", executor.ErrABI, executor.ErrTooLarge, n, most+1)
-	}
 	b, ok := g.raw.Bytes(ptr, n)
 	if !ok {
 		return executor.Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", executor.ErrABI, n, ptr)
+	}
+	if most := g.link.Limits.Output; len(b) > most+1 && executor.Status(b[0]) < abi.Panic {
+		return executor.Reply{}, fmt.Errorf("%w: a reply of %d bytes; the most is %d", executor.ErrTooLarge, n-1, most)
 	}
 	r, err := abi.ParseReply(b)
 	if err != nil {
