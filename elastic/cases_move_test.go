@@ -411,3 +411,56 @@ func TestStandbyThatFails(t *testing.T) {
 		wantAt(t, c, "a", 0)
 	})
 }
+
+// Two hosts may have one name, as one that starts anew at another address has: a Move goes from one to the other.
+func TestMoveToAHostOfTheSameName(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		before, after := w.host("a", w.guests(ep)), w.host("a", w.guests(ep))
+		c := open(t, ep, elastic.Config{})
+		move(t, c, before)
+		var want int64
+		send(t, c, 1, 5)
+		collect(t, c, &want, 1, 5, nil)
+		move(t, c, after)
+		before.stop()
+		send(t, c, 6, 5)
+		collect(t, c, &want, 6, 5, nil)
+		wantAt(t, c, "a", 0)
+	})
+}
+
+// A Move from the UE that fails keeps no messages for a replay: any number can be sent after it.
+func TestMoveThatFailsKeepsNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		a := w.host("a", func() (far.Endpoint, error) { return full{native.New(ep)}, nil })
+		c := open(t, ep, elastic.Config{Window: 4, Deadline: time.Second})
+		wantCode(t, "move", moveWithin(t, c, a, time.Minute), offload.CodeOutOfMemory)
+		go send(t, c, 1, 100)
+		var want int64
+		collect(t, c, &want, 1, 100, nil)
+	})
+}
+
+// The message that mode Latest was given while a Move switches begins when the Move is over, though none follows.
+func TestNewestMessageAfterAMove(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.slowDown(false)
+		ep := hooked(true, grows(1, slowState))
+		a := w.host("a", w.guests(ep))
+		c := open(t, ep, elastic.Config{Mode: elastic.Latest, CheckpointInterval: time.Hour})
+		move(t, c, a)
+		var want int64
+		send(t, c, 1, 1)
+		collect(t, c, &want, 1, 1, nil)
+		moved := make(chan error, 1)
+		go func() { moved <- moveWithin(t, c, nil, time.Minute) }()
+		time.Sleep(time.Second) // of the 2.8 s that the copy takes
+		send(t, c, 2, 1)
+		collect(t, c, &want, 2, 1, nil)
+		if err := <-moved; err != nil {
+			t.Errorf("move: %v", err)
+		}
+	})
+}
