@@ -464,3 +464,47 @@ func TestNewestMessageAfterAMove(t *testing.T) {
 		}
 	})
 }
+
+// In mode Latest the state that a Move has brought along is what a recovery begins with.
+func TestLatestAfterAMoveAndACrash(t *testing.T) {
+	for _, from := range []string{"", "a"} {
+		inWorld(t, func(t *testing.T, w *world) {
+			ep := sums(false)
+			a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
+			c := open(t, ep, elastic.Config{Mode: elastic.Latest, CheckpointInterval: time.Hour})
+			if from == "a" {
+				move(t, c, a)
+			}
+			var want int64
+			for i := range int64(5) { // one at a time: none is passed over
+				send(t, c, i+1, 1)
+				collect(t, c, &want, i+1, 1, nil)
+			}
+			fell := await(t, c, elastic.FellBack)
+			move(t, c, b)
+			b.stop()
+			<-fell
+			send(t, c, 6, 1)
+			collect(t, c, &want, 6, 1, nil)
+		})
+	}
+}
+
+// The messages that mode Latest gave up have no outcome to come: a Move does not wait for these, nor does the next one.
+func TestMovesAfterALateMessage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(false)
+		slow := w.guests(hooked(false, takes(200*time.Millisecond)))
+		a, b := w.host("a", slow), w.host("b", w.guests(ep))
+		c := open(t, ep, elastic.Config{Mode: elastic.Latest, Deadline: 100 * time.Millisecond})
+		move(t, c, a)
+		send(t, c, 1, 1)
+		time.Sleep(time.Second)
+		for _, to := range []elastic.Target{b, nil, b} {
+			move(t, c, to)
+		}
+		if s := c.Stats(); s.Late != 1 || s.Fallbacks != 0 {
+			t.Errorf("%+v, want one late message and no fallback", s)
+		}
+	})
+}
