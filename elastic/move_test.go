@@ -47,17 +47,28 @@ func TestMoveThatDoesNotBegin(t *testing.T) {
 	})
 }
 
-// A Move that comes while the owner's last messages need another owner fails at once: the recovery is
-// for that.
+// A Move that comes while another owner is looked for fails at once: the recovery is for that. It says why
+// the owner is lost.
 func TestMoveDuringARecovery(t *testing.T) {
-	c := ownedBy(t, at("b"), Config{})
-	c.phase = fenced
-	h := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
-	if err := c.Move(t.Context(), h); !errors.Is(err, errOvertaken) {
-		t.Errorf("the Move says %v, want %v", err, errOvertaken)
-	}
-	if h.released != 0 {
-		t.Error("its host was attached to")
+	lost := at("b")
+	lost.lost = ErrLost
+	for _, tt := range []struct {
+		why   string
+		owner *attachment
+		want  error
+	}{
+		{"the owner before is lost", at("b"), errOvertaken},
+		{"the owner is lost", lost, ErrLost},
+	} {
+		c := ownedBy(t, tt.owner, Config{})
+		c.phase = fenced
+		h := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
+		if err := c.Move(t.Context(), h); !errors.Is(err, tt.want) {
+			t.Errorf("%s: the Move says %v, want %v", tt.why, err, tt.want)
+		}
+		if h.released != 0 {
+			t.Errorf("%s: the Move has attached to its host", tt.why)
+		}
 	}
 }
 
@@ -77,4 +88,84 @@ func TestCheckpointAfterAMove(t *testing.T) {
 			t.Error("after the Move no checkpoint is to be taken until another message is sent")
 		}
 	})
+}
+
+// answering opens a channel with an owner that answers its first Snapshot, with the state as of message seq.
+func answering(t *testing.T, idempotent bool, seq uint64) (*Channel[int64, int64], *attachment, *fakeHost) {
+	h, a := newFakeHost(states(seq)), at("a")
+	a.host, a.st, a.stop, a.writing, a.giving = h, newFakeHost(nil), func() {}, newLock(), newLock()
+	a.alive, a.die = context.WithCancel(t.Context())
+	c := ownedBy(t, a, Config{})
+	c.ep.Idempotent = idempotent
+	t.Cleanup(a.die)
+	return c, a, h
+}
+
+// A state that came from an owner that is lost meanwhile is no checkpoint: the next owner's outcomes may
+// not follow from it.
+func TestCopyOfALostOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, a, h := answering(t, true, 5)
+		c.sent, c.delivered = 5, 3
+		c.moving.acquire() // as a Move does: the recovery waits
+		defer c.moving.release()
+		h.reading = func() { c.fail(a, ErrLost) }
+		if k, err := c.copyState(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("the copy is %+v, %v; want ErrLost", k, err)
+		}
+		if c.saves.phase != idle || c.Stats().Checkpoints != 0 {
+			t.Errorf("checkpoints are in phase %d, %d were taken; want none", c.saves.phase, c.Stats().Checkpoints)
+		}
+		c.mu.Lock()
+		c.state = state{} // the recovery has nothing to do
+		c.mu.Unlock()
+	})
+}
+
+// Where nothing is replayed, a host's state is that of the last message, or a lie.
+func TestCopyOfAnotherMessage(t *testing.T) {
+	c, _, _ := answering(t, false, 4)
+	c.sent, c.delivered = 5, 5
+	if err := c.copyTo(t.Context(), &onUE[int64, int64]{Channel: c}); !errors.Is(err, ErrPeer) {
+		t.Errorf("the state as of message 4 after 5 were answered: %v, want ErrPeer", err)
+	}
+}
+
+// How long a Move keeps senders waiting is told.
+func TestSwitchIsTimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ownedBy(t, at("a"), Config{})
+		c.phase = preparing
+		var m move
+		release, err := c.hold(t.Context(), &m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		release()
+		if m.blocked != time.Second {
+			t.Errorf("the Move has blocked senders for %v, want 1s", m.blocked)
+		}
+	})
+}
+
+// A catch-up goes on while it gains on the senders, and not longer: they may be as fast.
+func TestWhenACatchUpEnds(t *testing.T) {
+	tests := []struct {
+		why          string
+		left, before uint64 // messages, after a round and before it
+		want         bool
+	}{
+		{"none is left", 0, 100, true},
+		{"few are left", feedRest, 100, true},
+		{"the first round is to come", 1000, ^uint64(0), false},
+		{"it gains", 50, 100, false},
+		{"the senders are about as fast", 51, 100, true},
+		{"the senders are faster", 200, 100, true},
+	}
+	for _, tt := range tests {
+		if got := settled(tt.left, tt.before); got != tt.want {
+			t.Errorf("%s, %d after %d: it ends: %t, want %t", tt.why, tt.left, tt.before, got, tt.want)
+		}
+	}
 }
