@@ -3,9 +3,11 @@ package elastic
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -139,6 +141,102 @@ func TestSnapshotAfterARestoreKnowsNoState(t *testing.T) {
 		}
 		if got := have(); got != wire.NoState {
 			t.Errorf("the Snapshot after a Restore has the state of message %d, want NoState", got)
+		}
+	})
+}
+
+// What the end of a checkpoint leaves: whether another one is to be taken, though no further message comes.
+func TestEndOfACheckpoint(t *testing.T) {
+	tests := []struct {
+		why  string
+		mode Mode
+		k    checkpoint
+		err  error
+		want savePhase
+		next bool // one is to be taken
+	}{
+		{"all is in it", Ordered, checkpoint{seq: 7}, nil, idle, false},
+		{"messages were delivered meanwhile", Ordered, checkpoint{seq: 5}, nil, idle, true},
+		{"the state is behind what owners before have delivered", Latest, checkpoint{seq: 2}, nil, idle, false},
+		{"the host has no such far endpoint", Ordered, checkpoint{}, &wire.Fail{Code: wire.CodeGone}, idle, true},
+		{"it cannot be had", Ordered, checkpoint{}, &wire.Fail{Code: offload.CodeTooLarge}, resting, true},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			a := at("a")
+			c := ownedBy(t, a, Config{Mode: tt.mode})
+			c.sent, c.delivered = 7, 7
+			c.saves.begin()
+			asked := uint64(5)
+			if tt.mode == Latest {
+				asked = 7
+			}
+			if _, err := c.saved(a, tt.k, asked, tt.err); err != nil {
+				t.Fatal(err)
+			}
+			if c.saves.phase != tt.want || c.save.on != tt.next {
+				t.Errorf("%s: phase %d, another one is to be taken: %t; want %d, %t", tt.why, c.saves.phase, c.save.on, tt.want, tt.next)
+			}
+		})
+	}
+}
+
+// No honest host has a state of before the last checkpoint, or of a message that was not sent.
+func TestStateOfAnImpossibleMessage(t *testing.T) {
+	for seq, want := range map[uint64]error{5: ErrPeer, 6: nil, 7: nil, 8: ErrPeer} {
+		a := at("a")
+		c := ownedBy(t, a, Config{CheckpointInterval: time.Hour})
+		c.sent, c.delivered = 7, 6
+		c.saves.reset(checkpoint{seq: 6}, 6)
+		if _, err := c.saved(a, checkpoint{seq: seq}, 6, nil); !errors.Is(err, want) {
+			t.Errorf("the state as of message %d, after that of 6 and with 7 sent: %v, want %v", seq, err, want)
+		}
+	}
+}
+
+// A log whose bytes are half used is a reason for a checkpoint at once: Send would wait for it.
+func TestCheckpointOfAHalfFullLog(t *testing.T) {
+	for more, want := range []savePhase{idle, taking} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _, _ := answering(t, true, 1)
+			c.mu.Lock()
+			c.sent, c.delivered = 1, 1
+			c.log.bytes = c.cfg.WindowBytes/2 + more
+			c.wantSaveLocked()
+			if c.saves.phase != want {
+				t.Errorf("half of the bytes and %d are used: checkpoints are in phase %d, want %d", more, c.saves.phase, want)
+			}
+			c.mu.Unlock()
+			synctest.Wait()
+		})
+	}
+}
+
+// A standby that does not tell that it has the state is none.
+func TestStandbyThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, a := standbyAt(t, newFakeHost(nil))
+		a.stop = func() {}
+		c.refresh(a)
+		if c.standby != nil || c.rests.over(a.target, time.Now()) {
+			t.Error("the standby stays, or is tried again at once")
+		}
+	})
+}
+
+// A standby that has the state makes up for failures of its host.
+func TestStandbyThatServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, a := standbyAt(t, newFakeHost(nil))
+		c.rests.failed(a.target, time.Now())
+		go c.refresh(a)
+		synctest.Wait()
+		if err := c.credited(a, wire.Credit{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !c.rests.over(a.target, time.Now()) {
+			t.Error("the standby has the state, and its host rests")
 		}
 	})
 }
