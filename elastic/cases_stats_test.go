@@ -118,3 +118,54 @@ func TestFailedCheckpointsAreCounted(t *testing.T) {
 		wantAt(t, c, "a", 0)
 	})
 }
+
+// Where few messages come, each has a checkpoint after the interval, and there are no others.
+func TestCheckpointsByTime(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.host("a", w.guests(sums(true)))
+		c := open(t, sums(true), elastic.Config{CheckpointInterval: time.Second})
+		move(t, c, a)
+		var want int64
+		for i := range int64(3) {
+			send(t, c, i+1, 1)
+			collect(t, c, &want, i+1, 1, nil)
+			time.Sleep(10 * time.Second)
+			if s := c.Stats(); s.Checkpoints != uint64(i+1) {
+				t.Errorf("%d checkpoints after %d messages, 10s apart: want as many", s.Checkpoints, i+1)
+			}
+		}
+	})
+}
+
+// A checkpoint that fails is taken again soon, though the next one was far away.
+func TestFailedCheckpointIsTakenAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.host("a", func() (far.Endpoint, error) { return unsavable{native.New(sums(true))}, nil })
+		c := open(t, sums(true), elastic.Config{CheckpointMessages: 2, CheckpointInterval: time.Hour})
+		move(t, c, a)
+		send(t, c, 1, 2)
+		time.Sleep(time.Second)
+		if s := c.Stats(); s.CheckpointsFailed != 4 {
+			t.Errorf("%d checkpoints have failed in a second, want 4: after 0, 100, 300 and 700 ms", s.CheckpointsFailed)
+		}
+	})
+}
+
+// The messages that a Move replays are counted, and told.
+func TestMoveTellsWhatItReplayed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.slowDown(false)
+		ep := hooked(true, grows(1, slowState))
+		a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
+		c := open(t, ep, elastic.Config{CheckpointInterval: time.Hour})
+		move(t, c, a)
+		pace(t, c, 1, 100, 10*time.Millisecond)
+		var want int64
+		collect(t, c, &want, 1, 10, nil)
+		move(t, c, b)
+		collect(t, c, &want, 11, 90, nil)
+		if s := c.Stats(); s.Replayed < 80 || s.Replayed > 90 {
+			t.Errorf("%d messages were replayed, want those of the 2.8s that the state took: %+v", s.Replayed, s)
+		}
+	})
+}
