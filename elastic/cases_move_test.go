@@ -508,3 +508,79 @@ func TestMovesAfterALateMessage(t *testing.T) {
 		}
 	})
 }
+
+// A standby that cannot be had is looked for ever less often, and is found once it can, though no message comes.
+func TestStandbyThatRefuses(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		var tries atomic.Int32
+		a := w.host("a", w.guests(ep))
+		begin := time.Now()
+		b := w.host("b", func() (far.Endpoint, error) {
+			if tries.Add(1); time.Since(begin) < 10*time.Second {
+				return nil, &wire.Fail{Code: offload.CodeOverloaded}
+			}
+			return native.New(ep), nil
+		})
+		c := open(t, ep, elastic.Config{CheckpointInterval: 50 * time.Millisecond, Standby: []elastic.Target{b}})
+		ready := await(t, c, elastic.StandbyReady)
+		move(t, c, a)
+		select {
+		case <-ready:
+		case <-time.After(time.Minute):
+			t.Error("there is no standby for a minute")
+		}
+		if n := tries.Load(); n > 10 {
+			t.Errorf("the standby was tried %d times in 10s, want pauses that grow", n)
+		}
+	})
+}
+
+// While a standby is brought up no other one is, whatever happens meanwhile.
+func TestOneStandbyIsBroughtUp(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ep := sums(true)
+		var tries atomic.Int32
+		a := w.host("a", w.guests(ep))
+		b := w.host("b", func() (far.Endpoint, error) {
+			tries.Add(1)
+			time.Sleep(time.Second)
+			return native.New(ep), nil
+		})
+		c := open(t, ep, elastic.Config{CheckpointMessages: 1, Standby: []elastic.Target{b}})
+		ready := await(t, c, elastic.StandbyReady)
+		move(t, c, a)
+		pace(t, c, 1, 20, 10*time.Millisecond)
+		var want int64
+		collect(t, c, &want, 1, 20, nil)
+		<-ready
+		if n := tries.Load(); n != 1 {
+			t.Errorf("%d standbys were brought up at once", n)
+		}
+	})
+}
+
+// A standby has each checkpoint before it is needed: a recovery there does not wait for a large state.
+func TestRecoveryDoesNotWaitForTheState(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.slowDown(true)
+		ep := hooked(true, grows(1, slowState))
+		a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
+		c := open(t, ep, elastic.Config{Standby: []elastic.Target{a, b}})
+		ready := await(t, c, elastic.StandbyReady)
+		move(t, c, a)
+		<-ready
+		var want int64
+		send(t, c, 1, 1)
+		collect(t, c, &want, 1, 1, nil)
+		time.Sleep(10 * time.Second) // a checkpoint, and its way to b
+		a.stop()
+		begin := time.Now()
+		send(t, c, 2, 1)
+		collect(t, c, &want, 2, 1, nil)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the recovery took %v, want less than the 2.8s that the state takes", took)
+		}
+		wantAt(t, c, "b", 1)
+	})
+}
