@@ -131,7 +131,7 @@ func TestStateThatStalls(t *testing.T) {
 				a := w.host("a", nil)
 				var stalled atomic.Bool
 				stalled.Store(true)
-				a.rude = func(typ wire.Type, st *link.Stream) {
+				a.rude = func(typ wire.Type, st link.Stream) {
 					if typ != wire.TypeSnapshot || !stalled.Load() {
 						serve.Serve(st.Context(), typ, st)
 						return

@@ -86,7 +86,7 @@ func TestCodesOfResults(t *testing.T) {
 // answering returns a host that answers the first frame of each stream with b.
 func answering(w *world, b []byte) *host {
 	h := w.host("rude", nil)
-	h.rude = func(_ wire.Type, st *link.Stream) {
+	h.rude = func(_ wire.Type, st link.Stream) {
 		wire.ReadAttach(st)
 		st.Write(b)
 		st.Close()
@@ -196,7 +196,7 @@ func TestCodesOfFallbacks(t *testing.T) {
 	for _, tt := range tests {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
-			h.rude = func(typ wire.Type, st *link.Stream) {
+			h.rude = func(typ wire.Type, st link.Stream) {
 				if typ != wire.TypeAttach {
 					st.Reset()
 					return

@@ -50,7 +50,7 @@ func TestHostThatSaysGone(t *testing.T) {
 		})
 		defer serve.Close()
 		a := w.host("a", nil)
-		a.rude = func(typ wire.Type, st *link.Stream) {
+		a.rude = func(typ wire.Type, st link.Stream) {
 			if typ != wire.TypeSingle {
 				serve.Serve(st.Context(), typ, st)
 				return

@@ -49,7 +49,7 @@ func TestRudeHosts(t *testing.T) {
 	for _, tt := range tests {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
-			h.rude = func(typ wire.Type, st *link.Stream) {
+			h.rude = func(typ wire.Type, st link.Stream) {
 				if typ != wire.TypeAttach {
 					st.Reset()
 					return
@@ -86,7 +86,7 @@ func TestHostsThatRefuse(t *testing.T) {
 	} {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
-			h.rude = func(_ wire.Type, st *link.Stream) {
+			h.rude = func(_ wire.Type, st link.Stream) {
 				wire.ReadAttach(st)
 				st.Write(answer)
 				st.Close()
@@ -119,7 +119,7 @@ func TestCredit(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			got := make(chan int, 1)
-			h.rude = func(typ wire.Type, st *link.Stream) {
+			h.rude = func(typ wire.Type, st link.Stream) {
 				if typ != wire.TypeAttach {
 					st.Reset()
 					return

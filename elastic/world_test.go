@@ -58,7 +58,7 @@ type host struct {
 	ln   *link.Listener
 	wg   sync.WaitGroup
 	open func() (far.Endpoint, error)
-	rude func(t wire.Type, st *link.Stream) // not nil: answers all streams in place of a Server
+	rude func(t wire.Type, st link.Stream) // not nil: answers all streams in place of a Server
 
 	mu   sync.Mutex
 	conn *link.Conn // of the UE

@@ -27,13 +27,13 @@ func greet(t *testing.T, c *link.Conn, session uint64) {
 }
 
 // attach returns the stream of a far endpoint, or the host's refusal.
-func attach(t *testing.T, c *link.Conn, id uint64) (*link.Stream, *wire.Fail) {
+func attach(t *testing.T, c *link.Conn, id uint64) (link.Stream, *wire.Fail) {
 	t.Helper()
 	return attachTo(t, c, id, wasm)
 }
 
 // attachTo is attach of a far endpoint of a module.
-func attachTo(t *testing.T, c *link.Conn, id uint64, wasm []byte) (*link.Stream, *wire.Fail) {
+func attachTo(t *testing.T, c *link.Conn, id uint64, wasm []byte) (link.Stream, *wire.Fail) {
 	t.Helper()
 	st, err := c.Open(t.Context())
 	if err != nil {
@@ -58,7 +58,7 @@ func attachTo(t *testing.T, c *link.Conn, id uint64, wasm []byte) (*link.Stream,
 }
 
 // message has a far endpoint that echoes handle one, and returns the payload.
-func message(t *testing.T, st *link.Stream, seq uint64, payload string) string {
+func message(t *testing.T, st link.Stream, seq uint64, payload string) string {
 	t.Helper()
 	m := wire.Message{Epoch: 1, Seq: seq, Size: len(payload)}
 	st.Write(append(wire.AppendMessage(nil, m), payload...))

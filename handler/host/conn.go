@@ -19,8 +19,8 @@ type conn struct {
 	ue   string // the name that its certificate proves
 
 	helloed atomic.Bool
-	id      atomic.Uint64     // the session that the UE named in its hello
-	greeted chan *link.Stream // the hello's stream, once it was answered; cap 1: said once
+	id      atomic.Uint64    // the session that the UE named in its hello
+	greeted chan link.Stream // the hello's stream, once it was answered; cap 1: said once
 
 	joining sync.Once
 	session *session // set by joined
@@ -71,7 +71,7 @@ func (c *conn) confirmed() bool {
 }
 
 // serve answers what the UE asks on st.
-func (c *conn) serve(st *link.Stream) {
+func (c *conn) serve(st link.Stream) {
 	t, err := control.Begin(st)
 	if err != nil || !mayRepeat(t) && !c.confirmed() {
 		st.Reset()
@@ -97,12 +97,12 @@ func (c *conn) serve(st *link.Stream) {
 }
 
 // refuse answers a request with err and logs it.
-func (c *conn) refuse(st *link.Stream, err error) {
+func (c *conn) refuse(st link.Stream, err error) {
 	fail := control.Refuse(st, err)
 	c.h.cfg.Logger.Warn("request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
 }
 
-func (c *conn) hello(st *link.Stream) error {
+func (c *conn) hello(st link.Stream) error {
 	hello, err := control.ReadHello(st)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (c *conn) goAway(reason string) {
 	}
 }
 
-func (c *conn) have(st *link.Stream) error {
+func (c *conn) have(st link.Stream) error {
 	d, err := control.ReadHave(st)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (c *conn) have(st *link.Stream) error {
 	return nil
 }
 
-func (c *conn) put(st *link.Stream) error {
+func (c *conn) put(st link.Stream) error {
 	d, wasm, err := control.ReadPut(st)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (c *conn) put(st *link.Stream) error {
 }
 
 // data has the session serve a stream of the data plane, whose first type is t.
-func (c *conn) data(t wire.Type, st *link.Stream) error {
+func (c *conn) data(t wire.Type, st link.Stream) error {
 	if t != wire.TypeCall && !c.helloed.Load() {
 		return &wire.Fail{Code: offload.CodeProtocol, Text: "a channel needs a hello before it"}
 	}

@@ -212,7 +212,7 @@ func (h *Handler) lifelinePort() int {
 }
 
 func (h *Handler) start(lc *link.Conn) {
-	c := &conn{h: h, link: lc, ue: lc.Peer(), greeted: make(chan *link.Stream, 1)}
+	c := &conn{h: h, link: lc, ue: lc.Peer(), greeted: make(chan link.Stream, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

@@ -203,7 +203,7 @@ func call(wasm []byte) []byte {
 }
 
 // callOn makes a call of function 0 of a module on a stream that carries calls.
-func callOn(t *testing.T, st *link.Stream, wasm []byte) (reply string, fail *wire.Fail) {
+func callOn(t *testing.T, st link.Stream, wasm []byte) (reply string, fail *wire.Fail) {
 	t.Helper()
 	st.Write(call(wasm))
 	typ, err := wire.ReadType(st)

@@ -183,7 +183,7 @@ func TestDrainBoundsChannels(t *testing.T) {
 		c := conns[0]
 		greet(t, c, 7)
 		ask(t, c, put(wasm), true)
-		var all []*link.Stream
+		var all []link.Stream
 		for id := range uint64(2) {
 			st, fail := attach(t, c, id+1)
 			if fail != nil {

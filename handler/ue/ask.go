@@ -32,7 +32,7 @@ func (s *session) deploy(ctx context.Context, m *offload.Module) (uploaded bool,
 // ask notes that the host has m, if it says so. If it does not, deploy comes later.
 func (s *session) ask(ctx context.Context, c *link.Conn, m *offload.Module) {
 	ready := false
-	err := c.Early(ctx, func(st *link.Stream) (err error) {
+	err := c.Early(ctx, func(st link.Stream) (err error) {
 		ready, err = control.Have(ctx, st, m.Digest)
 		return err
 	})

@@ -12,7 +12,7 @@ import (
 // A callStream carries calls to an edge host, one after another: opening one for each call
 // would cost a small call a third of its time. Between calls its strand keeps it.
 type callStream struct {
-	*link.Stream
+	link.Stream
 	of   *strand
 	size int // of the frame of the call under way
 
@@ -67,11 +67,11 @@ func (s *strand) takeIdle(size int) *callStream {
 	at := len(s.idle) - 1
 	if size >= largeCall {
 		for i, st := range s.idle {
-			if st.StreamID() > s.idle[at].StreamID() {
+			if st.Number() > s.idle[at].Number() {
 				at = i
 			}
 		}
-		if s.large > 0 && s.idle[at].StreamID() < s.newest {
+		if s.large > 0 && s.idle[at].Number() < s.newest {
 			return nil
 		}
 	}
@@ -95,7 +95,7 @@ func (s *strand) sendingLocked(st *callStream, size int) {
 	st.size = size
 	if size >= largeCall {
 		s.large++
-		s.newest = max(s.newest, st.StreamID())
+		s.newest = max(s.newest, st.Number())
 	}
 }
 
@@ -149,7 +149,7 @@ func (st *callStream) giveBack() {
 	s.mu.Unlock()
 	if full {
 		st.Close()
-		st.CancelRead(0) // nothing comes any more
+		st.CloseRead() // nothing comes any more
 	}
 }
 

@@ -38,7 +38,7 @@ func inEcho(t *testing.T, air *radio.Air, f func(t *testing.T, s *session, e *ec
 	})
 }
 
-func (e *echo) serve(st *link.Stream) {
+func (e *echo) serve(st link.Stream) {
 	e.mu.Lock()
 	e.streams++
 	e.mu.Unlock()

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/quic-go/quic-go"
-
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -56,7 +54,7 @@ type strand struct {
 	mu     sync.Mutex
 	idle   []*callStream // no call is under way on them; in the order in which they came back
 	large  int           // calls under way whose frames are large
-	newest quic.StreamID // the highest of theirs
+	newest int64         // the highest number of theirs
 }
 
 // errLeft ends a session in order, and is told to the host.
@@ -160,8 +158,8 @@ func newSession(addr *net.UDPAddr) *session {
 // join says hello on a connection and adds it to the session once the handshake is
 // confirmed. The connection then belongs to the session, also when join fails.
 func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Welcome, err error) {
-	var greeted *link.Stream
-	err = st.conn.Early(ctx, func(stream *link.Stream) (err error) {
+	var greeted link.Stream
+	err = st.conn.Early(ctx, func(stream link.Stream) (err error) {
 		greeted = stream
 		w, err = control.Hello(ctx, stream, wire.Hello{Name: name, Session: s.id})
 		return err
@@ -193,7 +191,7 @@ func confirmed(ctx context.Context, c *link.Conn) error {
 }
 
 // add fails on a session that is lost.
-func (s *session) add(st *strand, greeted *link.Stream) error {
+func (s *session) add(st *strand, greeted link.Stream) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why != nil {
@@ -207,7 +205,7 @@ func (s *session) add(st *strand, greeted *link.Stream) error {
 
 // listen waits on a connection's first stream for the host to say go away, and
 // then for the connection's end.
-func (s *session) listen(c *link.Conn, st *link.Stream) {
+func (s *session) listen(c *link.Conn, st link.Stream) {
 	if reason, err := control.AwaitGoAway(st); err == nil {
 		select {
 		case s.leave <- reason:
@@ -240,4 +238,4 @@ func (s *session) next() *strand {
 }
 
 // open opens a stream on the connection whose turn it is.
-func (s *session) open(ctx context.Context) (*link.Stream, error) { return s.next().conn.Open(ctx) }
+func (s *session) open(ctx context.Context) (link.Stream, error) { return s.next().conn.Open(ctx) }

@@ -13,24 +13,24 @@ import (
 func soon() time.Time { return time.Now().Add(wire.FrameTimeout) }
 
 // Begin reads the type of the frame that st begins with: what the stream is for.
-func Begin(st *link.Stream) (wire.Type, error) {
+func Begin(st link.Stream) (wire.Type, error) {
 	st.SetReadDeadline(soon())
 	return wire.ReadType(st)
 }
 
 // read reads the rest of a frame.
-func read(st *link.Stream, body any) error {
+func read(st link.Stream, body any) error {
 	st.SetReadDeadline(soon())
 	return wire.ReadControl(st, body)
 }
 
 // ReadHello reads a Hello, which Welcome or Refuse answers.
-func ReadHello(st *link.Stream) (h wire.Hello, err error) {
+func ReadHello(st link.Stream) (h wire.Hello, err error) {
 	return h, read(st, &h)
 }
 
 // Welcome answers a Hello. The stream stays open for GoAway.
-func Welcome(st *link.Stream, w wire.Welcome) error {
+func Welcome(st link.Stream, w wire.Welcome) error {
 	st.SetWriteDeadline(soon())
 	if _, err := st.Write(wire.AppendControl(nil, wire.TypeWelcome, w)); err != nil {
 		st.Reset()
@@ -41,12 +41,12 @@ func Welcome(st *link.Stream, w wire.Welcome) error {
 
 // GoAway tells the UE, on the stream of its Hello, that no new call is taken. It ends
 // the stream.
-func GoAway(st *link.Stream, reason string) {
+func GoAway(st link.Stream, reason string) {
 	last(st, wire.AppendControl(nil, wire.TypeGoAway, wire.GoAway{Reason: reason}))
 }
 
 // ReadHave reads a Have, which Loaded or Refuse answers.
-func ReadHave(st *link.Stream) (Digest, error) {
+func ReadHave(st link.Stream) (Digest, error) {
 	var h wire.Have
 	err := read(st, &h)
 	return h.Digest, err
@@ -54,7 +54,7 @@ func ReadHave(st *link.Stream) (Digest, error) {
 
 // ReadPut reads a Put and the module, which Loaded or Refuse answers. It does not
 // compare the digest with the bytes.
-func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
+func ReadPut(st link.Stream) (d Digest, wasm []byte, err error) {
 	var p wire.Put
 	if err := read(st, &p); err != nil {
 		return d, nil, err
@@ -69,12 +69,12 @@ func ReadPut(st *link.Stream) (d Digest, wasm []byte, err error) {
 }
 
 // Loaded answers a Have or a Put.
-func Loaded(st *link.Stream, ready bool) {
+func Loaded(st link.Stream, ready bool) {
 	last(st, wire.AppendControl(nil, wire.TypeLoaded, wire.Loaded{Ready: ready}))
 }
 
 // Pong reads a Ping and answers it.
-func Pong(st *link.Stream) error {
+func Pong(st link.Stream) error {
 	var p wire.Ping
 	if err := read(st, &p); err != nil {
 		return err
@@ -84,7 +84,7 @@ func Pong(st *link.Stream) error {
 }
 
 // Refuse answers a request with err, and returns the Fail that it sent.
-func Refuse(st *link.Stream, err error) *wire.Fail {
+func Refuse(st link.Stream, err error) *wire.Fail {
 	fail := wire.FailOf(err)
 	last(st, wire.AppendFail(nil, *fail))
 	return fail
@@ -92,7 +92,7 @@ func Refuse(st *link.Stream, err error) *wire.Fail {
 
 // last sends the last bytes of a stream. It ignores a failure: then the UE is gone or has
 // cancelled the request.
-func last(st *link.Stream, b []byte) {
+func last(st link.Stream, b []byte) {
 	st.CloseRead()
 	st.SetWriteDeadline(soon())
 	if _, err := st.Write(b); err != nil {

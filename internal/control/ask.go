@@ -11,7 +11,7 @@ import (
 )
 
 // Hello opens a session on st. AwaitGoAway reads from st afterwards.
-func Hello(ctx context.Context, st *link.Stream, h wire.Hello) (w wire.Welcome, err error) {
+func Hello(ctx context.Context, st link.Stream, h wire.Hello) (w wire.Welcome, err error) {
 	err = exchange(ctx, st, func() error {
 		if _, err := st.Write(wire.AppendControl(nil, wire.TypeHello, h)); err != nil {
 			return err
@@ -23,7 +23,7 @@ func Hello(ctx context.Context, st *link.Stream, h wire.Hello) (w wire.Welcome, 
 
 // AwaitGoAway waits until the host says, on the stream of Hello, that it takes no new
 // calls, and returns why. It waits as long as the connection lasts.
-func AwaitGoAway(st *link.Stream) (reason string, err error) {
+func AwaitGoAway(st link.Stream) (reason string, err error) {
 	var g wire.GoAway
 	err = wire.ExpectControl(st, wire.TypeGoAway, &g)
 	return g.Reason, err
@@ -31,12 +31,12 @@ func AwaitGoAway(st *link.Stream) (reason string, err error) {
 
 // Have asks whether the host has a module. The host may load the module from its cache
 // before it answers.
-func Have(ctx context.Context, st *link.Stream, d Digest) (ready bool, err error) {
+func Have(ctx context.Context, st link.Stream, d Digest) (ready bool, err error) {
 	return askModule(ctx, st, wire.AppendControl(nil, wire.TypeHave, wire.Have{Digest: d}), nil)
 }
 
 // Put sends a module. It returns once the host has loaded it.
-func Put(ctx context.Context, st *link.Stream, d Digest, wasm []byte) error {
+func Put(ctx context.Context, st link.Stream, d Digest, wasm []byte) error {
 	ready, err := askModule(ctx, st, wire.AppendControl(nil, wire.TypePut, wire.Put{Digest: d, Size: len(wasm)}), wasm)
 	if err == nil && !ready {
 		err = errors.New("the host took the module and does not have it")
@@ -45,7 +45,7 @@ func Put(ctx context.Context, st *link.Stream, d Digest, wasm []byte) error {
 }
 
 // askModule sends a frame about a module, and its bytes.
-func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready bool, err error) {
+func askModule(ctx context.Context, st link.Stream, frame, wasm []byte) (ready bool, err error) {
 	var m wire.Loaded
 	err = exchange(ctx, st, func() error {
 		_, err := st.Write(frame)
@@ -67,7 +67,7 @@ func askModule(ctx context.Context, st *link.Stream, frame, wasm []byte) (ready 
 }
 
 // Ping returns the round-trip time to the host.
-func Ping(ctx context.Context, st *link.Stream) (took time.Duration, err error) {
+func Ping(ctx context.Context, st link.Stream) (took time.Duration, err error) {
 	begin := time.Now()
 	ping := wire.Ping{Token: uint64(begin.UnixNano())}
 	err = exchange(ctx, st, func() error {

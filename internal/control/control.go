@@ -19,7 +19,7 @@ import (
 type Digest = [32]byte
 
 // exchange runs f, which uses st until ctx ends.
-func exchange(ctx context.Context, st *link.Stream, f func() error) error {
+func exchange(ctx context.Context, st link.Stream, f func() error) error {
 	stop := context.AfterFunc(ctx, st.Reset)
 	err := f()
 	if !stop() { // the end of ctx has reset the stream

@@ -19,11 +19,11 @@ const oneWay = 5 * time.Millisecond
 
 // connect gives f a UE's connection to a host that answers each of its streams, in
 // virtual time.
-func connect(t *testing.T, answer func(st *link.Stream), f func(t *testing.T, ue *link.Conn)) {
+func connect(t *testing.T, answer func(st link.Stream), f func(t *testing.T, ue *link.Conn)) {
 	linktest.Connect(t, &radio.Air{OneWay: oneWay}, answer, f)
 }
 
-func open(t *testing.T, ue *link.Conn) *link.Stream {
+func open(t *testing.T, ue *link.Conn) link.Stream {
 	t.Helper()
 	st, err := ue.Open(t.Context())
 	if err != nil {
@@ -36,8 +36,8 @@ var welcome = wire.Welcome{Name: "edge", Cores: 2, Lifeline: 7000}
 
 // host answers as an edge host does. It has the module {1} and takes others of at least
 // two bytes.
-func host(leave <-chan string, heard func(wire.Hello)) func(st *link.Stream) {
-	return func(st *link.Stream) {
+func host(leave <-chan string, heard func(wire.Hello)) func(st link.Stream) {
+	return func(st link.Stream) {
 		t, err := control.Begin(st)
 		switch t {
 		case wire.TypeHello:
@@ -74,7 +74,7 @@ func host(leave <-chan string, heard func(wire.Hello)) func(st *link.Stream) {
 func TestBothEnds(t *testing.T) {
 	var leave chan string // made in the bubble of the test
 	var heard wire.Hello
-	answer := func(st *link.Stream) { host(leave, func(h wire.Hello) { heard = h })(st) }
+	answer := func(st link.Stream) { host(leave, func(h wire.Hello) { heard = h })(st) }
 	connect(t, answer, func(t *testing.T, ue *link.Conn) {
 		leave = make(chan string, 1)
 		said := wire.Hello{Name: "ue", Session: 7}
@@ -109,23 +109,23 @@ func TestBothEnds(t *testing.T) {
 }
 
 // asks are what a UE may ask, each on a stream of its own.
-var asks = map[string]func(context.Context, *link.Stream) error{
-	"hello": func(ctx context.Context, st *link.Stream) error {
+var asks = map[string]func(context.Context, link.Stream) error{
+	"hello": func(ctx context.Context, st link.Stream) error {
 		_, err := control.Hello(ctx, st, wire.Hello{Name: "ue"})
 		return err
 	},
-	"have": func(ctx context.Context, st *link.Stream) error {
+	"have": func(ctx context.Context, st link.Stream) error {
 		_, err := control.Have(ctx, st, control.Digest{1})
 		return err
 	},
-	"put": func(ctx context.Context, st *link.Stream) error {
+	"put": func(ctx context.Context, st link.Stream) error {
 		return control.Put(ctx, st, control.Digest{1}, make([]byte, 8<<20))
 	},
-	"ping": func(ctx context.Context, st *link.Stream) error {
+	"ping": func(ctx context.Context, st link.Stream) error {
 		_, err := control.Ping(ctx, st)
 		return err
 	},
-	"go away": func(_ context.Context, st *link.Stream) error {
+	"go away": func(_ context.Context, st link.Stream) error {
 		st.Write([]byte{0})
 		_, err := control.AwaitGoAway(st)
 		return err
@@ -149,7 +149,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		{"half a Fail", wire.AppendFail(nil, wire.Fail{Text: "full"})[:6], func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
 	}
 	for _, tt := range tests {
-		answer := func(st *link.Stream) {
+		answer := func(st link.Stream) {
 			control.Begin(st)
 			st.CloseRead()
 			st.Write(tt.answer)
@@ -168,7 +168,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 // A host that does not answer is waited for until ctx ends.
 func TestSilentHost(t *testing.T) {
 	var quit chan struct{} // made in the bubble of the test
-	connect(t, func(*link.Stream) { <-quit }, func(t *testing.T, ue *link.Conn) {
+	connect(t, func(link.Stream) { <-quit }, func(t *testing.T, ue *link.Conn) {
 		quit = make(chan struct{})
 		for name, ask := range asks {
 			if name == "go away" { // which is for the host to say, or not

@@ -54,7 +54,7 @@ func unruly(block <-chan struct{}) *codegen.Endpoint[int64, int64] {
 }
 
 // begin attaches a far endpoint with a deadline and returns its stream.
-func begin(t *testing.T, ue *link.Conn, deadline time.Duration, latest bool) *link.Stream {
+func begin(t *testing.T, ue *link.Conn, deadline time.Duration, latest bool) link.Stream {
 	t.Helper()
 	st := open(t, ue)
 	st.Write(wire.AppendAttach(nil, wire.Attach{ID: 1, Window: 4, Deadline: deadline, Latest: latest}))
@@ -69,7 +69,7 @@ func begin(t *testing.T, ue *link.Conn, deadline time.Duration, latest bool) *li
 }
 
 // tell sends message seq, which says n.
-func tell(st *link.Stream, seq uint64, n int64) {
+func tell(st link.Stream, seq uint64, n int64) {
 	payload := pack.AppendInt(nil, n)
 	st.Write(append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: seq, Size: len(payload)}), payload...))
 }
@@ -179,7 +179,7 @@ func TestLatestMessageThatBreaksItsFarEndpoint(t *testing.T) {
 }
 
 // single sends message seq, of value n, in mode Latest.
-func single(t *testing.T, ue *link.Conn, seq uint64, n int64) *link.Stream {
+func single(t *testing.T, ue *link.Conn, seq uint64, n int64) link.Stream {
 	st := open(t, ue)
 	payload := pack.AppendInt(nil, n)
 	st.Write(append(wire.AppendSingle(nil, wire.Message{ID: 1, Epoch: 1, Seq: seq, Size: len(payload)}), payload...))
@@ -221,7 +221,7 @@ func TestDrainWhileAFarEndpointIsMade(t *testing.T) {
 		<-proceed
 		return native.New(sums()), nil
 	}
-	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st *link.Stream) {
+	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st link.Stream) {
 		if t, err := wire.ReadType(st); err == nil {
 			s.Serve(st.Context(), t, st)
 		}

@@ -23,7 +23,7 @@ import (
 func connect(t *testing.T, cfg far.Config, f func(t *testing.T, ue *link.Conn, ended <-chan struct{})) {
 	var s *far.Server // these two belong to the bubble
 	var ended chan struct{}
-	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st *link.Stream) {
+	linktest.Connect(t, &radio.Air{OneWay: time.Millisecond}, func(st link.Stream) {
 		if t, err := wire.ReadType(st); err == nil {
 			s.Serve(st.Context(), t, st)
 		}
@@ -53,7 +53,7 @@ var echoes = far.Config{
 	Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(sums()), nil },
 }
 
-func open(t *testing.T, ue *link.Conn) *link.Stream {
+func open(t *testing.T, ue *link.Conn) link.Stream {
 	t.Helper()
 	st, err := ue.Open(t.Context())
 	if err != nil {

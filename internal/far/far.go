@@ -32,7 +32,7 @@ type Endpoint interface {
 	Close()
 }
 
-// A Stream carries bytes both ways, in order. It is a *link.Stream.
+// A Stream carries bytes both ways, in order. It is a link.Stream.
 type Stream interface {
 	io.Reader
 	io.Writer

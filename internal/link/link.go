@@ -36,14 +36,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
 
-	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
@@ -92,35 +90,51 @@ func quicConfig() *quic.Config {
 }
 
 // A Conn is a connection to one peer. It may be used by many goroutines.
-type Conn struct {
-	qc   *quic.Conn
-	addr net.Addr // the peer's, of a dialled connection; nil for an accepted one
+type Conn struct{ carrier }
 
-	stale atomic.Bool // see Stale
+// A carrier is what carries a connection's streams. Its methods are those of Conn.
+type carrier interface {
+	open(ctx context.Context) (Stream, error)
+	accept(ctx context.Context) (Stream, error)
+	early(ctx context.Context, f func(Stream) error) error
+	switchPath(ctx context.Context, pc net.PacketConn) error
 
-	turn chan struct{} // held by the one that switches paths; cap 1
-	path *path         // in use; for the holder of turn
+	confirmed() <-chan struct{}
+	resumed() bool
+	stale() bool
+	done() <-chan struct{}
+	err() error
 
-	mu     sync.Mutex
-	paths  []*path // of a dialled connection; appended to by the holder of turn only
-	closed bool
-	state  *quic.ConnectionState // once the handshake is done
+	peer() string
+	remoteAddr() net.Addr
+	close(reason string) error
 }
 
 // A Stream is a stream of a Conn: a request one way and its answer the other. Read and
 // Write may be called at the same time, the other methods at any time.
-type Stream struct{ *quic.Stream }
-
-// Reset gives up both directions at once: Read and Write fail from then on, here and at
-// the peer, and so do those under way.
-func (s *Stream) Reset() {
-	s.CancelRead(0)
-	s.CancelWrite(0)
+type Stream interface {
+	io.Reader
+	io.Writer
+	// Close ends what is sent: the peer reads io.EOF after the last byte.
+	Close() error
+	// CloseRead gives up what the peer still sends: its Write fails. What is sent to it
+	// still arrives.
+	CloseRead()
+	// Reset gives up both directions at once: Read and Write fail from then on, here and at
+	// the peer, and so do those under way.
+	Reset()
+	// SetReadDeadline ends Reads at t, and SetWriteDeadline Writes. Zero means never.
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	// SetPriority says when the stream's bytes go out among those of others. See Urgency.
+	SetPriority(urgency int8, incremental bool)
+	// Number tells the streams of a Conn apart. A stream that was opened later has a
+	// higher one.
+	Number() int64
+	// Context ends when nothing more can be sent: after Close and Reset, when the peer has
+	// given the stream up, and with the connection.
+	Context() context.Context
 }
-
-// CloseRead gives up what the peer still sends: its Write fails. What is sent to it
-// still arrives.
-func (s *Stream) CloseRead() { s.CancelRead(0) }
 
 // Dial connects to the edge host at addr over pc, which belongs to the
 // connection from then on, also when Dial fails. It returns when streams can be
@@ -137,7 +151,7 @@ func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Confi
 		return nil, fmt.Errorf("dial %s: %w", addr, Explain(err))
 	}
 	p.steady.Store(true)
-	return &Conn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}, nil
+	return &Conn{&quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}}, nil
 }
 
 // Explain returns err with the sentinel of this package that says what it means.
@@ -169,55 +183,24 @@ func Explain(err error) error {
 const alertNoProtocol = 120
 
 // Open opens a stream. It waits while the peer allows no further one.
-func (c *Conn) Open(ctx context.Context) (*Stream, error) {
-	st, err := c.qc.OpenStreamSync(ctx)
-	if err != nil && c.refused(ctx, err) {
-		st, err = c.qc.OpenStreamSync(ctx)
-	}
-	return streamOf(st, err)
-}
+func (c *Conn) Open(ctx context.Context) (Stream, error) { return c.open(ctx) }
 
 // Accept returns the next stream which the peer opened.
-func (c *Conn) Accept(ctx context.Context) (*Stream, error) {
-	st, err := c.qc.AcceptStream(ctx)
-	if err != nil && c.refused(ctx, err) {
-		st, err = c.qc.AcceptStream(ctx)
-	}
-	return streamOf(st, err)
-}
-
-func streamOf(st *quic.Stream, err error) (*Stream, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &Stream{st}, nil
-}
+func (c *Conn) Accept(ctx context.Context) (Stream, error) { return c.accept(ctx) }
 
 // Done is closed when the connection has ended. Err then says why.
-func (c *Conn) Done() <-chan struct{} { return c.qc.Context().Done() }
+func (c *Conn) Done() <-chan struct{} { return c.done() }
 
 // Err returns why the connection ended, nil while it has not.
-func (c *Conn) Err() error {
-	if c.qc.Context().Err() == nil {
-		return nil
-	}
-	return Explain(context.Cause(c.qc.Context()))
-}
+func (c *Conn) Err() error { return c.err() }
 
 // Peer returns the name in the peer's certificate. On a resumed connection it
 // is the certificate of the first one. A UE that has not Confirmed yet knows it, too.
-func (c *Conn) Peer() string { return identity.Peer(c.connectionState().TLS) }
+func (c *Conn) Peer() string { return c.peer() }
 
 // RemoteAddr returns the peer's address.
-func (c *Conn) RemoteAddr() net.Addr {
-	if c.addr != nil {
-		return c.addr
-	}
-	return c.qc.RemoteAddr()
-}
+func (c *Conn) RemoteAddr() net.Addr { return c.remoteAddr() }
 
 // Close ends the connection and all of its streams. The peer is told reason.
 // Further calls do nothing.
-func (c *Conn) Close(reason string) error {
-	return errors.Join(c.qc.CloseWithError(0, reason), c.closePaths())
-}
+func (c *Conn) Close(reason string) error { return c.close(reason) }

@@ -87,7 +87,7 @@ func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case qc := <-l.ready:
-		return &Conn{qc: qc}, nil
+		return &Conn{&quicConn{qc: qc}}, nil
 	case <-l.ended:
 		return nil, l.err
 	case <-ctx.Done():

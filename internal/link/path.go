@@ -72,7 +72,9 @@ func (p *path) close() error { return errors.Join(p.slot.Close(), p.tr.Close()) 
 // the connection go on at once; by itself quic-go waits as long again as the interface
 // was down. When one path after another dies within a few round trips, the peer runs out
 // of connection IDs, and the connection ends with ErrNoAnswer.
-func (c *Conn) SwitchPath(ctx context.Context, pc net.PacketConn) error {
+func (c *Conn) SwitchPath(ctx context.Context, pc net.PacketConn) error { return c.switchPath(ctx, pc) }
+
+func (c *quicConn) switchPath(ctx context.Context, pc net.PacketConn) error {
 	s := newSocket(pc)
 	if err := c.switchTo(ctx, s); err != nil {
 		s.Close()
@@ -87,7 +89,7 @@ var (
 	errStuck = errors.New("too much is under way on the old path")
 )
 
-func (c *Conn) switchTo(ctx context.Context, s *socket) error {
+func (c *quicConn) switchTo(ctx context.Context, s *socket) error {
 	if c.addr == nil {
 		return errAccepted
 	}
@@ -101,7 +103,7 @@ func (c *Conn) switchTo(ctx context.Context, s *socket) error {
 		return context.Cause(ctx)
 	}
 	select {
-	case <-c.Confirmed():
+	case <-c.confirmed():
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -110,14 +112,14 @@ func (c *Conn) switchTo(ctx context.Context, s *socket) error {
 	if errors.Is(err, errStuck) {
 		err = c.moveFirst(ctx, s)
 	}
-	if err != nil && ctx.Err() != nil && c.Err() == nil {
+	if err != nil && ctx.Err() != nil && c.err() == nil {
 		return fmt.Errorf("%w over it (%w)", ErrNoAnswer, err)
 	}
 	return err
 }
 
 // tryFirst moves the connection to s once an answer has come over it.
-func (c *Conn) tryFirst(ctx context.Context, s *socket) error {
+func (c *quicConn) tryFirst(ctx context.Context, s *socket) error {
 	p, err := c.spare(s)
 	if err != nil {
 		return err
@@ -148,7 +150,7 @@ func (c *Conn) tryFirst(ctx context.Context, s *socket) error {
 // settle waits until the peer sends to s, too, but not longer than grace. After an
 // earlier switch the peer might have no connection ID left to check the next path, and
 // ask for more on a path that nobody reads.
-func (c *Conn) settle(ctx context.Context, s *socket, wait time.Duration) {
+func (c *quicConn) settle(ctx context.Context, s *socket, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	c.insist(ctx, s.used, wait)
@@ -160,7 +162,7 @@ const patience = 30 * time.Millisecond
 // insist waits for a signal. After each wait, and each is longer than the one before, it
 // restarts the path in use: the peer checks the path, and quic-go queues the answer
 // behind data that nobody acknowledges until the path is checked.
-func (c *Conn) insist(ctx context.Context, s signal, wait time.Duration) error {
+func (c *quicConn) insist(ctx context.Context, s signal, wait time.Duration) error {
 	for ; ; wait *= 2 {
 		select {
 		case <-s:
@@ -176,7 +178,7 @@ func (c *Conn) insist(ctx context.Context, s signal, wait time.Duration) error {
 }
 
 // spare returns a path that is not in use, with s in it.
-func (c *Conn) spare(s *socket) (*path, error) {
+func (c *quicConn) spare(s *socket) (*path, error) {
 	for _, p := range c.paths {
 		if p != c.path && p.qp != nil && p.takes(s) {
 			if before := p.refill(s); before != nil { // in its grace
@@ -196,7 +198,7 @@ func (c *Conn) spare(s *socket) (*path, error) {
 }
 
 // keep lets Close close p, too. It returns false after Close.
-func (c *Conn) keep(p *path) bool {
+func (c *quicConn) keep(p *path) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -207,7 +209,7 @@ func (c *Conn) keep(p *path) bool {
 }
 
 // probe waits for an answer over p, which holds s.
-func (c *Conn) probe(ctx context.Context, p *path, s *socket) error {
+func (c *quicConn) probe(ctx context.Context, p *path, s *socket) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -225,7 +227,7 @@ func (c *Conn) probe(ctx context.Context, p *path, s *socket) error {
 // stuck returns true once the old path is silent and quic-go cannot try s: it has
 // sent nothing there, or waits on the old path for an answer that does not come.
 // It returns false when ctx ends.
-func (c *Conn) stuck(ctx context.Context, old, s *socket) bool {
+func (c *quicConn) stuck(ctx context.Context, old, s *socket) bool {
 	// While the old path lives, acknowledgements come within little more than a round
 	// trip, and quic-go may send something for each.
 	tick := time.NewTicker(patience + c.roundTrips())
@@ -253,7 +255,7 @@ func (c *Conn) stuck(ctx context.Context, old, s *socket) bool {
 // moveFirst moves the connection to s, and back when no answer comes. It puts s into the
 // path in use and switches to that path: quic-go then forgets what is under way and
 // sends it again.
-func (c *Conn) moveFirst(ctx context.Context, s *socket) error {
+func (c *quicConn) moveFirst(ctx context.Context, s *socket) error {
 	p := c.path
 	if !p.takes(s) {
 		return errStuck
@@ -274,10 +276,10 @@ func (c *Conn) moveFirst(ctx context.Context, s *socket) error {
 }
 
 // roundTrips returns the time of two round trips.
-func (c *Conn) roundTrips() time.Duration { return 2 * c.qc.ConnectionStats().SmoothedRTT }
+func (c *quicConn) roundTrips() time.Duration { return 2 * c.qc.ConnectionStats().SmoothedRTT }
 
 // again restarts the path in use: quic-go sends again what is under way.
-func (c *Conn) again() error {
+func (c *quicConn) again() error {
 	err := c.path.qp.Switch()
 	c.wake()
 	return err
@@ -286,14 +288,14 @@ func (c *Conn) again() error {
 // wake makes quic-go's loop see a switch at once, and not only when it has something to
 // send: until then an idle UE's host goes on sending to the old path. Closing any path
 // wakes the loop, and closing one that was never probed does nothing else.
-func (c *Conn) wake() {
+func (c *quicConn) wake() {
 	if qp, err := c.qc.AddPath(c.path.tr); err == nil {
 		qp.Close()
 	}
 }
 
 // closePaths closes all sockets of a connection that has ended.
-func (c *Conn) closePaths() error {
+func (c *quicConn) closePaths() error {
 	c.mu.Lock()
 	c.closed = true
 	paths := slices.Clone(c.paths)

@@ -36,7 +36,7 @@ func echo(host *link.Conn) {
 
 // A counter sends numbers on one stream and checks that they come back in order.
 type counter struct {
-	st      *link.Stream
+	st      link.Stream
 	period  time.Duration
 	padding int // bytes of each message beyond the number
 	sent    int

@@ -42,21 +42,25 @@ func withSessions(conf *tls.Config, addr net.Addr) *tls.Config {
 // Confirmed is closed when the handshake is done: then both ends are live, and what
 // the peer sent is not a repetition by an attacker. When the handshake fails it stays
 // open, and Done is closed.
-func (c *Conn) Confirmed() <-chan struct{} { return c.qc.HandshakeComplete() }
+func (c *Conn) Confirmed() <-chan struct{} { return c.confirmed() }
+
+func (c *quicConn) confirmed() <-chan struct{} { return c.qc.HandshakeComplete() }
 
 // Resumed says whether the host took data that was sent before Confirmed. Until
 // Confirmed a UE cannot know, and gets false.
-func (c *Conn) Resumed() bool { return c.connectionState().Used0RTT }
+func (c *Conn) Resumed() bool { return c.resumed() }
+
+func (c *quicConn) resumed() bool { return c.connectionState().Used0RTT }
 
 // connectionState returns what the handshake agreed on. quic-go's own method must not be
 // called while a path is switched: it reads without a lock what the switch writes.
-func (c *Conn) connectionState() quic.ConnectionState {
+func (c *quicConn) connectionState() quic.ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != nil {
 		return *c.state
 	}
-	done := isDone(c.Confirmed())
+	done := isDone(c.confirmed())
 	s := c.qc.ConnectionState()
 	if done {
 		c.state = &s
@@ -68,7 +72,9 @@ func (c *Conn) connectionState() quic.ConnectionState {
 // possible. f must do nothing but send frames that may be repeated, and read
 // their answers; it returns the stream's error, wrapped or not. If the host
 // has refused the early data, f runs a second time, after Confirmed.
-func (c *Conn) Early(ctx context.Context, f func(*Stream) error) error {
+func (c *Conn) Early(ctx context.Context, f func(Stream) error) error { return c.early(ctx, f) }
+
+func (c *quicConn) early(ctx context.Context, f func(Stream) error) error {
 	err := c.onStream(ctx, f)
 	if errors.Is(err, quic.Err0RTTRejected) {
 		return c.onStream(ctx, f)
@@ -76,8 +82,8 @@ func (c *Conn) Early(ctx context.Context, f func(*Stream) error) error {
 	return err
 }
 
-func (c *Conn) onStream(ctx context.Context, f func(*Stream) error) error {
-	st, err := c.Open(ctx)
+func (c *quicConn) onStream(ctx context.Context, f func(Stream) error) error {
+	st, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,12 +92,12 @@ func (c *Conn) onStream(ctx context.Context, f func(*Stream) error) error {
 
 // refused says whether err means that the host has refused the early data. If so, the
 // connection goes on without it.
-func (c *Conn) refused(ctx context.Context, err error) bool {
+func (c *quicConn) refused(ctx context.Context, err error) bool {
 	if !errors.Is(err, quic.Err0RTTRejected) {
 		return false
 	}
 	qc, err := c.qc.NextConnection(ctx)
-	c.stale.Store(true)
+	c.isStale.Store(true)
 	return err == nil && checkVersion(qc, "UE", "host") == nil
 }
 
@@ -107,4 +113,6 @@ func isDone(c <-chan struct{}) bool {
 // Stale says that the host has refused the early data, because it was restarted.
 // Such a connection works but cannot change its path: quic-go v0.65 sent the
 // connection IDs for that with the early data, and does not send them again. Dial anew.
-func (c *Conn) Stale() bool { return c.stale.Load() }
+func (c *Conn) Stale() bool { return c.stale() }
+
+func (c *quicConn) stale() bool { return c.isStale.Load() }

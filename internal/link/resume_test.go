@@ -40,7 +40,7 @@ func startPorter(l *link.Listener) *porter {
 
 // ask sends text on a stream and returns what comes back.
 func ask(ctx context.Context, ue *link.Conn, text string) (answer string, err error) {
-	err = ue.Early(ctx, func(st *link.Stream) error {
+	err = ue.Early(ctx, func(st link.Stream) error {
 		if _, err := st.Write([]byte(text)); err != nil {
 			return err
 		}

@@ -142,6 +142,7 @@ func switchPaths(t *testing.T, socket func(last byte) net.PacketConn) {
 	}
 	defer ue.Close("")
 	host := <-served
+	carrier := ue.carrier.(*quicConn)
 	plain := segmentation(t)
 
 	stop, ended := make(chan struct{}), make(chan error, 1)
@@ -157,18 +158,18 @@ func switchPaths(t *testing.T, socket func(last byte) net.PacketConn) {
 		if got := host.RemoteAddr().(*net.UDPAddr).IP; !got.Equal(net.IPv4(127, 0, 0, last)) {
 			t.Errorf("switch %d: the host sends to %v, want 127.0.0.%d", n, got, last)
 		}
-		if _, ok := ue.path.tr.Conn.(batchReader); !ok || !ue.path.oob {
-			t.Errorf("switch %d: quic-go gets a %T, want one for batches", n, ue.path.tr.Conn)
+		if _, ok := carrier.path.tr.Conn.(batchReader); !ok || !carrier.path.oob {
+			t.Errorf("switch %d: quic-go gets a %T, want one for batches", n, carrier.path.tr.Conn)
 		}
 	}
 	close(stop)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if len(ue.paths) != 3 {
-		t.Errorf("20 switches made %d transports, want 3", len(ue.paths))
+	if len(carrier.paths) != 3 {
+		t.Errorf("20 switches made %d transports, want 3", len(carrier.paths))
 	}
-	if got := ue.qc.ConnectionState().GSO; got != plain {
+	if got := carrier.qc.ConnectionState().GSO; got != plain {
 		t.Errorf("GSO is %v, %v with a socket of quic-go's own", got, plain)
 	}
 }

@@ -32,7 +32,7 @@ func TestUrgency(t *testing.T) {
 }
 
 // send has size bytes sent on a stream of its own.
-func send(t *testing.T, ue *link.Conn, size int, urgency int8, incremental bool) *link.Stream {
+func send(t *testing.T, ue *link.Conn, size int, urgency int8, incremental bool) link.Stream {
 	t.Helper()
 	st, err := ue.Open(t.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func ends(t *testing.T, host *link.Conn, n int) map[int64]time.Duration {
 			io.Copy(io.Discard, st)
 			mu.Lock()
 			defer mu.Unlock()
-			at[int64(st.StreamID())] = time.Since(begin)
+			at[st.Number()] = time.Since(begin)
 		})
 	}
 	wg.Wait()
@@ -80,7 +80,7 @@ func TestPriorities(t *testing.T) {
 		next := send(t, ue, 300_000, link.Urgency(0), false)
 		pose := send(t, ue, 30_000, link.Urgency(1), false)
 		at := ends(t, host, 4)
-		when := func(st *link.Stream) time.Duration { return at[int64(st.StreamID())] }
+		when := func(st link.Stream) time.Duration { return at[st.Number()] }
 		t.Logf("pose %v, frame %v, next frame %v, log %v", when(pose), when(video), when(next), when(low))
 		if !(when(pose) < when(video) && when(video) < when(next) && when(next) < when(low)) {
 			t.Error("want pose, frame, next frame, log")
@@ -97,7 +97,7 @@ func TestFramesOneAfterAnother(t *testing.T) {
 			a := send(t, ue, 300_000, link.Urgency(0), turns)
 			b := send(t, ue, 300_000, link.Urgency(0), turns)
 			at := ends(t, host, 2)
-			first, second := at[int64(a.StreamID())], at[int64(b.StreamID())]
+			first, second := at[a.Number()], at[b.Number()]
 			last[turns] = [2]time.Duration{min(first, second), max(first, second)}
 		})
 	}
@@ -112,7 +112,7 @@ func TestManyStreams(t *testing.T) {
 	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		const streams = 4096
 		base := heap()
-		var here, there []*link.Stream
+		var here, there []link.Stream
 		for range streams {
 			st, err := ue.Open(t.Context())
 			if err != nil {
@@ -139,7 +139,7 @@ func TestManyStreams(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if st, err := ue.Open(ctx); err == nil {
-			t.Errorf("stream %d was opened beyond the bound", st.StreamID())
+			t.Errorf("stream %d was opened beyond the bound", st.Number())
 		}
 		runtime.KeepAlive(here)
 		runtime.KeepAlive(there)
@@ -159,7 +159,7 @@ func heap() int64 {
 // peer's sending, and its reading goes on.
 func TestGivingStreamsUp(t *testing.T) {
 	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
-		pair := func() (here, there *link.Stream) {
+		pair := func() (here, there link.Stream) {
 			here, err := ue.Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -171,7 +171,7 @@ func TestGivingStreamsUp(t *testing.T) {
 			io.ReadFull(there, make([]byte, 1))
 			return here, there
 		}
-		read := func(st *link.Stream) <-chan error {
+		read := func(st link.Stream) <-chan error {
 			ended := make(chan error, 1)
 			go func() {
 				_, err := st.Read(make([]byte, 1))

@@ -19,7 +19,7 @@ var HostAddr = &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 4433}
 // Connect runs f in a bubble of its own, with a UE's connection to a host. serve answers
 // each stream of the UE, on a goroutine of its own. When f returns, Connect ends the
 // connection and waits for serve.
-func Connect(t *testing.T, air *radio.Air, serve func(st *link.Stream), f func(t *testing.T, ue *link.Conn)) {
+func Connect(t *testing.T, air *radio.Air, serve func(st link.Stream), f func(t *testing.T, ue *link.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := identity.NewAuthority()
 		if err != nil {
@@ -41,7 +41,7 @@ func Connect(t *testing.T, air *radio.Air, serve func(st *link.Stream), f func(t
 		wg.Go(func() {
 			host, err := ln.Accept(context.Background())
 			for err == nil {
-				var st *link.Stream
+				var st link.Stream
 				if st, err = host.Accept(context.Background()); err == nil {
 					wg.Go(func() { serve(st) })
 				}

@@ -102,7 +102,7 @@ func (e *edge) drain() {
 	}
 }
 
-func serveStream(srv *far.Server, st *link.Stream) {
+func serveStream(srv *far.Server, st link.Stream) {
 	t, err := wire.ReadType(st)
 	if err != nil {
 		st.Reset()
