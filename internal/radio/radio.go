@@ -1,4 +1,4 @@
-// Package radio is the network of tests: packets between endpoints in one
+// Package radio is the network of tests: packets and streams between endpoints in one
 // process, in the virtual time of testing/synctest. It can do to them what radio
 // does: lose, double, delay and reorder them, hold them in a queue before a slow
 // link, and fall silent.
@@ -36,6 +36,9 @@ type Air struct {
 	silent bool
 	muted  map[netip.Addr]bool
 	cut    map[netip.Addr]bool
+	block  bool
+
+	listeners map[netip.AddrPort]*listener // of streams
 }
 
 // A pair is a direction: from one IP address to another.
@@ -63,6 +66,14 @@ func (a *Air) Silence(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.silent = on
+}
+
+// Block makes the air lose every packet from now on, as a firewall against UDP does, until it
+// is called with false. Streams pass.
+func (a *Air) Block(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.block = on
 }
 
 // Mute makes the air lose every packet that is on its way from or to an address,
@@ -113,7 +124,7 @@ func (a *Air) SendPacket(p simnet.Packet) error {
 	if a.cut[dir.from] {
 		return syscall.ENETUNREACH
 	}
-	if a.muted[dir.from] || a.muted[dir.to] {
+	if a.block || a.muted[dir.from] || a.muted[dir.to] {
 		return nil
 	}
 	w := a.wayLocked(dir)
@@ -171,7 +182,7 @@ func (a *Air) deliver(w *way) {
 // receiverLocked returns the receiver of p, nil for none.
 func (a *Air) receiverLocked(p simnet.Packet) simnet.PacketReceiver {
 	from, to := addrPort(p.From).Addr(), addrPort(p.To)
-	if a.silent || a.muted[from] || a.muted[to.Addr()] || a.cut[to.Addr()] {
+	if a.silent || a.block || a.muted[from] || a.muted[to.Addr()] || a.cut[to.Addr()] {
 		return nil
 	}
 	return a.nodes[to]
