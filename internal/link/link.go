@@ -59,6 +59,9 @@ var (
 	// process has ended and another one has taken its place. After SwitchPath the
 	// connection ends with ErrNoAnswer instead.
 	ErrRestarted = errors.New("host has restarted")
+	// ErrGone says that the peer's process has ended, or that something on the way has cut
+	// the connection. Only a connection over TCP ends so: over QUIC there is silence.
+	ErrGone = errors.New("peer is gone")
 )
 
 // The connection's timers. Deadlines of calls find a lost host long before
@@ -176,7 +179,7 @@ func Explain(err error) error {
 	case errors.As(err, &reset):
 		return fmt.Errorf("%w (%w)", ErrRestarted, err)
 	}
-	return err
+	return explainTCP(err)
 }
 
 // alertNoProtocol is TLS alert no_application_protocol (RFC 7301 section 3.2).

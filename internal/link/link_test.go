@@ -25,6 +25,7 @@ type world struct {
 	air         *radio.Air
 	hostTLS, ue *tls.Config
 	listener    *link.Listener
+	tcp         *link.TCPListener
 }
 
 // afterStart is later than this process has begun. A bubble begins in the year
@@ -112,8 +113,19 @@ func connect(t *testing.T, f func(t *testing.T, air *radio.Air, ue, host *link.C
 	})
 }
 
+// connectBoth runs f with both ends of a connection, over QUIC and over TCP.
+func connectBoth(t *testing.T, f func(t *testing.T, air *radio.Air, ue, host *link.Conn)) {
+	t.Run("quic", func(t *testing.T) { connect(t, f) })
+	t.Run("tcp", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			ue, host := w.dialTCP(t)
+			f(t, w.air, ue, host)
+		})
+	})
+}
+
 func TestPeersKnowEachOther(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		if ue.Peer() != "edge-1" || host.Peer() != "headset" {
 			t.Errorf("the UE sees %q, the host %q", ue.Peer(), host.Peer())
 		}
@@ -124,7 +136,7 @@ func TestPeersKnowEachOther(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		st, err := ue.Open(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +156,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestCloseIsSeenByThePeer(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		host.Close("that was all")
 		<-ue.Done()
 		if err := ue.Err(); !errors.Is(err, link.ErrClosed) {
@@ -154,7 +166,7 @@ func TestCloseIsSeenByThePeer(t *testing.T) {
 }
 
 func TestSilenceEndsTheConnection(t *testing.T) {
-	connect(t, func(t *testing.T, air *radio.Air, ue, _ *link.Conn) {
+	connectBoth(t, func(t *testing.T, air *radio.Air, ue, _ *link.Conn) {
 		air.Silence(true)
 		begin := time.Now()
 		<-ue.Done()
@@ -165,7 +177,7 @@ func TestSilenceEndsTheConnection(t *testing.T) {
 }
 
 func TestIdleConnectionLives(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, _ *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, _ *link.Conn) {
 		time.Sleep(time.Hour) // virtual
 		if err := ue.Err(); err != nil {
 			t.Errorf("an hour of nothing ended the connection: %v", err)

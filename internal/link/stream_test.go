@@ -109,7 +109,7 @@ func TestFramesOneAfterAnother(t *testing.T) {
 
 // One UE may have 1,000 channels and 256 calls at once.
 func TestManyStreams(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		const streams = 4096
 		base := heap()
 		var here, there []link.Stream
@@ -158,7 +158,7 @@ func heap() int64 {
 // Reset ends what is under way in both directions, at both ends. CloseRead ends the
 // peer's sending, and its reading goes on.
 func TestGivingStreamsUp(t *testing.T) {
-	connect(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
+	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
 		pair := func() (here, there link.Stream) {
 			here, err := ue.Open(t.Context())
 			if err != nil {

@@ -122,6 +122,7 @@ type pipe struct {
 	ended   bool          // the sender sends no more
 	endAt   time.Time     // when the receiver knows
 	gone    bool          // the receiver reads no more
+	goneAt  time.Time     // when the sender knows
 	changed chan struct{} // closed at the next change
 }
 
@@ -177,8 +178,10 @@ func (p *pipe) put(b []byte) (n int, err error, changed <-chan struct{}) {
 	switch {
 	case p.ended:
 		return 0, net.ErrClosed, nil
-	case p.gone:
+	case p.gone && !time.Now().Before(p.goneAt):
 		return 0, syscall.ECONNRESET, nil
+	case p.gone:
+		return len(b), nil, nil
 	case p.bytes >= room:
 		return 0, nil, p.changed
 	}
@@ -192,9 +195,9 @@ func (p *pipe) put(b []byte) (n int, err error, changed <-chan struct{}) {
 func (p *pipe) end(gone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if gone {
-		p.gone = true
-	} else if !p.ended {
+	if gone && !p.gone {
+		p.gone, p.goneAt = true, time.Now().Add(p.oneWay)
+	} else if !gone && !p.ended {
 		p.ended, p.endAt = true, time.Now().Add(p.oneWay)
 	}
 	p.changeLocked()

@@ -53,6 +53,7 @@ func TestStreamDelivers(t *testing.T) {
 		if err != nil || len(b) != 1<<20 || time.Since(begin) < 10*time.Millisecond {
 			t.Errorf("%d bytes after %v, %v; want 1 MiB after 10ms", len(b), time.Since(begin), err)
 		}
+		time.Sleep(10 * time.Millisecond)
 		if _, err := host.Write([]byte{1}); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("write to an end that has closed: %v", err)
 		}

@@ -1,0 +1,536 @@
+package link
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/libp2p/go-yamux/v5"
+
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// The codes with which one end of a connection over TCP ends it. They are above those of
+// yamux.
+const (
+	codeClosed  = 0x100
+	codeVersion = 0x101
+)
+
+var (
+	errTCPPath   = errors.New("a connection over TCP cannot change its path")
+	errUEOpens   = errors.New("only the end that dialled opens streams")
+	errUnasked   = errors.New("the host has opened a stream")
+	errMany      = fmt.Errorf("more than %d streams", maxStreams)
+	errReset     = errors.New("stream was given up")
+	errHasClosed = errors.New("stream is closed")
+)
+
+// Windows over TCP. Until the receiver reads, a peer may send a stream firstWindow bytes, and up
+// to lastWindow to one that is read fast, as long as the growth of all streams of the connection is at
+// most maxGrowth.
+const (
+	firstWindow = 1 << 20
+	lastWindow  = 8 << 20
+	maxGrowth   = 32 << 20
+)
+
+// A tcpConn carries streams over TLS 1.3 on TCP: yamux cuts them into frames.
+type tcpConn struct {
+	mux  *yamux.Session
+	conn *muxConn
+	tls  tls.ConnectionState
+	addr net.Addr
+
+	dialled bool
+	turn    chan struct{} // held by the one that opens; cap 1
+	next    *tcpStream    // that is being opened; guarded by mu
+	slots   chan struct{} // of a dialled connection: one for each of its streams
+	arrived chan *tcpStream
+	wg      sync.WaitGroup // accepting
+
+	why atomic.Pointer[error] // this end closed the connection
+
+	mu      sync.Mutex
+	grown   int          // bytes by which windows have grown
+	live    int          // streams of the peer
+	waiting []*tcpStream // of the peer, in their order, that yamux has not given yet
+}
+
+// DialTCP makes a connection over c, which belongs to it from then on, also when
+// DialTCP fails. It returns after the handshake: two round trips.
+//
+// Where UDP is blocked, TCP carries the same streams. It cannot change its path, sends
+// nothing before the handshake is done, does not know priorities, and a lost packet
+// holds up all streams. Close does not tell the peer its reason. When the peer's process ends, the
+// connection does, too, so it needs no Lifeline.
+func DialTCP(ctx context.Context, c net.Conn, conf *tls.Config) (*Conn, error) {
+	conf = withSessions(conf, c.RemoteAddr()).Clone()
+	conf.DynamicRecordSizingDisabled = true // a video frame goes out at once
+	tc, err := handshake(ctx, c, tls.Client(c, conf))
+	if err == nil {
+		var t *tcpConn
+		if t, err = newTCPConn(c, tc, true); err == nil {
+			return &Conn{t}, nil
+		}
+	}
+	return nil, fmt.Errorf("dial tcp %s: %w", c.RemoteAddr(), Explain(err))
+}
+
+// handshake ends c when it fails.
+func handshake(ctx context.Context, c net.Conn, tc *tls.Conn) (*tls.Conn, error) {
+	late := fmt.Errorf("%w within %v", ErrNoAnswer, handshakeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, late)
+	defer cancel()
+	err := tc.HandshakeContext(ctx)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		c.Close()
+		return nil, gone(err)
+	}
+	return tc, nil
+}
+
+// newTCPConn begins a connection whose handshake is done. When it fails, c has ended. A
+// peer that speaks another version is told so.
+func newTCPConn(c net.Conn, tc *tls.Conn, dialled bool) (*tcpConn, error) {
+	tuneTCP(c)
+	t := &tcpConn{
+		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: c.RemoteAddr(), dialled: dialled,
+		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
+	}
+	begin, us, them := yamux.Server, "host", "UE"
+	if dialled {
+		begin, us, them = yamux.Client, "UE", "host"
+		t.slots = make(chan struct{}, maxStreams)
+	}
+	var err error
+	if t.mux, err = begin(t.conn, muxConfig(), t.enter); err != nil {
+		c.Close()
+		return nil, err
+	}
+	if !dialled {
+		t.wg.Go(t.accepts)
+	}
+	if spoken := t.tls.NegotiatedProtocol; spoken != wire.ALPN {
+		err = fmt.Errorf("%w: this %s speaks %s, the %s speaks %q", ErrVersion, us, wire.ALPN, them, spoken)
+		t.end(codeVersion, err)
+	}
+	return t, err
+}
+
+func muxConfig() *yamux.Config {
+	return &yamux.Config{
+		AcceptBacklog:      maxStreams, // enter bounds both before
+		MaxIncomingStreams: maxStreams,
+		PingBacklog:        8,
+		EnableKeepAlive:    true,
+		KeepAliveInterval:  keepAlive,
+		MeasureRTTInterval: 10 * time.Second,
+		// Of a ping to its answer, too: so silence ends a connection after idleTimeout.
+		ConnectionWriteTimeout:  idleTimeout - keepAlive,
+		InitialStreamWindowSize: firstWindow,
+		MaxStreamWindowSize:     lastWindow,
+		LogOutput:               io.Discard, // what ends a connection is its Err
+		MaxMessageSize:          64 << 10,
+		WriteCoalesceDelay:      100 * time.Microsecond, // yamux v5.1 ignores it
+	}
+}
+
+// enter is called by yamux for each stream that begins.
+func (c *tcpConn) enter() (yamux.MemoryManager, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dialled {
+		st := c.next
+		if c.next = nil; st == nil {
+			return nil, errUnasked
+		}
+		return st, nil
+	}
+	if c.live >= maxStreams || len(c.waiting) >= maxStreams {
+		return nil, errMany
+	}
+	c.live++
+	st := newTCPStream(c)
+	c.waiting = append(c.waiting, st)
+	return st, nil
+}
+
+// left takes note that a stream has ended at both ends.
+func (c *tcpConn) left(st *tcpStream) {
+	c.mu.Lock()
+	c.grown -= st.grown
+	st.grown = 0
+	if !c.dialled {
+		c.live--
+	}
+	c.mu.Unlock()
+	if c.dialled {
+		<-c.slots
+	}
+}
+
+func (c *tcpConn) grow(st *tcpStream, size int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.grown+size > maxGrowth {
+		return errors.New("no further growth")
+	}
+	c.grown += size
+	st.grown += size
+	return nil
+}
+
+func (c *tcpConn) open(ctx context.Context) (Stream, error) {
+	if !c.dialled {
+		return nil, errUEOpens
+	}
+	for _, token := range []chan struct{}{c.slots, c.turn} {
+		select {
+		case token <- struct{}{}:
+		case <-ctx.Done():
+			return nil, c.giveUp(token, context.Cause(ctx))
+		case <-c.done():
+			return nil, c.giveUp(token, c.err())
+		}
+	}
+	defer func() { <-c.turn }()
+	st := newTCPStream(c)
+	c.mu.Lock()
+	c.next = st
+	c.mu.Unlock()
+	ys, err := c.mux.OpenStream(ctx)
+	if err == nil {
+		st.ys = ys
+		return st, nil
+	}
+	c.mu.Lock()
+	c.next = nil
+	c.mu.Unlock()
+	st.Done()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, c.because(err)
+}
+
+// giveUp gives back the slot of a stream that was not opened, if it was waiting for token.
+func (c *tcpConn) giveUp(token chan struct{}, why error) error {
+	if token == c.turn {
+		<-c.slots
+	}
+	return why
+}
+
+// accepts hands the peer's streams to accept.
+func (c *tcpConn) accepts() {
+	for {
+		ys, err := c.mux.AcceptStream()
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		st := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.mu.Unlock()
+		st.ys = ys
+		select {
+		case c.arrived <- st:
+		case <-c.done():
+			return
+		}
+	}
+}
+
+func (c *tcpConn) accept(ctx context.Context) (Stream, error) {
+	select {
+	case st := <-c.arrived:
+		return st, nil
+	case <-c.done():
+		return nil, c.err()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// early is open: nothing goes out before the handshake is done.
+func (c *tcpConn) early(ctx context.Context, f func(Stream) error) error {
+	st, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return f(st)
+}
+
+func (c *tcpConn) switchPath(_ context.Context, pc net.PacketConn) error {
+	pc.Close()
+	return errTCPPath
+}
+
+// always is closed.
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func (c *tcpConn) confirmed() <-chan struct{} { return always }
+
+func (c *tcpConn) resumed() bool { return false }
+
+func (c *tcpConn) stale() bool { return false }
+
+func (c *tcpConn) done() <-chan struct{} { return c.mux.CloseChan() }
+
+func (c *tcpConn) err() error {
+	if !c.mux.IsClosed() {
+		return nil
+	}
+	if why := c.why.Load(); why != nil {
+		return *why
+	}
+	_, err := c.mux.OpenStream(context.Background()) // of an ended session: why
+	return Explain(err)
+}
+
+// because returns why an operation on a stream failed with err.
+func (c *tcpConn) because(err error) error {
+	var timeout *yamux.Error
+	switch {
+	case errors.As(err, &timeout) && timeout == yamux.ErrTimeout:
+		return os.ErrDeadlineExceeded
+	case c.mux.IsClosed():
+		return c.err()
+	case err == yamux.ErrStreamClosed:
+		return errHasClosed
+	case errors.Is(err, yamux.ErrStreamReset):
+		return errReset
+	}
+	return err
+}
+
+func (c *tcpConn) peer() string { return identity.Peer(c.tls) }
+
+func (c *tcpConn) remoteAddr() net.Addr { return c.addr }
+
+func (c *tcpConn) close(reason string) error {
+	return c.end(codeClosed, fmt.Errorf("%w: %.100q", ErrClosed, reason))
+}
+
+// goodbye is how long an end may take to be told to the peer.
+const goodbye = 100 * time.Millisecond
+
+// end ends the connection for the reason why. The peer is told the code.
+func (c *tcpConn) end(code uint32, why error) error {
+	if c.mux.IsClosed() {
+		return nil
+	}
+	c.why.CompareAndSwap(nil, &why)
+	c.conn.last(goodbye)
+	err := c.mux.CloseWithError(code)
+	c.wg.Wait()
+	return err
+}
+
+// explainTCP is Explain for what ends a connection over TCP.
+func explainTCP(err error) error {
+	var away *yamux.GoAwayError
+	var cert *tls.CertificateVerificationError
+	var stranger tls.RecordHeaderError
+	var alert *net.OpError
+	switch {
+	case errors.As(err, &away) && away.ErrorCode == codeVersion:
+		return fmt.Errorf("%w (%w)", ErrVersion, err)
+	case errors.As(err, &away) && (away.ErrorCode == codeClosed || away.ErrorCode == 0):
+		return fmt.Errorf("%w (%w)", ErrClosed, err)
+	case errors.Is(err, yamux.ErrKeepAliveTimeout), errors.Is(err, yamux.ErrConnectionWriteTimeout), errors.Is(err, syscall.ETIMEDOUT):
+		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
+	case errors.As(err, &cert):
+		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+	case errors.As(err, &stranger):
+		return fmt.Errorf("%w of a Bungee peer: what is there begins with %q", ErrNoAnswer, stranger.RecordHeader[:])
+	case errors.As(err, &alert) && alert.Op == "remote error": // a TLS alert; crypto/tls gives only its text
+		if alert.Err.Error() == "tls: no application protocol" {
+			return fmt.Errorf("%w (%w)", ErrVersion, err)
+		}
+		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+	}
+	return err
+}
+
+// gone returns err, with ErrGone if the other end's kernel has ended the connection.
+func gone(err error) error {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+		if errors.Is(err, end) {
+			return fmt.Errorf("%w (%v)", ErrGone, err)
+		}
+	}
+	return err
+}
+
+// A muxConn is the connection below yamux. One goroutine reads it, one writes.
+type muxConn struct {
+	*tls.Conn
+	raw   net.Conn
+	r     *bufio.Reader
+	hurry atomic.Bool // its last write deadline is set
+	once  sync.Once
+	ended chan struct{} // closed by Close
+}
+
+func newMuxConn(raw net.Conn, c *tls.Conn) *muxConn {
+	return &muxConn{Conn: c, raw: raw, r: bufio.NewReaderSize(c, 4<<10), ended: make(chan struct{})}
+}
+
+func (c *muxConn) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil {
+		err = gone(err)
+	}
+	return n, err
+}
+
+func (c *muxConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && !os.IsTimeout(err) { // yamux looks for the bare timeout
+		err = gone(err)
+	}
+	return n, err
+}
+
+// last lets writes go on for a while only.
+func (c *muxConn) last(d time.Duration) {
+	c.hurry.Store(true)
+	c.raw.SetWriteDeadline(time.Now().Add(d))
+}
+
+// SetWriteDeadline is how yamux bounds each write.
+func (c *muxConn) SetWriteDeadline(t time.Time) error {
+	if c.hurry.Load() {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close ends the connection without TLS' own goodbye, for which crypto/tls would wait up
+// to 5 s: yamux' goodbye says more.
+func (c *muxConn) Close() error {
+	c.once.Do(func() { close(c.ended) })
+	return c.raw.Close()
+}
+
+// A tcpStream is a stream of a tcpConn. To yamux it is the account of the stream's memory,
+// whose end tells that the stream has ended, also when nobody reads it.
+type tcpStream struct {
+	ys   *yamux.Stream
+	conn *tcpConn
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	deaf  atomic.Bool // CloseRead was called
+	shut  atomic.Bool // Close was called
+	ended atomic.Bool // Done was called
+	grown int         // guarded by the connection's mu
+}
+
+func newTCPStream(c *tcpConn) *tcpStream {
+	st := &tcpStream{conn: c}
+	st.ctx, st.cancel = context.WithCancel(context.Background())
+	return st
+}
+
+// ReserveMemory implements yamux.MemoryManager.
+func (s *tcpStream) ReserveMemory(size int, priority uint8) error {
+	if priority == 255 { // the stream itself
+		return nil
+	}
+	return s.conn.grow(s, size)
+}
+
+// ReleaseMemory implements yamux.MemoryManager.
+func (s *tcpStream) ReleaseMemory(int) {}
+
+// Done implements yamux.MemoryManager. yamux may call it twice.
+func (s *tcpStream) Done() {
+	if !s.ended.Swap(true) {
+		s.cancel()
+		s.conn.left(s)
+	}
+}
+
+func (s *tcpStream) Read(b []byte) (int, error) {
+	if s.deaf.Load() {
+		return 0, errReset
+	}
+	n, err := s.ys.Read(b)
+	switch {
+	case n > 0 || err == nil:
+		return n, nil // an error comes again
+	case err == io.EOF:
+		return 0, err
+	case s.deaf.Load():
+		return 0, errReset
+	}
+	return 0, s.conn.because(err)
+}
+
+func (s *tcpStream) Write(b []byte) (int, error) {
+	n, err := s.ys.Write(b)
+	if err != nil {
+		err = s.conn.because(err)
+	}
+	return n, err
+}
+
+// Close also gives up what the peer still sends, if CloseRead was called before: yamux
+// can say that only together with the end of what is sent.
+func (s *tcpStream) Close() error {
+	s.shut.Store(true)
+	err := s.ys.CloseWrite()
+	s.cancel()
+	if s.deaf.Load() {
+		s.ys.Reset()
+	}
+	if err != nil {
+		return s.conn.because(err)
+	}
+	return nil
+}
+
+func (s *tcpStream) CloseRead() {
+	s.deaf.Store(true)
+	s.ys.SetReadDeadline(time.Unix(1, 0))
+	if s.shut.Load() {
+		s.ys.Reset()
+	}
+}
+
+func (s *tcpStream) Reset() {
+	s.ys.Reset()
+	s.cancel()
+}
+
+func (s *tcpStream) SetReadDeadline(t time.Time) error {
+	if s.deaf.Load() {
+		return nil
+	}
+	return s.ys.SetReadDeadline(t)
+}
+
+func (s *tcpStream) SetWriteDeadline(t time.Time) error { return s.ys.SetWriteDeadline(t) }
+
+func (s *tcpStream) SetPriority(int8, bool) {}
+
+func (s *tcpStream) Number() int64 { return int64(s.ys.StreamID()) }
+
+func (s *tcpStream) Context() context.Context { return s.ctx }

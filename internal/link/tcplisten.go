@@ -1,0 +1,162 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Bounds on what a host holds for those that have not proved yet who they are. UEs
+// behind one NAT have one address.
+const (
+	maxYoung     = 512
+	maxYoungEach = 64
+)
+
+// A TCPListener accepts connections over TCP.
+type TCPListener struct {
+	ln    net.Listener
+	conf  *tls.Config
+	ready chan *Conn
+	ctx   context.Context // ends with Close
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	young  int
+	each   map[string]int // of young, by IP address
+	conns  map[net.Conn]struct{}
+}
+
+// ListenTCP accepts connections on ln, which belongs to the listener from then on. At most 512 of
+// them, and 64 of one IP address, may be in their handshake; a further one is closed.
+func ListenTCP(ln net.Listener, conf *tls.Config) *TCPListener {
+	conf = conf.Clone()
+	conf.DynamicRecordSizingDisabled = true
+	l := &TCPListener{ln: ln, conf: conf, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.wg.Go(l.run)
+	return l
+}
+
+func (l *TCPListener) run() {
+	for {
+		c, err := l.ln.Accept()
+		if err == nil {
+			l.take(c)
+			continue
+		}
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-time.After(retryAccept):
+		}
+	}
+}
+
+func (l *TCPListener) take(c net.Conn) {
+	if !l.add(c) {
+		c.Close()
+		return
+	}
+	l.wg.Go(func() {
+		t := l.admit(c)
+		l.grow(c)
+		if t != nil {
+			l.hand(&Conn{t})
+			<-t.conn.ended // the goodbye is said
+		}
+		l.drop(c)
+	})
+}
+
+// admit makes the handshake. It returns nil when that fails; then c has ended.
+func (l *TCPListener) admit(c net.Conn) *tcpConn {
+	tc, err := handshake(l.ctx, c, tls.Server(c, l.conf))
+	if err != nil {
+		return nil
+	}
+	t, _ := newTCPConn(c, tc, false)
+	return t // of another version: it has ended, and its Err says why
+}
+
+// hand gives conn to Accept.
+func (l *TCPListener) hand(conn *Conn) {
+	select {
+	case l.ready <- conn:
+	case <-l.ctx.Done():
+	}
+}
+
+// add takes note of a connection that has not proved who it is.
+func (l *TCPListener) add(c net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ip := ipOf(c)
+	if l.closed || l.young == maxYoung || l.each[ip] == maxYoungEach {
+		return false
+	}
+	l.young++
+	l.each[ip]++
+	l.conns[c] = struct{}{}
+	return true
+}
+
+// grow takes note that c has proved who it is, or failed to.
+func (l *TCPListener) grow(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.young--
+	ip := ipOf(c)
+	if l.each[ip]--; l.each[ip] == 0 {
+		delete(l.each, ip)
+	}
+}
+
+func (l *TCPListener) drop(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// Accept returns the next connection. Its UE is known. One of a UE that speaks another
+// version has ended.
+func (l *TCPListener) Accept(ctx context.Context) (*Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Addr returns the address that the listener listens on.
+func (l *TCPListener) Addr() net.Addr { return l.ln.Addr() }
+
+// Close ends the listener and all of its connections. Their UEs find them gone. Further
+// calls do nothing.
+func (l *TCPListener) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	for c := range l.conns {
+		c.Close()
+	}
+	l.mu.Unlock()
+	l.stop()
+	err := l.ln.Close()
+	l.wg.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
