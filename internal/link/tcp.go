@@ -45,6 +45,11 @@ const (
 	maxGrowth   = 32 << 20
 )
 
+// maxUnread bounds the bytes that a host keeps of what a UE has sent and nobody has read. Beyond it the host
+// reads nothing more of the connection until a stream is read; if that takes longer than a
+// ping may, the connection ends.
+const maxUnread = 32 << 20
+
 // A tcpConn carries streams over TLS 1.3 on TCP: yamux cuts them into frames.
 type tcpConn struct {
 	mux  *yamux.Session
@@ -62,9 +67,11 @@ type tcpConn struct {
 	why atomic.Pointer[error] // this end closed the connection
 
 	mu      sync.Mutex
-	grown   int          // bytes by which windows have grown
-	live    int          // streams of the peer
-	waiting []*tcpStream // of the peer, in their order, that yamux has not given yet
+	grown   int                   // bytes by which windows have grown
+	waiting []*tcpStream          // of the peer, in their order, that yamux has not given yet
+	live    map[uint32]*tcpStream // of the peer, by number
+	unread  int                   // bytes of live streams that have come and were not read
+	room    chan struct{}         // cap 1: a note that unread is less
 }
 
 // DialTCP makes a connection over c, which belongs to it from then on, also when
@@ -110,11 +117,14 @@ func newTCPConn(c net.Conn, tc *tls.Conn, dialled bool) (*tcpConn, error) {
 	t := &tcpConn{
 		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: c.RemoteAddr(), dialled: dialled,
 		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
+		live: map[uint32]*tcpStream{}, room: make(chan struct{}, 1),
 	}
 	begin, us, them := yamux.Server, "host", "UE"
 	if dialled {
 		begin, us, them = yamux.Client, "UE", "host"
 		t.slots = make(chan struct{}, maxStreams)
+	} else {
+		t.conn.watch = &watch{conn: t}
 	}
 	var err error
 	if t.mux, err = begin(t.conn, muxConfig(), t.enter); err != nil {
@@ -160,11 +170,11 @@ func (c *tcpConn) enter() (yamux.MemoryManager, error) {
 		}
 		return st, nil
 	}
-	if c.live >= maxStreams || len(c.waiting) >= maxStreams {
+	if len(c.live) >= maxStreams || len(c.waiting) >= maxStreams {
 		return nil, errMany
 	}
-	c.live++
 	st := newTCPStream(c)
+	c.conn.watch.enterLocked(st)
 	c.waiting = append(c.waiting, st)
 	return st, nil
 }
@@ -175,7 +185,9 @@ func (c *tcpConn) left(st *tcpStream) {
 	c.grown -= st.grown
 	st.grown = 0
 	if !c.dialled {
-		c.live--
+		delete(c.live, st.id)
+		c.readLocked(st.came)
+		st.came = 0
 	}
 	c.mu.Unlock()
 	if c.dialled {
@@ -382,6 +394,7 @@ type muxConn struct {
 	*tls.Conn
 	raw   net.Conn
 	r     *bufio.Reader
+	watch *watch      // of a host; else nil
 	hurry atomic.Bool // its last write deadline is set
 	once  sync.Once
 	ended chan struct{} // closed by Close
@@ -392,7 +405,13 @@ func newMuxConn(raw net.Conn, c *tls.Conn) *muxConn {
 }
 
 func (c *muxConn) Read(b []byte) (int, error) {
+	if c.watch != nil {
+		c.watch.await(c.ended)
+	}
 	n, err := c.r.Read(b)
+	if c.watch != nil {
+		c.watch.see(b[:n])
+	}
 	if err != nil {
 		err = gone(err)
 	}
@@ -440,7 +459,10 @@ type tcpStream struct {
 	deaf  atomic.Bool // CloseRead was called
 	shut  atomic.Bool // Close was called
 	ended atomic.Bool // Done was called
-	grown int         // guarded by the connection's mu
+
+	id    uint32 // of a stream of the peer; its connection's mu guards it and what follows
+	came  int    // bytes that were not read
+	grown int    // bytes by which its window has grown
 }
 
 func newTCPStream(c *tcpConn) *tcpStream {
@@ -473,6 +495,7 @@ func (s *tcpStream) Read(b []byte) (int, error) {
 		return 0, errReset
 	}
 	n, err := s.ys.Read(b)
+	s.conn.read(s, n)
 	switch {
 	case n > 0 || err == nil:
 		return n, nil // an error comes again
