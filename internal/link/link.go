@@ -77,6 +77,11 @@ const (
 // waits for one to end. An idle stream costs 1.6 KB at the UE and 2.1 at the host.
 const maxStreams = 4096
 
+// firstPackets is the size of the packets of a handshake: the least that QUIC allows (RFC
+// 9000 section 14.1). A path of MTU 1280, which IPv6 guarantees and most tunnels have, has no
+// room for quic-go's default of 1280 bytes. Later packets grow as the path allows.
+const firstPackets = 1200
+
 func quicConfig() *quic.Config {
 	return &quic.Config{
 		HandshakeIdleTimeout: handshakeTimeout,
@@ -86,6 +91,7 @@ func quicConfig() *quic.Config {
 		// No unidirectional streams: each is a request and its answer.
 		MaxIncomingUniStreams: -1,
 		Allow0RTT:             true,
+		InitialPacketSize:     firstPackets,
 		// A video frame of 100 KB must not wait for a window update.
 		InitialStreamReceiveWindow:     1 << 20,
 		InitialConnectionReceiveWindow: 2 << 20,

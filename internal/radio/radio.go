@@ -127,8 +127,12 @@ func (a *Air) SendPacket(p simnet.Packet) error {
 	if a.block || a.muted[dir.from] || a.muted[dir.to] {
 		return nil
 	}
+	f := a.faultsLocked(dir)
+	if !f.fits(dir, len(p.Data)) {
+		return nil
+	}
 	w := a.wayLocked(dir)
-	for _, at := range w.plan(time.Now(), len(p.Data), a.OneWay, a.faultsLocked(dir)) {
+	for _, at := range w.plan(time.Now(), len(p.Data), a.OneWay, f) {
 		w.put(sent{p, at})
 	}
 	w.wakeLocked(a)

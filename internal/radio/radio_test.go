@@ -180,6 +180,19 @@ func TestMostExactFaultsCount(t *testing.T) {
 	})
 }
 
+func TestMTU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		air := &radio.Air{}
+		air.Set(nil, nil, radio.Faults{MTU: 1280})
+		if got := fly(t, air, 1, 1280-20-8, 0); len(got) != 1 {
+			t.Error("a packet of the MTU was lost")
+		}
+		if got := fly(t, air, 1, 1280-20-8+1, 0); len(got) != 0 {
+			t.Error("a packet of a byte more arrived")
+		}
+	})
+}
+
 func TestMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		air := &radio.Air{OneWay: 10 * time.Millisecond}

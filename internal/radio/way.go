@@ -27,6 +27,18 @@ type Faults struct {
 	// Queue is how many bytes wait when Rate holds them up; a packet that finds no room is
 	// lost. Zero means as many as go through in 50 ms.
 	Queue int
+	// MTU is how many bytes a packet may have, with the headers of IP and UDP. A longer one
+	// is lost, and its sender is not told. Zero means no limit.
+	MTU int
+}
+
+// fits says whether a packet of size bytes in direction dir is within the MTU.
+func (f Faults) fits(dir pair, size int) bool {
+	headers := 20 + 8
+	if dir.to.Is6() {
+		headers = 40 + 8
+	}
+	return f.MTU == 0 || headers+size <= f.MTU
 }
 
 // A way is one direction between two IP addresses. The air's mutex guards it.
