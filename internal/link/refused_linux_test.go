@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -35,11 +36,20 @@ var refusals = map[string][]refusal{
 		{unix.SYS_SETSOCKOPT, map[uint32]uint32{1: unix.IPPROTO_UDP, 2: unix.UDP_SEGMENT}, unix.ENOPROTOOPT},
 		{unix.SYS_GETSOCKOPT, map[uint32]uint32{1: unix.IPPROTO_UDP, 2: unix.UDP_SEGMENT}, unix.ENOPROTOOPT},
 	},
-	"recvmmsg": {{unix.SYS_RECVMMSG, nil, unix.ENOSYS}},
+	"recvmmsg":               {{unix.SYS_RECVMMSG, nil, unix.ENOSYS}},
+	"recvmmsg, as a sandbox": {{unix.SYS_RECVMMSG, nil, unix.EPERM}},
+	"ECN":                    {setting(unix.IPPROTO_IP, unix.IP_RECVTOS), setting(unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS)},
+	"DF":                     {setting(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER), setting(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER)},
+	"pktinfo":                {setting(unix.IPPROTO_IP, unix.IP_PKTINFO), setting(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO)},
 	"UDP_GRO and recvmmsg": {
 		{unix.SYS_SETSOCKOPT, map[uint32]uint32{1: unix.IPPROTO_UDP, 2: unix.UDP_GRO}, unix.ENOPROTOOPT},
 		{unix.SYS_RECVMMSG, nil, unix.ENOSYS},
 	},
+}
+
+// setting is the refusal of a socket's option.
+func setting(level, name uint32) refusal {
+	return refusal{unix.SYS_SETSOCKOPT, map[uint32]uint32{1: level, 2: name}, unix.ENOPROTOOPT}
 }
 
 // A UE and a host exchange frames and change paths in a process whose kernel
@@ -47,7 +57,7 @@ var refusals = map[string][]refusal{
 func TestOptionsThatTheKernelRefuses(t *testing.T) {
 	for name := range refusals {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestSwitchPathOnRealSockets|TestSlotHammer|TestRefused)$", "-test.v")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestSwitchPathOnRealSockets|TestAnyAddress|TestSlotHammer|TestRefused)$", "-test.v")
 			cmd.Env = append(os.Environ(), refuseEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			if strings.Contains(string(out), errNoFilter.Error()) {
@@ -68,17 +78,22 @@ func TestRefused(t *testing.T) {
 		t.Skip("this is the process under the filter: go test -run TestOptionsThatTheKernelRefuses ./internal/link")
 	}
 	pc := loopback(t, 1)
-	if _, gro := tune(pc).(*groSocket); gro == strings.Contains(name, "UDP_GRO") {
+	if _, gro := newSocket(pc).PacketConn.(*groSocket); gro && strings.Contains(name, "UDP_GRO") {
 		t.Errorf("without %s: a socket with UDP_GRO is %v", name, gro)
 	}
 	if strings.Contains(name, "UDP_SEGMENT") && segmentation(t) {
 		t.Errorf("without %s: UDP_SEGMENT is known", name)
 	}
+	for _, option := range []string{"ECN", "DF"} {
+		if lacks, enough := probe(pc); slices.Contains(lacks, option) != strings.Contains(name, option) || strings.Contains(name, option) && enough {
+			t.Errorf("without %s: the kernel lacks %q, enough %v", name, lacks, enough)
+		}
+	}
 	if !strings.Contains(name, "recvmmsg") {
 		return
 	}
-	if _, err := ipv4.NewPacketConn(pc).ReadBatch(messages(1), 0); !errors.Is(err, unix.ENOSYS) {
-		t.Errorf("without %s: a batch read gave %v, want ENOSYS", name, err)
+	if _, err := ipv4.NewPacketConn(pc).ReadBatch(messages(1), 0); !errors.Is(err, refusals[name][len(refusals[name])-1].errno) {
+		t.Errorf("without %s: a batch read gave %v", name, err)
 	}
 }
 

@@ -7,9 +7,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/quic-go/quic-go"
-	"golang.org/x/net/ipv4"
 )
 
 // A slot stands in for the socket of a quic.Transport: it holds a socket, another one
@@ -28,97 +25,9 @@ type slot struct {
 	changed chan struct{} // closed at the next change
 }
 
-// A socket is a net.PacketConn in a slot.
-type socket struct {
-	net.PacketConn
-	oob   oobConn     // the same socket, if quic-go gets GSO, ECN and batches from it; else nil
-	batch batchReader // of the same socket, if oob is not nil
-
-	sent    atomic.Bool // something has gone out
-	heard   signal      // something has come in
-	used    signal      // something has come in that is more than an answer to a path's trial
-	reading sync.Mutex  // held by the goroutine that reads
-}
-
-// An oobConn is a socket that offers quic-go more than a net.PacketConn does.
-type oobConn interface {
-	quic.OOBCapablePacketConn
-	SetWriteBuffer(int) error
-}
-
-// A batchReader reads many packets at once.
-type batchReader interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-}
-
-// A kernelReader reads many packets at once, or one at a time if the kernel or a sandbox
-// does not know recvmmsg(2).
-type kernelReader struct {
-	batchReader
-	single oobConn
-}
-
-// newKernelReader returns a batchReader of c, which is a net.Conn.
-func newKernelReader(c oobConn) kernelReader { return kernelReader{ipv4.NewPacketConn(c), c} }
-
-// ReadBatch implements batchReader.
-func (r kernelReader) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
-	n, err := r.batchReader.ReadBatch(ms, flags)
-	if !errors.Is(err, syscall.ENOSYS) {
-		return n, err
-	}
-	m := &ms[0]
-	var from *net.UDPAddr
-	m.N, m.NN, m.Flags, from, err = r.single.ReadMsgUDP(m.Buffers[0], m.OOB)
-	m.Addr = from
-	return 1, err
-}
-
-// A signal is up or down. Its capacity is 1: up twice is up.
-type signal chan struct{}
-
-func (s signal) up() {
-	select {
-	case s <- struct{}{}:
-	default:
-	}
-}
-
-// down takes the signal down, and says whether it was up.
-func (s signal) down() bool {
-	select {
-	case <-s:
-		return true
-	default:
-		return false
-	}
-}
-
-func newSocket(pc net.PacketConn) *socket {
-	pc = tune(pc)
-	s := &socket{PacketConn: pc, heard: make(signal, 1), used: make(signal, 1)}
-	oob, ok := pc.(oobConn)
-	if !ok {
-		return s
-	}
-	if b, ok := pc.(batchReader); ok {
-		s.oob, s.batch = oob, b
-	} else if _, ok := pc.(net.Conn); ok { // quic-go and ipv4 ask for it
-		s.oob, s.batch = oob, newKernelReader(oob)
-	}
-	return s
-}
-
 // probeSize is the size of quic-go's packets that try a path. It pads no other packet to
 // it (RFC 9000 section 8.2.1).
 const probeSize = 1200
-
-func (s *socket) hear(used bool) {
-	s.heard.up()
-	if used {
-		s.used.up()
-	}
-}
 
 // newSlot returns a slot that holds s, and the slot as the socket of a transport: an
 // oobConn if s is one.

@@ -119,19 +119,5 @@ func (sl *oobSlot) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPA
 
 // WriteMsgUDP implements quic.OOBCapablePacketConn.
 func (sl *oobSlot) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (int, int, error) {
-	var whole error
-	err := sl.write(func(s *socket) error {
-		_, _, err := s.oob.WriteMsgUDP(b, oob, addr)
-		if errors.Is(err, syscall.EPERM) { // a socket's first may, for no reason: go.dev/issue/63322
-			_, _, err = s.oob.WriteMsgUDP(b, oob, addr)
-		}
-		if err != nil && noSegments(err, oob) {
-			whole = err // quic-go has to send them one by one
-		}
-		return err
-	})
-	if whole != nil {
-		return 0, 0, whole
-	}
-	return len(b), len(oob), err
+	return len(b), len(oob), sl.write(func(s *socket) error { return s.send(b, oob, addr) })
 }

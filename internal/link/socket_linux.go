@@ -2,8 +2,9 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
+	"iter"
 	"net"
+	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
@@ -133,21 +134,95 @@ func segments(control, oob []byte) (size int, others []byte) {
 	return size, oob
 }
 
-// noSegments says whether err means that an interface cannot take a send in
-// segments (UDP_SEGMENT in control).
-func noSegments(err error, control []byte) bool {
-	if !errors.Is(err, unix.EIO) {
-		return false
+// extrasIn returns the extras that control messages ask for.
+func extrasIn(control []byte) (found extra) {
+	for kind := range controls(control) {
+		found |= kind
 	}
-	for len(control) >= unix.SizeofCmsghdr {
-		h, _, rest, err := unix.ParseOneSocketControlMessage(control)
-		if err != nil {
-			return false
+	return found
+}
+
+// trim returns control without some extras. size is that of the packets that a send has to be
+// cut into when gso is left out, 0 for a single one.
+func trim(control []byte, less extra) (size int, kept []byte) {
+	for kind, m := range controls(control) {
+		switch {
+		case kind&less == 0:
+			kept = append(kept, m...)
+		case kind == gso && len(m) >= unix.CmsgLen(2):
+			size = int(binary.NativeEndian.Uint16(m[unix.CmsgLen(0):]))
 		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_SEGMENT {
-			return true
-		}
-		control = rest
 	}
-	return false
+	return size, kept
+}
+
+// controls yields control messages, and the extra that each asks for.
+func controls(control []byte) iter.Seq2[extra, []byte] {
+	return func(yield func(extra, []byte) bool) {
+		for len(control) >= unix.SizeofCmsghdr {
+			h, _, rest, err := unix.ParseOneSocketControlMessage(control)
+			if err != nil {
+				return
+			}
+			var kind extra
+			switch {
+			case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_SEGMENT:
+				kind = gso
+			case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS, h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS:
+				kind = ecn
+			}
+			if !yield(kind, control[:len(control)-len(rest)]) {
+				return
+			}
+			control = rest
+		}
+	}
+}
+
+// An option is one of UDP sockets that quic-go sets. One of its ways is enough: which one
+// works depends on the IP version.
+type option struct {
+	name   string
+	ways   [][3]int // level, name, value
+	needed bool     // quic-go v0.65 serves no socket that has none of the ways
+}
+
+var (
+	optionECN        = option{"ECN", [][3]int{{unix.IPPROTO_IP, unix.IP_RECVTOS, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1}}, true}
+	optionDF         = option{"DF", [][3]int{{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE}, {unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE}}, true}
+	optionPacketInfo = option{"pktinfo", [][3]int{{unix.IPPROTO_IP, unix.IP_PKTINFO, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1}}, true}
+	optionGSO        = option{"GSO", [][3]int{{unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0}}, false}
+	optionGRO        = option{"GRO", [][3]int{{unix.IPPROTO_UDP, unix.UDP_GRO, 0}}, false}
+)
+
+// probe sets c's options and returns the names of those that the kernel lacks. enough says
+// whether quic-go can use the others: with an option that it needs it fails, where it could
+// as well use c as any net.PacketConn.
+func probe(c oobConn) (lacks []string, enough bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, false
+	}
+	options := []option{optionECN, optionDF, optionGSO, optionGRO}
+	if u, ok := c.LocalAddr().(*net.UDPAddr); ok && u.IP.IsUnspecified() {
+		options = append(options, optionPacketInfo)
+	}
+	enough = true
+	for _, o := range options {
+		if !o.set(raw) {
+			lacks = append(lacks, o.name)
+			enough = enough && !o.needed
+		}
+	}
+	return lacks, enough
+}
+
+// set sets o, and says whether one of the ways did.
+func (o option) set(raw syscall.RawConn) (ok bool) {
+	raw.Control(func(fd uintptr) {
+		for _, w := range o.ways {
+			ok = unix.SetsockoptInt(int(fd), w[0], w[1], w[2]) == nil || ok
+		}
+	})
+	return ok
 }
