@@ -65,7 +65,7 @@ func newTarget(h *Handler, addr string) *target {
 	return t
 }
 
-// Target returns the edge host at addr, "host:port" of UDP, as a place for the far
+// Target returns the edge host at addr, written as Config.Edge is, as a place for the far
 // endpoints of channels; the empty addr is Config.Edge. Targets of one address are
 // equal and share one session. The session begins with the first use of the target. The
 // handler keeps it until Close, and begins another one when it is lost.
@@ -96,6 +96,9 @@ func (t *target) begin() error {
 		return errEnded
 	case t.conf == nil:
 		return errors.New("edge host " + t.addr + ": Config.TLS of the UE offload handler is not set; LoadTLS makes one")
+	}
+	if _, err := parseHost(t.addr); err != nil {
+		return err
 	}
 	t.begun = true
 	t.h.run(t)

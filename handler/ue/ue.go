@@ -47,6 +47,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -62,10 +63,11 @@ import (
 // Config configures a Handler. The zero Config is ready to use and keeps every
 // call on the UE.
 type Config struct {
-	// Edge is the UDP address, "host:port", of the edge host of elastic functions. Empty
-	// means none.
+	// Edge is the address, "host:port", of the edge host of elastic functions: a name or an
+	// IP address, and a UDP port. A host that is found at several has commas between them.
+	// Empty means none.
 	Edge string
-	// Others are further edge hosts, for functions that are marked to run on
+	// Others are the addresses of further edge hosts, for functions that are marked to run on
 	// several (redundancy): such a call runs on Edge and on the first of these, as many as
 	// the mark asks for.
 	Others []string
@@ -134,6 +136,9 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	if cfg.Edge != "" && cfg.TLS == nil {
 		return nil, errors.New("ue: Config.Edge needs Config.TLS; LoadTLS makes one")
 	}
+	if err := cfg.checkHosts(); err != nil {
+		return nil, fmt.Errorf("ue: %w", err)
+	}
 	cfg = cfg.withDefaults()
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, log: cfg.Logger}
@@ -148,6 +153,21 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	}
 	h.before = route.Use(router{h})
 	return h, nil
+}
+
+// checkHosts refuses addresses that can never work.
+func (c Config) checkHosts() error {
+	if c.Edge != "" {
+		if _, err := parseHost(c.Edge); err != nil {
+			return err
+		}
+	}
+	for _, addr := range c.Others {
+		if _, err := parseHost(addr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
