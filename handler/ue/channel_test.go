@@ -493,7 +493,7 @@ func TestTargetsThatCannotBeUsed(t *testing.T) {
 			{"no certificate", none.Target(hostAddr.String()), "Config.TLS"},
 			{"the handler has ended", ended.Target(hostAddr.String()), "has ended"},
 			{"nobody there", h.Target("10.9.9.9:1"), "no answer"},
-			{"no address", h.Target("nowhere"), "missing port"},
+			{"no address", h.Target("nowhere"), "it has no port; write nowhere:4433"},
 			{"a host that is full", h.Target(hostAddrB.String()), "overloaded"},
 		}
 		for _, tt := range tests {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// attemptTimeout bounds dial and hello.
+// attemptTimeout bounds the search for a host, dial and hello.
 const attemptTimeout = 5 * time.Second
 
 // askPatience is how long after its Welcome a host may take to say whether it has
@@ -26,27 +27,46 @@ type dialer struct {
 	conf    *tls.Config
 	stripes int
 	path    *atomic.Pointer[path] // the handler's
+	known   *networks             // the handler's
+	look    lookup
 	log     *slog.Logger
 }
 
-// open begins a session with one connection to addr. If that connection cannot
-// change its path, open makes another one.
+// open begins a session with one connection to the host, which is found as addr says. If that
+// connection cannot change its path, open makes another one.
 func (d *dialer) open(ctx context.Context, addr string, wanted modules) (*session, error) {
-	s, err := d.begin(ctx, addr, wanted)
+	s, err := d.find(ctx, addr, wanted)
 	if err != nil || !(*s.strands.Load())[0].conn.Stale() {
 		return s, err
 	}
 	s.close()
-	return d.begin(ctx, addr, wanted)
+	return d.begin(ctx, s.addr, wanted)
+}
+
+// find begins a session at the first of the host's addresses that answers. What worked
+// before on this network is tried first.
+func (d *dialer) find(ctx context.Context, addr string, wanted modules) (*session, error) {
+	hosts, err := parseHost(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	p := d.path.Load()
+	s, at, err := race(ctx, d.known.recall(addr, p.local), func(ctx context.Context) <-chan found {
+		return search(ctx, hosts, d.look)
+	}, func(ctx context.Context, at netip.AddrPort) (*session, error) {
+		return d.begin(ctx, net.UDPAddrFromAddrPort(at), wanted)
+	}, (*session).close)
+	if err == nil {
+		d.known.remember(addr, at, p.local(at))
+	}
+	return s, err
 }
 
 // begin connects and asks the host, at the same time, which of the wanted modules
 // it has.
-func (d *dialer) begin(ctx context.Context, addr string, wanted modules) (*session, error) {
-	to, err := net.ResolveUDPAddr("udp", addr)
-	if err != nil {
-		return nil, err
-	}
+func (d *dialer) begin(ctx context.Context, to *net.UDPAddr, wanted modules) (*session, error) {
 	s := newSession(to)
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -63,6 +83,9 @@ func (d *dialer) begin(ctx context.Context, addr string, wanted modules) (*sessi
 	w, err := s.join(ctx, st, d.name)
 	defer time.AfterFunc(askPatience, stop).Stop()
 	asked.Wait()
+	if err != nil && isDone(st.conn.Confirmed()) {
+		err = &answered{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +106,7 @@ func (d *dialer) extend(ctx context.Context, s *session) error {
 
 // dial connects to the host of s.
 func (d *dialer) dial(ctx context.Context, s *session) (*strand, error) {
-	pc, err := d.path.Load().listen()
+	pc, err := d.path.Load().socket(d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -107,5 +130,14 @@ func (d *dialer) settle(ctx context.Context, s *session) {
 			}
 			return
 		}
+	}
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

@@ -4,15 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"github.com/bungee-xr/bungee/internal/link"
 )
 
 // A path is a way to the network: where sockets come from.
 type path struct {
 	listen func() (net.PacketConn, error)
+	last   atomic.Pointer[net.Addr] // of its last socket; nil: none yet
+}
+
+// socket returns another socket on p.
+func (p *path) socket(log *slog.Logger) (net.PacketConn, error) {
+	pc, err := p.listen()
+	if err != nil {
+		return nil, err
+	}
+	addr := pc.LocalAddr()
+	p.last.Store(&addr)
+	return link.Logged(pc, log), nil
+}
+
+// local returns the UE's address on p for packets to an address. It is invalid if it is not
+// known, or there is no route.
+func (p *path) local(to netip.AddrPort) netip.Addr {
+	last := p.last.Load()
+	if last == nil {
+		return netip.Addr{}
+	}
+	if ip := addrOf(*last); ip.IsValid() {
+		return ip
+	}
+	return sourceFor(to)
 }
 
 // SwitchPath moves the connections to all edge hosts to sockets of listen, one for
@@ -21,7 +51,7 @@ type path struct {
 // 5 s, or until ctx ends, stays where it is, and the error says so. Later connections use
 // listen in any case.
 func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
-	h.path.Store(&path{listen})
+	h.path.Store(&path{listen: listen})
 	h.mu.Lock()
 	targets := slices.Collect(maps.Values(h.targets))
 	h.mu.Unlock()
@@ -68,7 +98,7 @@ func (d *dialer) reroute(ctx context.Context, s *session) error {
 func (d *dialer) move(ctx context.Context, s *session, st *strand, p *path) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	pc, err := p.listen()
+	pc, err := p.socket(d.log)
 	if err == nil {
 		err = st.conn.SwitchPath(ctx, pc)
 	}

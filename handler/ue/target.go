@@ -330,7 +330,7 @@ func (t *target) attempt(ctx context.Context, connected func()) error {
 	connected()
 	name := s.host
 	t.host.Store(&name)
-	t.log.Info("edge host is connected", "host", s.host, "addr", t.addr)
+	t.log.Info("edge host is connected", "host", s.host, "addr", s.addr.String())
 	t.show(s, nil, s.had)
 	k := newKeeper(t, s)
 	lasting, end := context.WithCancel(ctx)

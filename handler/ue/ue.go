@@ -141,8 +141,8 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	}
 	cfg = cfg.withDefaults()
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
-	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, log: cfg.Logger}
-	h.path.Store(&path{cfg.Listen})
+	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &networks{}, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger}
+	h.path.Store(&path{listen: cfg.Listen})
 	h.SetPolicy(cfg.Policy)
 	h.functions.Store(&map[*offload.Desc]*function{})
 	ctx, h.stop = context.WithCancel(ctx)
