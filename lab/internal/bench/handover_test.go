@@ -37,6 +37,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if conf := os.Getenv(asCaller); conf != "" {
+		if err := callAs(conf); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -47,12 +54,17 @@ func serveAs(conf string) error {
 	if err := json.Unmarshal([]byte(conf), &h); err != nil {
 		return err
 	}
+	return h.Run(untilParent(), testEngine, os.Stdout)
+}
+
+// untilParent returns a context that ends with SIGTERM, and with the parent.
+func untilParent() context.Context {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
-		os.Stdin.Read(make([]byte, 1)) // ends with the parent
+		os.Stdin.Read(make([]byte, 1))
 		cancel()
 	}()
-	return h.Run(ctx, testEngine, os.Stdout)
+	return ctx
 }
 
 // quick is a setup whose edge hosts are processes of the test's program.

@@ -3,9 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"strings"
 )
 
 // A network is a namespace for each edge host, with a link of its own from the UE. A nil
@@ -58,9 +56,7 @@ func (n *network) inside(i int, cmd *exec.Cmd) *exec.Cmd {
 	if n == nil {
 		return cmd
 	}
-	in := exec.Command("ip", append([]string{"netns", "exec", n.namespace(i)}, cmd.Args...)...)
-	in.Env, in.Dir, in.Stderr = cmd.Env, cmd.Dir, cmd.Stderr
-	return in
+	return within(n.namespace(i), cmd)
 }
 
 // down takes the UE's links down, and up brings them back.
@@ -88,18 +84,7 @@ func (n *network) end() error {
 	}
 	var err error
 	for i := range n.hosts {
-		if _, lacks := os.Stat("/run/netns/" + n.namespace(i)); lacks == nil {
-			err = errors.Join(err, ip("netns del "+n.namespace(i)))
-		}
+		err = errors.Join(err, dropSpace(n.namespace(i)))
 	}
 	return err
-}
-
-// ip runs the command of that name.
-func ip(args string) error {
-	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("ip %s: %w: %s", args, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
