@@ -116,6 +116,15 @@ func (a *attachment) halt(seq uint64, why error) {
 	a.send(wire.AppendHalt(nil, wire.Halt{Seq: seq, Fail: *wire.FailOf(why)}))
 }
 
+// fail answers a request on st with err. When that broke the far endpoint, the attachment ends, too.
+func (a *attachment) fail(st Stream, err error) {
+	refuse(st, err)
+	var f *wire.Fail
+	if errors.As(err, &f) && f.Started {
+		a.halt(0, err)
+	}
+}
+
 // An intake handles what comes on an attachment's stream.
 type intake struct {
 	*attachment
@@ -245,24 +254,26 @@ func (in *intake) worth(more wire.Credit) bool {
 
 // handleNext handles m, which must be the next message, and appends the frame that
 // answers it to dst.
-func (a *attachment) handleNext(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
-	a.using.acquire()
-	defer a.using.release()
-	if m.Epoch < a.epoch || m.Seq != a.seq+1 {
-		return dst, protocol("message %d of epoch %d after %d of epoch %d", m.Seq, m.Epoch, a.seq, a.epoch)
+func (in *intake) handleNext(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
+	in.using.acquire()
+	defer in.using.release()
+	if in.broken != nil { // by a Save: no message is to blame
+		in.at = 0
+		return dst, in.broken
 	}
-	a.epoch = m.Epoch
+	if m.Epoch < in.epoch || m.Seq != in.seq+1 {
+		return dst, protocol("message %d of epoch %d after %d of epoch %d", m.Seq, m.Epoch, in.seq, in.epoch)
+	}
+	in.epoch = m.Epoch
 	if m.Skip {
-		a.seq = m.Seq
+		in.seq = m.Seq
 		return dst, nil
 	}
-	return a.handleLocked(ctx, m, payload, dst)
+	return in.handleLocked(ctx, m, payload, dst)
 }
 
+// handleLocked handles m in a far endpoint that is not broken.
 func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
-	if a.broken != nil {
-		return dst, a.broken
-	}
 	bounded := deadline.New(ctx, a.limit)
 	defer bounded.End()
 	begin := time.Now()

@@ -368,6 +368,46 @@ func TestStateThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// A Save that breaks its far endpoint ends the attachment at once, and no message is blamed: not the one
+// that has come meanwhile either.
+func TestSaveThatBreaksItsFarEndpoint(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		var begun, proceed chan struct{}
+		cfg := echoes
+		cfg.Open = func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
+			broke := &wire.Fail{Code: offload.CodeOutOfMemory, Started: true}
+			return gated{unsaved{native.New(sums()), 0, broke}, begun, proceed}, nil
+		}
+		connect(t, cfg, func(t *testing.T, ue *link.Conn, ended <-chan struct{}) {
+			begun, proceed = make(chan struct{}, 2), make(chan struct{})
+			st := begin(t, ue, 0, false)
+			snap := open(t, ue)
+			snap.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+			snap.Close()
+			<-begun
+			if waits {
+				tell(st, 1, 5)
+				time.Sleep(10 * time.Millisecond) // virtual: it has come
+			}
+			close(proceed)
+			if h := halted(t, st); h.Seq != 0 || h.Fail.Code != offload.CodeOutOfMemory || !h.Fail.Started {
+				t.Errorf("halt %+v; want %v of no message", h, offload.CodeOutOfMemory)
+			}
+			if _, fail := answer(t, snap); fail == nil || fail.Code != offload.CodeOutOfMemory {
+				t.Errorf("snapshot answered with %+v, want %v", fail, offload.CodeOutOfMemory)
+			}
+			again := open(t, ue)
+			again.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}))
+			again.Close()
+			if _, fail := answer(t, again); fail == nil || fail.Code != wire.CodeGone {
+				t.Errorf("the next snapshot answered with %+v, want %v", fail, wire.CodeGone)
+			}
+			st.Close()
+			<-ended
+		})
+	}
+}
+
 // bloated returns an endpoint whose state is too large.
 func bloated() *codegen.Endpoint[int64, int64] {
 	ep := sums()

@@ -2,7 +2,6 @@ package far
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -86,11 +85,7 @@ func (a *attachment) settle(ctx context.Context, st Stream, m wire.Message, payl
 		st.Write(frame)
 		return
 	}
-	refuse(st, err)
-	var f *wire.Fail
-	if errors.As(err, &f) && f.Started {
-		a.halt(0, err)
-	}
+	a.fail(st, err)
 }
 
 // handleNewest handles a message, unless a newer one has come or the UE has given it up. Once it has begun

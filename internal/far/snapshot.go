@@ -19,11 +19,12 @@ func (s *Server) snapshot(st Stream) {
 		return
 	}
 	a, err := s.find(q.ID)
-	if err == nil {
-		err = a.show(st, q.Have)
-	}
 	if err != nil {
 		refuse(st, err)
+		return
+	}
+	if err := a.show(st, q.Have); err != nil {
+		a.fail(st, err)
 	}
 }
 
@@ -58,7 +59,7 @@ func (a *attachment) save() (h wire.State, state []byte, err error) {
 	a.using.acquire()
 	defer a.using.release()
 	if a.broken != nil {
-		return h, nil, a.broken
+		return h, nil, errGone // the attachment's own stream tells why
 	}
 	if a.shows >= maxShows {
 		return h, nil, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
