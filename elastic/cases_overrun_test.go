@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/far/native"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -159,6 +160,56 @@ type unsavable struct{ far.Endpoint }
 
 func (unsavable) Save(context.Context) ([]byte, error) {
 	return nil, &wire.Fail{Code: offload.CodeTooLarge, Text: "state of a far endpoint"}
+}
+
+// A guest that breaks when its state is saved breaks no message, and no other guest: the far endpoint goes
+// to the UE, where its state stays what it was.
+func TestSaveThatBreaksItsGuest(t *testing.T) {
+	for _, atMove := range []bool{false, true} {
+		inWorld(t, func(t *testing.T, w *world) {
+			swells := func() (far.Endpoint, error) { return &swollen{Endpoint: native.New(sums(true))}, nil }
+			a, b := w.host("a", swells), w.host("b", swells)
+			cfg := elastic.Config{CheckpointMessages: 1, Standby: []elastic.Target{b}}
+			if atMove {
+				cfg.CheckpointMessages, cfg.CheckpointInterval = 1<<20, time.Hour
+			}
+			c := open(t, sums(true), cfg)
+			move(t, c, a)
+			told := reason(t, c, elastic.FellBack)
+			var want int64
+			pace(t, c, 1, 40, 20*time.Millisecond)
+			if atMove {
+				collect(t, c, &want, 1, 10, nil)
+				wantCode(t, "Move", moveWithin(t, c, nil, 5*time.Second), offload.CodeOutOfMemory)
+				collect(t, c, &want, 11, 30, nil)
+			} else {
+				collect(t, c, &want, 1, 40, nil)
+			}
+			wantTold(t, told, offload.CodeOutOfMemory)
+			wantAt(t, c, "", 1)
+			if s := c.Stats(); s.Broken != 0 || s.CheckpointsFailed > 1 {
+				t.Errorf("stats %+v; want no message broken", s)
+			}
+		})
+	}
+}
+
+// swollen has no memory for a copy of its state once it has handled three messages.
+type swollen struct {
+	far.Endpoint
+	handled int
+}
+
+func (s *swollen) Handle(ctx context.Context, request []byte) (abi.Status, []byte, error) {
+	s.handled++
+	return s.Endpoint.Handle(ctx, request)
+}
+
+func (s *swollen) Save(ctx context.Context) ([]byte, error) {
+	if s.handled >= 3 {
+		return nil, &wire.Fail{Code: offload.CodeOutOfMemory, Started: true, Text: "save the state"}
+	}
+	return s.Endpoint.Save(ctx)
 }
 
 // wantStateOverTheBound checks what a channel does whose state is too large to save. It

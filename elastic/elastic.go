@@ -49,6 +49,9 @@
 // or overran its deadline at two places, or twice on the UE. Every later replay leaves it
 // out, and its host is not to blame. No panic of a Handle leaves the channel.
 //
+// A guest that breaks when its state is copied, for want of memory or time, breaks no message. Its far endpoint
+// goes to the UE, where no copy is needed.
+//
 // Native code cannot be stopped. In a replay on the UE, a Handle that overruns is left behind with its
 // endpoint value, and the channel goes on from checkpoint and replay. While the UE serves and
 // no copy of the state is kept, Send waits for Handle as for any function, and what a Handle that
@@ -64,8 +67,8 @@
 //
 // With the far endpoint on the UE a message costs about 100 ns and no allocation.
 // On an edge host it is one frame each way on one stream. A checkpoint of 1 MB
-// costs the host some milliseconds and the downlink 1 MB; [Stats] counts both. A state of over 64 MiB
-// cannot be copied: checkpoints and moves fail, and Send once the log of messages is full. An outcome of over
+// costs the host some milliseconds and the downlink 1 MB; [Stats] counts both. A state of over 64 MiB, or
+// over what the host's policy allows as output, cannot be copied: checkpoints and moves fail, and Send once the log of messages is full. An outcome of over
 // 64 MiB is an error from an edge host; on the UE nothing is encoded and no bound applies. An idle
 // channel whose far endpoint is on an edge host has one goroutine, and a second one for its
 // standby.

@@ -82,12 +82,19 @@ type brokenError struct {
 func (e *brokenError) Error() string { return "guest is broken: " + e.cause.Error() }
 func (e *brokenError) Unwrap() error { return e.cause }
 
+// An unsavedError says that the attachment's guest broke, and no message did it: its state could not be
+// saved, or restored.
+type unsavedError struct{ cause *wire.Fail }
+
+func (e *unsavedError) Error() string { return "guest is broken: " + e.cause.Error() }
+func (e *unsavedError) Unwrap() error { return e.cause }
+
 // broke implements discipline: the message that broke its guest has the error for outcome, and replays
 // skip it. One that overran its deadline for the first time is tried elsewhere.
 func (c ordered[In, Out]) broke(a *attachment, h wire.Halt) error {
 	why := &h.Fail
 	if h.Seq == 0 {
-		return why
+		return &unsavedError{why}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,6 +282,9 @@ func (c *Channel[In, Out]) refuges(lost *attachment) (hosts []Target) {
 	defer c.mu.Unlock()
 	if e := c.log.at(c.delivered + 1); e != nil && e.overran >= mostOverruns || c.rests.vain >= mostVain {
 		return nil // two hosts could not: let the UE try
+	}
+	if errors.As(lost.lost, new(*unsavedError)) {
+		return nil // another guest would break, too; the UE saves no state
 	}
 	var broken *brokenError
 	same := c.owner.lost == nil || errors.As(c.owner.lost, &broken) && !broken.again
