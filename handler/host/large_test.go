@@ -139,6 +139,9 @@ func TestGuestOverABound(t *testing.T) {
 		t.Run(b.name+"/state", func(t *testing.T) { testTooLargeAState(t, swells(t, cache, cfg), b.most) })
 		t.Run(b.name+"/outcome", func(t *testing.T) { testTooLargeAnOutcome(t, swells(t, cache, cfg), b.most) })
 	}
+	t.Run("its memory/copy of the state", func(t *testing.T) {
+		testNoMemoryForACopy(t, swells(t, cache, host.Config{MemoryLimit: 32 << 20}))
+	})
 }
 
 // A guest whose state is too large to save goes on. No checkpoint and no move takes it from its
@@ -181,5 +184,17 @@ func testTooLargeAnOutcome(t *testing.T, s *swelling, most int64) {
 	s.handles(swell.Message{}, "edge-1")
 	if got := s.ch.Stats(); got.Broken != 1 || got.Fallbacks != 0 {
 		t.Errorf("stats %+v; want one message that broke, and no fallback", got)
+	}
+}
+
+// A guest that has no memory for a copy of its state breaks when it is to save it. The far endpoint goes to the
+// UE, with its state: no message is lost.
+func testNoMemoryForACopy(t *testing.T, s *swelling) {
+	s.handles(swell.Message{State: 1}, "edge-1")
+	s.handles(swell.Message{State: 12 << 20, Pieces: 1 << 16}, "edge-1")
+	s.wants(elastic.FellBack, offload.CodeOutOfMemory)
+	s.handles(swell.Message{}, "")
+	if got := s.ch.Stats(); got.Broken != 0 || got.Fallbacks != 1 {
+		t.Errorf("stats %+v; want one fallback, and no message that broke", got)
 	}
 }

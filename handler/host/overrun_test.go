@@ -57,6 +57,15 @@ func TestGuestSaysThatItsStateIsTooLarge(t *testing.T) {
 			}
 		}
 	})
+	// One that it has no memory for breaks the guest, and no message is to blame.
+	hungry := func(context.Context, []byte, []byte) ([]byte, error) { return nil, executor.ErrMemory }
+	serve(t, host.Config{Engine: functions(echo, hungry, echo)}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
+		go func() {
+			time.Sleep(time.Second) // virtual: it is attached
+			ask(t, conns[0], wire.AppendSnapshot(nil, wire.Snapshot{ID: 1}), true)
+		}()
+		wantHalt(t, conns[0], nil, 0, offload.CodeOutOfMemory, "save the state: guest trapped")
+	})
 	// As an outcome it breaks the far endpoint: the message has changed the state.
 	serve(t, host.Config{Engine: functions(tooLarge, echo, echo)}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
 		wantHalt(t, conns[0], wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1}), 1, offload.CodeTooLarge, "reply of 70000000 bytes")
