@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // What each event makes of checkpoints in each phase: the phase that follows. The last
@@ -161,9 +164,44 @@ func TestRests(t *testing.T) {
 			t.Errorf("%s %v after its second failure: may be tried: %t, want %t", tt.at, tt.after, got, tt.want)
 		}
 	}
+	r.failed(b, now)
+	r.served(b)
+	if r.over(a, now) || !r.over(b, now) {
+		t.Error("b served, and a is forgotten")
+	}
 	r.served(a)
 	r.failed(a, now)
 	if !r.over(a, now.Add(100*time.Millisecond)) {
 		t.Error("after it served, its failures before still count")
+	}
+}
+
+// Checkpoints are hopeless when the state was too large for 3 s, until one comes or another far endpoint is the owner.
+func TestWhenCheckpointsAreHopeless(t *testing.T) {
+	large, other := &wire.Fail{Code: offload.CodeTooLarge}, &wire.Fail{Code: offload.CodeOverloaded}
+	tests := []struct {
+		why   string
+		fails int
+		err   error
+		then  func(s *saves)
+		want  bool
+	}{
+		{"it has failed for 3.1s", 6, large, func(*saves) {}, true},
+		{"it has failed for 1.5s", 5, large, func(*saves) {}, false},
+		{"the state is not too large", 6, other, func(*saves) {}, false},
+		{"one came", 6, large, func(s *saves) { s.came(checkpoint{seq: 1}, 1, 1) }, false},
+		{"the owner is lost", 6, large, (*saves).forget, false},
+	}
+	for _, tt := range tests {
+		var s saves
+		for range tt.fails {
+			s.failed(tt.err, time.Unix(0, 0))
+		}
+		if tt.then(&s); s.hopeless() != tt.want {
+			t.Errorf("%s: hopeless: %t, want %t", tt.why, s.hopeless(), tt.want)
+		}
+		if rest := s.failed(tt.err, time.Unix(0, 0)); s.fails == 1 && rest != 100*time.Millisecond {
+			t.Errorf("%s: the first failure after it rests %v, want 100ms", tt.why, rest)
+		}
 	}
 }
