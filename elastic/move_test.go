@@ -169,3 +169,27 @@ func TestWhenACatchUpEnds(t *testing.T) {
 		}
 	}
 }
+
+// A Move whose context ends before all messages are answered goes no further.
+func TestDrainThatIsCutShort(t *testing.T) {
+	c := ownedBy(t, at("a"), Config{})
+	c.sent = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.drain(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a message has no outcome, and the context has ended: %v, want its end", err)
+	}
+}
+
+// In mode Latest the state that a Move copies may be behind what was delivered. No checkpoint is wanted for that.
+func TestNoCheckpointForWhatWasDelivered(t *testing.T) {
+	c, _, _ := answering(t, true, 3)
+	c.cfg.Mode = Latest
+	c.sent, c.delivered = 5, 5
+	if err := c.copyTo(t.Context(), &onUE[int64, int64]{Channel: c}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.saves.due(5, 1, true); got != notNow {
+		t.Errorf("a checkpoint is due: %d, want %d", got, notNow)
+	}
+}
