@@ -176,7 +176,6 @@ func (c *Channel[In, Out]) endMove() {
 	c.wantSaveLocked()
 	c.wantStandbyLocked()
 	c.mode.resumeLocked()
-	c.changed.open()
 	c.mu.Unlock()
 	do.finish()
 }
