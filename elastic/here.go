@@ -279,7 +279,6 @@ func (u *onUE[In, Out]) answeredHere(r Result[Out], h handled[Out]) (delivered b
 		u.brokeLocked(r.Seq, "", h.err)
 	}
 	u.inbox.put(&r, h.outs, h.err)
-	u.n.has = r.Seq
 	u.delivered = r.Seq
 	u.changed.open()
 	return true
