@@ -280,7 +280,6 @@ func (u *onUE[In, Out]) answeredHere(r Result[Out], h handled[Out]) (delivered b
 	}
 	u.inbox.put(&r, h.outs, h.err)
 	u.delivered = r.Seq
-	u.changed.open()
 	return true
 }
 
