@@ -38,6 +38,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -48,9 +49,15 @@ import (
 // The errors with which a connection ends, or its dial fails.
 var (
 	// ErrVersion says that the peer speaks no version of the protocol that we speak.
-	ErrVersion = errors.New("peer speaks another protocol version than " + wire.ALPN)
-	// ErrIdentity says that one end's certificate is not of the other's authority.
-	ErrIdentity = errors.New("certificates of the two ends are not of one authority")
+	ErrVersion = errors.New("peer speaks another protocol, or another version of ours, than " + wire.ALPN)
+	// ErrIdentity says that one end does not accept the other's certificate. A
+	// CertificateError says why.
+	ErrIdentity = errors.New("one end does not accept the other's certificate")
+	// ErrHandshake says that something answers at the address with which no connection can
+	// be made.
+	ErrHandshake = errors.New("no handshake with what is at the address")
+	// ErrNoNetwork says that the machine has no way to the address.
+	ErrNoNetwork = errors.New("no network leads there")
 	// ErrNoAnswer says that nothing answered at the address.
 	ErrNoAnswer = errors.New("no answer")
 	// ErrClosed says that one end closed the connection in order.
@@ -157,35 +164,52 @@ func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Confi
 	}
 	if err != nil {
 		p.close()
-		return nil, fmt.Errorf("dial %s: %w", addr, Explain(err))
+		return nil, Explain(err)
 	}
 	p.steady.Store(true)
 	return &Conn{&quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}}, nil
 }
 
-// Explain returns err with the sentinel of this package that says what it means.
+// Explain returns err as, or with, the error of this package that says what it means. It names
+// no address: who dials knows it.
 func Explain(err error) error {
 	var te *quic.TransportError
 	var idle *quic.IdleTimeoutError
 	var hs *quic.HandshakeTimeoutError
 	var app *quic.ApplicationError
 	var reset *quic.StatelessResetError
+	var vn *quic.VersionNegotiationError
+	var errno syscall.Errno
+	d := distrust(err)
 	switch {
+	case d != nil:
+		return d
+	case errors.As(err, &te) && te.ErrorCode == firstAlert+alertNoProtocol, errors.As(err, &vn):
+		return ErrVersion
 	case errors.As(err, &te) && te.ErrorCode.IsCryptoError():
-		if alert := te.ErrorCode - 0x100; alert == alertNoProtocol {
-			return fmt.Errorf("%w (%w)", ErrVersion, err)
-		}
-		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+		return fmt.Errorf("%w (%w)", ErrHandshake, err)
 	case errors.As(err, &app) && app.ErrorCode == wrongVersion:
 		return fmt.Errorf("%w: %.100q", ErrVersion, app.ErrorMessage)
 	case errors.As(err, &app) && app.ErrorCode == 0:
 		return fmt.Errorf("%w: %.100q", ErrClosed, app.ErrorMessage)
 	case errors.As(err, &hs), errors.As(err, &idle):
-		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
+		return ErrNoAnswer
 	case errors.As(err, &reset):
-		return fmt.Errorf("%w (%w)", ErrRestarted, err)
+		return ErrRestarted
+	case errors.As(err, &errno) && isGone(errno):
+		return fmt.Errorf("%w: %w", ErrNoNetwork, errno)
 	}
 	return explainTCP(err)
+}
+
+// isGone says whether a send gave an errno because there is no network, or none that leads to
+// the address.
+func isGone(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL:
+		return true
+	}
+	return false
 }
 
 // alertNoProtocol is TLS alert no_application_protocol (RFC 7301 section 3.2).

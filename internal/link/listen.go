@@ -23,15 +23,18 @@ type Listener struct {
 	ended chan struct{} // closed by run
 	err   error         // why, set before
 	wg    sync.WaitGroup
+
+	strangers strangers
 }
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
 func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
 	l := &Listener{ready: make(chan *quic.Conn), ended: make(chan struct{})}
-	sl, conn := newSlot(newSocket(pc))
+	s := newSocket(pc)
+	sl, conn := newSlot(s)
 	sl.steady.Store(true)
-	l.pc = conn
-	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr())}
+	l.pc, l.strangers.log = conn, s.log
+	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch}
 	var err error
 	if l.ln, err = l.tr.ListenEarly(conf, quicConfig()); err != nil {
 		l.tr.Close()

@@ -1,0 +1,194 @@
+package link_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/link"
+)
+
+// An issuer is an authority that makes certificates of every wrong kind.
+type issuer struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, authorityTemplate(), authorityTemplate(), &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issuer{cert, key}
+}
+
+func authorityTemplate() *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 365 * 24 * time.Hour),
+	}
+}
+
+// issue makes a good certificate of role after change.
+func (i *issuer) issue(t *testing.T, role identity.Role, change func(*x509.Certificate)) []tls.Certificate {
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "somebody"}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	if role == identity.Host {
+		c.ExtKeyUsage, c.DNSNames = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []string{"edge-host.bungee"}
+	}
+	if change != nil {
+		change(c)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, i.cert, &key.PublicKey, i.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+}
+
+func expired(c *x509.Certificate)     { c.NotAfter = time.Now().Add(-time.Minute) }
+func notYet(c *x509.Certificate)      { c.NotBefore = time.Now().Add(time.Minute) }
+func forNothing(c *x509.Certificate)  { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }
+func anotherName(c *x509.Certificate) { c.DNSNames = []string{"www.example"} }
+
+// Each end says what is wrong, once, and so that the right end can be mended.
+func TestCertificatesOfEveryWrongKind(t *testing.T) {
+	const ours, theirs = "the peer does not accept our certificate", "the peer's certificate "
+	tests := []struct {
+		name     string
+		role     identity.Role // whose certificate is wrong
+		change   func(*x509.Certificate)
+		stranger bool // of another authority
+		none     bool // there is no certificate
+		ue, host string
+	}{
+		{"expired host", identity.Host, expired, false, false, theirs + "has expired (valid until ", ours},
+		{"host of tomorrow", identity.Host, notYet, false, false, theirs + "is not valid yet (valid from ", ours},
+		{"host of another authority", identity.Host, nil, true, false, theirs + "is of another authority", ours},
+		{"host with another name", identity.Host, anotherName, false, false, theirs + "is not that of an edge host", ours},
+		{"host for another use", identity.Host, forNothing, false, false, theirs + "is for another use", ours},
+		{"expired UE", identity.UE, expired, false, false, ours + ": it has expired or is not valid yet, by the peer's clock", theirs + "has expired (valid until "},
+		{"UE of tomorrow", identity.UE, notYet, false, false, ours + ": it has expired or is not valid yet, by the peer's clock", theirs + "is not valid yet (valid from "},
+		{"UE of another authority", identity.UE, nil, true, false, ours + ": it is of another authority", theirs + "is of another authority"},
+		{"UE for another use", identity.UE, forNothing, false, false, ours, theirs + "is for another use"},
+		{"UE without one", identity.UE, nil, false, true, ours + ": it is missing", theirs + "is missing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				var log bytes.Buffer
+				ca := newIssuer(t)
+				pool := x509.NewCertPool()
+				pool.AddCert(ca.cert)
+				w.hostTLS.ClientCAs, w.ue.RootCAs = pool, pool
+				w.hostTLS.Certificates, w.ue.Certificates = ca.issue(t, identity.Host, nil), ca.issue(t, identity.UE, nil)
+				if tt.stranger {
+					ca = newIssuer(t)
+				}
+				wrong := ca.issue(t, tt.role, tt.change)
+				if tt.none {
+					wrong = nil
+				}
+				if tt.role == identity.Host {
+					w.hostTLS.Certificates = wrong
+				} else {
+					w.ue.Certificates = wrong
+				}
+				w.listener.Close()
+				w.air.Leave(hostAddr)
+				l, err := link.Listen(link.Logged(w.air.Endpoint(hostAddr), slog.New(slog.NewTextHandler(&log, nil))), w.hostTLS)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for port := range 3 {
+					err := fate(t, w, port)
+					if !errors.Is(err, link.ErrIdentity) || !strings.HasPrefix(err.Error(), tt.ue) || strings.Contains(err.Error(), "10.0.0") {
+						t.Errorf("the UE says %q, want %q, no address", err, tt.ue)
+					}
+				}
+				l.Close()
+				said := log.String()
+				if strings.Count(said, "\n") != 1 || !strings.Contains(said, "addr=10.0.0.1:") || !strings.Contains(said, tt.host) || len(said) > 250 {
+					t.Errorf("the host says\n%swant one line with the UE's address and %q", said, tt.host)
+				}
+			})
+		})
+	}
+}
+
+// fate dials and returns how the connection ends.
+func fate(t *testing.T, w *world, port int) error {
+	c, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 100 + port}), hostAddr, w.ue)
+	if err != nil {
+		return err
+	}
+	defer c.Close("")
+	<-c.Done()
+	return c.Err()
+}
+
+// A peer may speak TLS, or something else, and not our protocol.
+func TestPeerIsSomethingElse(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var log bytes.Buffer
+		w.listener.Close()
+		w.air.Leave(hostAddr)
+		w.hostTLS.NextProtos = []string{"h3"}
+		l, err := link.Listen(link.Logged(w.air.Endpoint(hostAddr), slog.New(slog.NewTextHandler(&log, nil))), w.hostTLS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for port := range 3 {
+			if err := fate(t, w, port); !errors.Is(err, link.ErrVersion) || err.Error() != link.ErrVersion.Error() {
+				t.Errorf("the UE says %q, want %q", err, link.ErrVersion)
+			}
+		}
+		l.Close()
+		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), link.ErrVersion.Error()) {
+			t.Errorf("the host says\n%swant one line with %q", log.String(), link.ErrVersion)
+		}
+
+		w.air.Leave(hostAddr)
+		pc := w.air.Endpoint(hostAddr)
+		defer pc.Close()
+		go func() { // it answers everything with what is not QUIC
+			b := make([]byte, 1500)
+			for {
+				_, from, err := pc.ReadFrom(b)
+				if err != nil {
+					return
+				}
+				pc.WriteTo([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), from)
+			}
+		}()
+		if err := fate(t, w, 9); !errors.Is(err, link.ErrNoAnswer) {
+			t.Errorf("the UE says %q, want %q", err, link.ErrNoAnswer)
+		}
+	})
+}

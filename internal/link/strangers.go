@@ -1,0 +1,96 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// strangers logs the handshakes that fail at a listener: each address and cause once in ten
+// minutes, and at most twenty a minute. Whoever wants to can make any number of them fail.
+type strangers struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	since  time.Time // when the minute of left began
+	left   int       // lines
+	hidden int       // not logged, and not counted in the log yet
+	said   map[stranger]time.Time
+}
+
+// A stranger is an address without its port, and a cause.
+type stranger struct{ addr, cause string }
+
+const (
+	strangerMemory = 10 * time.Minute
+	strangerLines  = 20 // a minute
+	strangersKept  = 1024
+)
+
+// add logs that the handshake of a peer has failed.
+func (s *strangers) add(from net.Addr, why error) {
+	cause := why.Error()
+	if c := (*CertificateError)(nil); errors.As(why, &c) {
+		cause = c.Reason() // what else it says changes with the time
+	}
+	if hidden, ok := s.admit(stranger{host(from), cause}, time.Now()); ok {
+		s.log.Warn("handshake failed", "addr", from.String(), "why", why)
+		if hidden > 0 {
+			s.log.Warn("handshakes failed that are not logged", "count", hidden)
+		}
+	}
+}
+
+// admit says whether to log f, and how many were not logged before it.
+func (s *strangers) admit(f stranger, now time.Time) (hidden int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.since) >= time.Minute {
+		s.left, s.since = strangerLines, now
+	}
+	if last, said := s.said[f]; said && now.Sub(last) < strangerMemory {
+		return 0, false
+	}
+	if s.left == 0 {
+		s.hidden++
+		return 0, false
+	}
+	s.left--
+	if s.said == nil || len(s.said) == strangersKept {
+		s.said = map[stranger]time.Time{}
+	}
+	s.said[f] = now
+	hidden, s.hidden = s.hidden, 0
+	return hidden, true
+}
+
+func host(a net.Addr) string {
+	if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+		return ap.Addr().String()
+	}
+	return a.String()
+}
+
+// isRefused says whether err is that of a peer with which no handshake is possible. One that
+// has given up, or is gone, is everyday.
+func isRefused(err error) bool {
+	return errors.Is(err, ErrIdentity) || errors.Is(err, ErrVersion) || errors.Is(err, ErrHandshake)
+}
+
+// watch notes how the connection of ctx ends. It is a quic.Transport's ConnContext.
+func (l *Listener) watch(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	l.wg.Add(1)
+	context.AfterFunc(ctx, func() {
+		defer l.wg.Done()
+		if err := Explain(context.Cause(ctx)); isRefused(err) {
+			l.strangers.add(info.RemoteAddr, err)
+		}
+	})
+	return ctx, nil
+}
