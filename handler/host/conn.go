@@ -3,10 +3,12 @@ package host
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
 	"github.com/bungee-xr/bungee/internal/control"
+	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -96,10 +98,14 @@ func (c *conn) serve(st link.Stream) {
 	}
 }
 
-// refuse answers a request with err and logs it.
+// refuse answers a request with err and logs it. One that the UE gave up is everyday.
 func (c *conn) refuse(st link.Stream, err error) {
+	level := far.Level(st.Context(), wire.FailOf(err))
+	if link.IsGivenUp(err) {
+		level = slog.LevelDebug
+	}
 	fail := control.Refuse(st, err)
-	c.h.cfg.Logger.Warn("request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
+	c.h.cfg.Logger.Log(context.Background(), level, "request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
 }
 
 func (c *conn) hello(st link.Stream) error {

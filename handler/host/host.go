@@ -153,7 +153,7 @@ func New(cfg Config) (*Handler, error) {
 // Serve accepts UEs on pc, which belongs to the handler from then on, until
 // Close, Shutdown or the end of ctx. It returns nil after the first two.
 func (h *Handler) Serve(ctx context.Context, pc net.PacketConn) error {
-	l, err := link.Listen(pc, h.cfg.TLS)
+	l, err := link.Listen(link.Logged(pc, h.cfg.Logger), h.cfg.TLS)
 	if err != nil {
 		return err
 	}

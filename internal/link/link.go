@@ -202,6 +202,12 @@ func Explain(err error) error {
 	return explainTCP(err)
 }
 
+// IsGivenUp says whether err is that of a stream which the peer has given up.
+func IsGivenUp(err error) bool {
+	var reset *quic.StreamError
+	return errors.As(err, &reset) && reset.Remote
+}
+
 // isGone says whether a send gave an errno because there is no network, or none that leads to
 // the address.
 func isGone(errno syscall.Errno) bool {
