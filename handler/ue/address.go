@@ -21,12 +21,15 @@ type hostPort struct {
 const usualPort = "4433"
 
 // parseHost returns where an edge host may be found: s is one "host:port", or several with
-// commas between them. Its errors say what to write instead.
+// commas between them. Its errors say what to write instead of s.
 func parseHost(s string) (all []hostPort, err error) {
 	for part := range strings.SplitSeq(s, ",") {
 		at, err := parseHostPort(strings.TrimSpace(part))
+		if err != nil && part != s {
+			err = fmt.Errorf("%.200q: %w", part, err)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("edge host %.200q: %w", s, err)
+			return nil, err
 		}
 		all = append(all, at)
 	}

@@ -44,7 +44,7 @@ func TestParseHost(t *testing.T) {
 		{"ue@edge.example:4433", `write edge.example:4433`},
 		{"edge..example:4433", `write edge.example:4433`},
 		{"edge.example:4433/", `port "4433/" is not a number`},
-		{"a.example:1,", `edge host "a.example:1,": it is not "host:port"`},
+		{"a.example:1,", `"": it is not "host:port"`},
 		{"300.0.0.1:4433", `write edge.example:4433`},
 		{"127.1:4433", `write edge.example:4433`},
 		{"bücher.example:4433", `write edge.example:4433`},

@@ -85,7 +85,7 @@ func (f *function) fellBack(why error) {
 	f.failing.Store(true)
 	f.mu.Unlock()
 	if first {
-		f.log.Warn("falling back to the UE", "func", f.desc.Name, "reason", r, "why", why)
+		f.log.Warn("falling back to the UE", "func", f.desc.Name, "why", why)
 	}
 }
 
@@ -155,7 +155,11 @@ var errRefused = errors.New("the edge host refused the module")
 
 // reasonOf returns the kind of a fallback's cause: one of few, for counting.
 func reasonOf(err error) string {
-	for _, k := range []error{errRefused, offload.ErrDeadline, link.ErrNoAnswer, link.ErrIdentity, link.ErrVersion} {
+	var c *link.CertificateError
+	if errors.As(err, &c) {
+		return c.Reason()
+	}
+	for _, k := range []error{errRefused, offload.ErrDeadline, link.ErrVersion, link.ErrHandshake, link.ErrNoAnswer, link.ErrNoNetwork} {
 		if errors.Is(err, k) {
 			return k.Error()
 		}

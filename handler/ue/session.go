@@ -172,7 +172,7 @@ func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Wel
 	}
 	if err != nil {
 		st.conn.Close("hello failed")
-		return w, fmt.Errorf("hello to %s: %w", s.addr, link.Explain(err))
+		return w, fmt.Errorf("hello: %w", link.Explain(err))
 	}
 	return w, nil
 }

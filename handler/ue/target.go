@@ -95,7 +95,7 @@ func (t *target) begin() error {
 	case t.h.ended:
 		return errEnded
 	case t.conf == nil:
-		return errors.New("edge host " + t.addr + ": Config.TLS of the UE offload handler is not set; LoadTLS makes one")
+		return errors.New("Config.TLS of the UE offload handler is not set; LoadTLS makes one")
 	}
 	if _, err := parseHost(t.addr); err != nil {
 		return err
@@ -273,7 +273,7 @@ func (t *target) setLocked(v *view) {
 }
 
 // await waits until calls of m can be sent, and returns the session to send them
-// on. It says why not when the host has refused m, or ctx ends.
+// on. It says why not when the host has refused m, or ctx ends; the address is not in it.
 func (t *target) await(ctx context.Context, m *offload.Module) (*session, error) {
 	for {
 		t.mu.Lock()
@@ -284,12 +284,12 @@ func (t *target) await(ctx context.Context, m *offload.Module) (*session, error)
 			return v.sess, nil
 		}
 		if errors.Is(why, errRefused) || errors.Is(why, errEnded) {
-			return nil, fmt.Errorf("edge host %s: %w", t.addr, why)
+			return nil, why
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("edge host %s: %w (%w)", t.addr, why, context.Cause(ctx))
+			return nil, fmt.Errorf("%w (%w)", why, context.Cause(ctx))
 		}
 	}
 }

@@ -83,7 +83,8 @@ type Config struct {
 	// Name appears in the edge host's logs. Empty means "ue".
 	Name string
 	// Logger receives a record for each change: connected, lost, deployed,
-	// fallbacks begin and end. Nil is silent.
+	// fallbacks begin and end. Nil means slog.Default for warnings, and nothing else; a logger
+	// with slog.DiscardHandler is silent.
 	Logger *slog.Logger
 	// Listen makes the sockets of connections. Each connection takes one to begin with, and
 	// another once it is connected, so that it can leave a dead network later. Nil means
@@ -157,14 +158,13 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 
 // checkHosts refuses addresses that can never work.
 func (c Config) checkHosts() error {
+	all := slices.Clone(c.Others)
 	if c.Edge != "" {
-		if _, err := parseHost(c.Edge); err != nil {
-			return err
-		}
+		all = append(all, c.Edge)
 	}
-	for _, addr := range c.Others {
+	for _, addr := range all {
 		if _, err := parseHost(addr); err != nil {
-			return err
+			return fmt.Errorf("edge host %.200q: %w", addr, err)
 		}
 	}
 	return nil
@@ -172,7 +172,7 @@ func (c Config) checkHosts() error {
 
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.New(warnings{slog.Default().Handler()})
 	}
 	if c.Policy == nil {
 		c.Policy = WhenReady{}
@@ -201,7 +201,7 @@ func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
 	fn := h.function(f)
 	for _, t := range fn.targets {
 		if _, err := t.await(ctx, f.Module); err != nil {
-			return err
+			return fmt.Errorf("edge host %s: %w", t.addr, err)
 		}
 	}
 	return fn.none

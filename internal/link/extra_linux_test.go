@@ -164,3 +164,15 @@ func TestAnyAddress(t *testing.T) {
 	}
 	c.Close("")
 }
+
+// A dial whose sends fail says why, and names no address.
+func TestDialThatCannotSend(t *testing.T) {
+	for errno, want := range map[unix.Errno]error{unix.ENETUNREACH: ErrNoNetwork, unix.EPERM: unix.EPERM} {
+		f := &fussy{UDPConn: loopback(t, 1), all: true, errno: errno}
+		_, ueTLS := bothTLS(t)
+		_, err := Dial(t.Context(), f, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, ueTLS)
+		if !errors.Is(err, want) || strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("%v: dial gave %v, want %v without the address", errno, err, want)
+		}
+	}
+}

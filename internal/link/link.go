@@ -164,7 +164,7 @@ func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Confi
 	}
 	if err != nil {
 		p.close()
-		return nil, Explain(err)
+		return nil, Explain(p.whySilent(err))
 	}
 	p.steady.Store(true)
 	return &Conn{&quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}}, nil

@@ -2,11 +2,14 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/quic-go/quic-go"
 )
 
 // A slot stands in for the socket of a quic.Transport: it holds a socket, another one
@@ -16,7 +19,8 @@ import (
 // To quic-go an error of a socket is the end of every connection on it. A slot
 // passes few on: a failed send counts as a lost packet.
 type slot struct {
-	steady atomic.Bool // failed sends are silent; until then a dial reports them
+	steady atomic.Bool           // failed sends are silent; until then a dial reports them
+	failed atomic.Pointer[error] // of the last such send: quic-go keeps its text only
 
 	mu      sync.Mutex
 	sock    *socket       // nil: none
@@ -160,10 +164,25 @@ func (sl *slot) write(f func(*socket) error) error {
 	}
 	err := f(s)
 	s.sent.Store(true)
-	if sl.steady.Load() && !errors.Is(err, net.ErrClosed) {
+	if err == nil || sl.steady.Load() && !errors.Is(err, net.ErrClosed) {
 		return nil
 	}
+	sl.failed.Store(&err)
 	return err
+}
+
+// whySilent returns err, that of a dial, or the error of the send that has ended it.
+func (sl *slot) whySilent(err error) error {
+	var te *quic.TransportError
+	failed := sl.failed.Load()
+	if failed == nil || !errors.As(err, &te) || te.Remote || te.ErrorCode != quic.InternalError {
+		return err
+	}
+	var errno syscall.Errno
+	if errors.As(*failed, &errno) { // without the addresses
+		return fmt.Errorf("cannot send: %w", errno)
+	}
+	return *failed
 }
 
 // LocalAddr returns the address of the slot's socket, or of its last one.
