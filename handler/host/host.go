@@ -29,6 +29,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -37,6 +38,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 )
 
@@ -131,11 +133,15 @@ type Handler struct {
 	wg sync.WaitGroup // all goroutines
 }
 
-// New returns a handler that serves nobody yet.
+// New returns a handler that serves nobody yet. It fails if its certificate has expired, which
+// no UE would accept. From 30 days before that on it warns, once a day.
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if err := identity.CheckDates(cfg.TLS, time.Now()); errors.Is(err, identity.ErrExpired) {
+		return nil, fmt.Errorf("host: %w", err)
 	}
 	h := &Handler{
 		cfg:      cfg,
@@ -160,12 +166,29 @@ func (h *Handler) Serve(ctx context.Context, pc net.PacketConn) error {
 	if !h.add(l) {
 		return l.Close()
 	}
+	h.wg.Go(h.checkDates)
 	for {
 		conn, err := l.Accept(ctx)
 		if err != nil {
 			return h.serveEnd(ctx)
 		}
 		h.start(conn)
+	}
+}
+
+// checkDates warns of the end of the host's certificate, now and each day.
+func (h *Handler) checkDates() {
+	day := time.NewTicker(24 * time.Hour)
+	defer day.Stop()
+	for {
+		if err := identity.CheckDates(h.cfg.TLS, time.Now()); err != nil {
+			h.cfg.Logger.Warn("certificate", "why", err)
+		}
+		select {
+		case <-day.C:
+		case <-h.ended:
+			return
+		}
 	}
 }
 

@@ -1,13 +1,18 @@
 package host_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
@@ -47,4 +52,47 @@ func TestGivenUpRequestsAreNoWarnings(t *testing.T) {
 			t.Errorf("%s%s", r.Message, attrs)
 		}
 	}
+}
+
+// A host whose certificate has expired does not start; one whose certificate is about to
+// says so each day.
+func TestCertificateDates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, err := identity.NewAuthority()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf, err := ca.TLS(identity.Host, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const day = 24 * time.Hour
+		var log records
+		time.Sleep(330 * day)
+		h, err := host.New(host.Config{Engine: echoEngine, TLS: conf, Logger: slog.New(&log)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() {
+			served <- h.Serve(context.Background(), (&radio.Air{}).Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}))
+		}()
+		time.Sleep(10*day + time.Hour) // 25 days before the end
+		warned := 0
+		for _, r := range log.all() {
+			if r.Level == slog.LevelWarn {
+				warned++
+			}
+		}
+		if warned != 6 {
+			t.Errorf("%d warnings in 10 days, the last 6 near the end; want one a day", warned)
+		}
+		if err := errors.Join(h.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(30 * day)
+		if _, err := host.New(host.Config{Engine: echoEngine, TLS: conf}); !errors.Is(err, identity.ErrExpired) {
+			t.Errorf("a host with an expired certificate: %v, want %v", err, identity.ErrExpired)
+		}
+	})
 }

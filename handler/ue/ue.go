@@ -54,6 +54,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/route"
@@ -141,6 +142,11 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("ue: %w", err)
 	}
 	cfg = cfg.withDefaults()
+	if cfg.TLS != nil {
+		if err := identity.CheckDates(cfg.TLS, time.Now()); err != nil { // calls run natively all the same
+			cfg.Logger.Warn("certificate", "why", err)
+		}
+	}
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &networks{}, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger}
 	h.path.Store(&path{listen: cfg.Listen})

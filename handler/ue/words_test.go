@@ -98,3 +98,20 @@ func (w *world) startSilent(cfg ue.Config) *ue.Handler {
 	w.t.Cleanup(func() { h.Close() })
 	return h
 }
+
+// A UE whose certificate has expired says so at once, and runs its calls natively.
+func TestExpiredCertificateIsSaid(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var j journal
+		conf := mustTLS(t, w.ca, identity.UE)
+		time.Sleep(366 * 24 * time.Hour)
+		h, err := ue.Start(context.Background(), ue.Config{TLS: conf, Logger: slog.New(slog.NewTextHandler(&j, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		if lines := j.lines(); len(lines) != 1 || !strings.Contains(lines[0], "it has expired on ") {
+			t.Errorf("the log has %q", lines)
+		}
+	})
+}
