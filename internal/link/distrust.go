@@ -139,5 +139,16 @@ func distrustAlert(err error) *CertificateError {
 	return &CertificateError{Ours: te.Remote, Fault: fault}
 }
 
+// distrustAlertText is distrustAlert for an alert that the peer sent over TCP, of which crypto/tls
+// gives only the text. It is never nil.
+func distrustAlertText(text string) *CertificateError {
+	for code, fault := range alertFaults {
+		if text == tls.AlertError(code).Error() {
+			return &CertificateError{Ours: true, Fault: fault}
+		}
+	}
+	return &CertificateError{Ours: true, detail: text}
+}
+
 // firstAlert is the code of QUIC for TLS alert 0 (RFC 9001 section 4.8).
 const firstAlert = 0x100

@@ -123,6 +123,7 @@ type carrier interface {
 
 	peer() string
 	remoteAddr() net.Addr
+	metrics() Metrics
 	close(reason string) error
 }
 
@@ -167,7 +168,9 @@ func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Confi
 		return nil, Explain(p.whySilent(err))
 	}
 	p.steady.Store(true)
-	return &Conn{&quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}}, nil
+	c := &quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}
+	c.inUse.Store(p)
+	return &Conn{c}, nil
 }
 
 // Explain returns err as, or with, the error of this package that says what it means. It names

@@ -135,6 +135,7 @@ func (c *quicConn) tryFirst(ctx context.Context, s *socket) error {
 	}
 	old := c.path
 	c.path = p
+	c.inUse.Store(p)
 	c.wake()
 	left := old.now()
 	if left != nil {

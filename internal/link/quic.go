@@ -22,6 +22,8 @@ type quicConn struct {
 	turn chan struct{} // held by the one that switches paths; cap 1
 	path *path         // in use; for the holder of turn
 
+	inUse atomic.Pointer[path] // the same, for metrics; nil for an accepted connection
+
 	mu     sync.Mutex
 	paths  []*path // of a dialled connection; appended to by the holder of turn only
 	closed bool

@@ -367,14 +367,14 @@ func explainTCP(err error) error {
 	case errors.Is(err, yamux.ErrKeepAliveTimeout), errors.Is(err, yamux.ErrConnectionWriteTimeout), errors.Is(err, syscall.ETIMEDOUT):
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
 	case errors.As(err, &cert):
-		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+		return distrust(err)
 	case errors.As(err, &stranger):
 		return fmt.Errorf("%w of a Bungee peer: what is there begins with %q", ErrNoAnswer, stranger.RecordHeader[:])
 	case errors.As(err, &alert) && alert.Op == "remote error": // a TLS alert; crypto/tls gives only its text
 		if alert.Err.Error() == "tls: no application protocol" {
 			return fmt.Errorf("%w (%w)", ErrVersion, err)
 		}
-		return fmt.Errorf("%w (%w)", ErrIdentity, err)
+		return distrustAlertText(alert.Err.Error())
 	}
 	return err
 }

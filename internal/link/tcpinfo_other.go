@@ -1,0 +1,7 @@
+//go:build !linux
+
+package link
+
+import "net"
+
+func (*Metrics) measure(net.Conn) {}
