@@ -228,18 +228,19 @@ func (h *Handler) Close() error {
 	return nil
 }
 
-// Stats counts calls since Start.
+// Stats counts calls since Start, and says how the connections to edge hosts are.
 type Stats struct {
 	Calls     uint64            // of all elastic functions
 	Edge      uint64            // answered by the edge host
 	Fallbacks uint64            // meant for the edge host and run natively
 	Reasons   map[string]uint64 // Fallbacks by their reason
 	Moves     uint64            // changes of where a function's calls run
+	Links     []Link            // those that are up, as many as Config.Stripes for each host
 }
 
 // Stats returns the counts so far.
 func (h *Handler) Stats() Stats {
-	s := Stats{Reasons: map[string]uint64{}}
+	s := Stats{Reasons: map[string]uint64{}, Links: h.links()}
 	for _, f := range *h.functions.Load() {
 		f.addTo(&s)
 	}

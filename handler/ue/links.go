@@ -1,0 +1,59 @@
+package ue
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Link is what one connection to an edge host knows of its network. Counts are since the
+// connection began, of what the UE sends where nothing else is said.
+type Link struct {
+	Host      string // the edge host's name
+	Addr      string // its address, of those that are configured the one in use
+	Local     string // the UE's address of the path in use
+	Transport string // "quic"
+
+	RTT    time.Duration // smoothed; zero until it is measured
+	MinRTT time.Duration // the least on this path
+	Jitter time.Duration // mean deviation of the RTT
+	Window uint64        // bytes that may be under way: the congestion window
+
+	PacketsSent, PacketsLost uint64
+	BytesSent, BytesReceived uint64
+	// Delivered is how many bytes were sent and are not lost, those under way among them. Its
+	// growth between two Stats, over the time between, is the delivered rate.
+	Delivered uint64
+}
+
+// links returns the connections of all targets, in the order of their hosts' addresses.
+func (h *Handler) links() (all []Link) {
+	h.mu.Lock()
+	targets := slices.Collect(maps.Values(h.targets))
+	h.mu.Unlock()
+	for _, t := range targets {
+		if s := t.view.Load().sess; s != nil {
+			all = append(all, s.links()...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Link) int { return cmp.Compare(a.Addr, b.Addr) })
+	return all
+}
+
+func (s *session) links() (all []Link) {
+	for _, st := range *s.strands.Load() {
+		m := st.conn.Metrics()
+		l := Link{
+			Host: s.host, Addr: s.addr.String(), Transport: m.Transport,
+			RTT: m.RTT, MinRTT: m.MinRTT, Jitter: m.Jitter, Window: m.Window,
+			PacketsSent: m.PacketsSent, PacketsLost: m.PacketsLost,
+			BytesSent: m.BytesSent, BytesReceived: m.BytesReceived, Delivered: m.Delivered(),
+		}
+		if m.Local != nil {
+			l.Local = m.Local.String()
+		}
+		all = append(all, l)
+	}
+	return all
+}
