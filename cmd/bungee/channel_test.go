@@ -234,7 +234,7 @@ func TestHostIsKilledUnderAChannel(t *testing.T) {
 
 // Without lifelines the end of a process shows later, by the silence of its address.
 func TestHostWithoutLifelines(t *testing.T) {
-	p := startHost(t, "--lifeline=false")
+	p := startHost(t, "--tcp=false")
 	h := startUE(t, p)
 	f := flows(t, elastic.Config{Deadline: time.Second})
 	f.move(t, h.Target(p.addr), "edge-1")
@@ -282,7 +282,7 @@ func TestChannelGoesBackToItsHost(t *testing.T) {
 		f.more(t, 200)
 		p.kill()
 		await(t, "the UE to take over", func() bool { return f.ch.Where() == "" || t.Failed() })
-		p.again(t) // with no lifelines if somebody has taken its TCP port
+		p.again(t) // without TCP if somebody has taken its TCP port
 	}
 	f.goBack(t, h.Target(p.addr))
 	f.more(t, 200)

@@ -29,7 +29,7 @@ type hostFlags struct {
 	calls, channels            int
 	memoryMiB, cacheMiB        int64
 	callLimit, drain           time.Duration
-	lifeline                   bool
+	tcp                        bool
 	untilEOF, verbose          bool
 }
 
@@ -68,7 +68,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
 	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 1024)")
-	fl.BoolVar(&f.lifeline, "lifeline", true, "hold lifelines of UEs on the TCP port of the same number")
+	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")
 	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
 	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
 	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
@@ -149,7 +149,7 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 		return err
 	}
 	if ln != nil {
-		h.KeepLifelines(ln)
+		h.ServeTCP(ln)
 	}
 	fmt.Println("listening on", pc.LocalAddr())
 	served := make(chan error, 1)
@@ -167,12 +167,12 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 // freePorts is how many free UDP ports are tried until one's TCP port is free, too.
 const freePorts = 8
 
-// sockets returns the socket to serve on, and the TCP listener of the same port for
-// lifelines. The listener is nil if lifelines are off or the port is taken.
+// sockets returns the socket to serve on, and the TCP listener of the same port. The listener is nil
+// if TCP is off or the port is taken.
 func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, net.Listener, error) {
 	for try := 1; ; try++ {
 		pc, err := net.ListenUDP("udp", addr)
-		if err != nil || !f.lifeline {
+		if err != nil || !f.tcp {
 			return pc, nil, err
 		}
 		ln, err := net.Listen("tcp", pc.LocalAddr().String())
@@ -180,7 +180,7 @@ func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, 
 			return pc, ln, nil
 		}
 		if addr.Port != 0 || try == freePorts {
-			log.Warn("no lifelines: UEs find out by deadlines when this process is gone", "why", err)
+			log.Warn("no TCP: UEs whose network blocks UDP cannot come, and others find out by deadlines when this process is gone", "why", err)
 			return pc, nil, nil
 		}
 		pc.Close()

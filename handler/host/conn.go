@@ -14,7 +14,7 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A conn is one QUIC connection of a UE. Each of its streams has a goroutine.
+// A conn is one connection of a UE. Each of its streams has a goroutine.
 type conn struct {
 	h    *Handler
 	link *link.Conn
@@ -23,6 +23,7 @@ type conn struct {
 	helloed atomic.Bool
 	id      atomic.Uint64    // the session that the UE named in its hello
 	greeted chan link.Stream // the hello's stream, once it was answered; cap 1: said once
+	revoke  func()           // of its lifeline's key; nil: it has none. Set by the hello
 
 	joining sync.Once
 	session *session // set by joined
@@ -42,6 +43,9 @@ func (c *conn) run() {
 	}
 	c.link.Close("")
 	streams.Wait()
+	if c.revoke != nil {
+		c.revoke()
+	}
 	if c.session != nil {
 		c.h.part(c.session)
 	}
@@ -117,7 +121,12 @@ func (c *conn) hello(st link.Stream) error {
 		return &wire.Fail{Code: offload.CodeProtocol, Text: "hello was said before"}
 	}
 	c.id.Store(hello.Session)
-	if control.Welcome(st, wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls, Lifeline: c.h.lifelinePort()}) == nil {
+	w := wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls}
+	if c.link.Transport() == link.QUIC { // the end of the host's process ends one over TCP
+		port, key, revoke := c.h.lifeline()
+		w.Lifeline, w.Key, c.revoke = port, key, revoke
+	}
+	if control.Welcome(st, w) == nil {
 		c.greeted <- st // for goAway
 	}
 	return nil

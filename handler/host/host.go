@@ -1,7 +1,7 @@
 // Package host is the host offload handler: it serves elastic functions and the
 // far endpoints of elastic channels on an edge host.
 //
-// UEs connect over QUIC with certificates of one authority. A UE asks for a
+// UEs connect over QUIC, or over TCP, with certificates of one authority. A UE asks for a
 // module by digest and uploads it when the host lacks it. Its
 // calls then run in parallel, at most one for each core, on warm instances of the
 // module. A far endpoint has an instance of its own, and its messages take turns
@@ -21,7 +21,7 @@
 // A guest that traps, or overruns its deadline or its memory, loses its instance,
 // and its call or its channel's state with it. A UE that breaks the protocol loses that
 // stream, or its connection. Shutdown tells the UEs to leave, lets running calls
-// end and channels move away, and then closes. With KeepLifelines UEs know at once when the
+// end and channels move away, and then closes. With ServeTCP UEs know at once when the
 // process has ended without Shutdown.
 package host
 
@@ -124,7 +124,7 @@ type Handler struct {
 	mu       sync.Mutex
 	closed   bool
 	listener []*link.Listener
-	lifeline *link.LifelineListener // nil: none
+	tcp      *link.TCPListener // nil: none
 	conns    map[*conn]struct{}
 	sessions map[sessionKey]*session
 	tenants  map[string]*tenant
@@ -211,27 +211,40 @@ func (h *Handler) add(l *link.Listener) bool {
 	return true
 }
 
-// KeepLifelines makes the handler hold a TCP connection for each UE that dials ln, until
-// Close. The kernel closes it when the host's process ends, however it ends, so the UE
-// knows at once. ln belongs to the handler from then on. Call it before Serve.
-func (h *Handler) KeepLifelines(ln net.Listener) {
+// ServeTCP makes the handler serve UEs on ln as well, until Close: those whose network
+// blocks UDP come there, if ln has the number of the UDP port. ln also holds a lifeline for each UE. The kernel
+// closes it when the host's process ends, however it ends, so the UE knows at once. ln belongs to
+// the handler from then on. Call ServeTCP before Serve, once.
+func (h *Handler) ServeTCP(ln net.Listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		ln.Close()
 		return
 	}
-	h.lifeline = link.ListenLifeline(ln)
+	l := link.ListenTCP(ln, h.cfg.TLS)
+	h.tcp = l
+	h.wg.Go(func() {
+		for {
+			conn, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			h.start(conn)
+		}
+	})
 }
 
-// lifelinePort returns the port that lifelines are held at, 0 for none.
-func (h *Handler) lifelinePort() int {
+// lifeline returns the port and the key of a lifeline for a connection, and what
+// revokes the key. The zero port is none.
+func (h *Handler) lifeline() (port int, key link.LifelineKey, revoke func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lifeline == nil {
-		return 0
+	if h.tcp == nil {
+		return 0, key, func() {}
 	}
-	return h.lifeline.Addr().(*net.TCPAddr).Port
+	key, revoke = h.tcp.LifelineKey()
+	return h.tcp.Addr().(*net.TCPAddr).Port, key, revoke
 }
 
 func (h *Handler) start(lc *link.Conn) {
@@ -286,8 +299,8 @@ func (h *Handler) Close() error {
 	h.end()
 	h.mu.Lock()
 	h.closed = true
-	listeners, lifeline := h.listener, h.lifeline
-	h.listener, h.lifeline = nil, nil
+	listeners, tcp := h.listener, h.tcp
+	h.listener, h.tcp = nil, nil
 	for c := range h.conns {
 		c.link.Close("host has ended")
 	}
@@ -296,8 +309,8 @@ func (h *Handler) Close() error {
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
 	}
-	if lifeline != nil {
-		err = errors.Join(err, lifeline.Close())
+	if tcp != nil {
+		err = errors.Join(err, tcp.Close())
 	}
 	h.wg.Wait()
 	h.deployed.closeAll()

@@ -207,7 +207,7 @@ func TestBudgetHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.KeepLifelines(ln)
+	h.ServeTCP(ln)
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(context.Background(), pc) }()
 	fmt.Println("listening on", pc.LocalAddr())

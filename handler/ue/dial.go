@@ -89,7 +89,7 @@ func (d *dialer) begin(ctx context.Context, to *net.UDPAddr, wanted modules) (*s
 	if err != nil {
 		return nil, err
 	}
-	s.host, s.lifeline = w.Name[:min(len(w.Name), wire.MaxName)], w.Lifeline
+	s.host, s.lifeline, s.key = w.Name[:min(len(w.Name), wire.MaxName)], w.Lifeline, w.Key
 	return s, nil
 }
 

@@ -90,7 +90,7 @@ func newKeeper(t *target, s *session) *keeper {
 // keep returns why the session must end.
 func (k *keeper) keep(ctx context.Context) error {
 	k.wg.Go(func() { k.target.settle(ctx, k.sess) })
-	if k.sess.lifeline > 0 {
+	if k.sess.lifeline > 0 && k.sess.key != (link.LifelineKey{}) {
 		k.wg.Go(func() { k.target.holdOn(ctx, k.sess) })
 	}
 	k.look(ctx)

@@ -20,9 +20,9 @@ var errHostEnded = errors.New("the edge host's process has ended")
 // holdOn keeps a lifeline to the host of s, a new one on each path, and ends s at
 // once when it is lost. It returns when s is lost.
 func (d *dialer) holdOn(ctx context.Context, s *session) {
-	for !s.isLost() {
+	for n := uint32(0); !s.isLost(); n++ {
 		var lost <-chan struct{}
-		l, err := dialLifeline(ctx, s)
+		l, err := dialLifeline(ctx, s, n)
 		if err == nil {
 			lost = l.Lost()
 		} else if !s.isLost() {
@@ -41,12 +41,12 @@ func (d *dialer) holdOn(ctx context.Context, s *session) {
 	}
 }
 
-func dialLifeline(ctx context.Context, s *session) (*link.Lifeline, error) {
+func dialLifeline(ctx context.Context, s *session, n uint32) (*link.Lifeline, error) {
 	ctx, cancel := context.WithTimeout(ctx, lifelineTimeout)
 	defer cancel()
 	host, _, err := net.SplitHostPort(s.addr.String()) // with the zone of an IPv6 address
 	if err != nil {
 		return nil, err
 	}
-	return link.DialLifeline(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)))
+	return link.DialLifeline(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)), s.key, n)
 }

@@ -21,9 +21,10 @@ import (
 // more as there are stripes. It ends with the first of them that ends.
 type session struct {
 	addr     *net.UDPAddr
-	id       uint64      // joins the connections on the host
-	host     string      // its name
-	lifeline int         // the TCP port of its lifelines; 0: it has none
+	id       uint64 // joins the connections on the host
+	host     string // its name
+	lifeline int    // the TCP port of its lifelines; 0: it has none
+	key      link.LifelineKey
 	leave    chan string // receives the reason once the host says go away; cap 1: said once
 
 	strands atomic.Pointer[[]*strand] // never empty; each set of them is immutable

@@ -2,6 +2,10 @@ package link
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -19,7 +23,7 @@ import (
 // stopped and has not ended never shows. Deadlines find those.
 //
 // It does not follow a connection to another path: close it when the connection
-// switches, and dial another one.
+// switches, and dial another one. A connection over TCP needs none.
 type Lifeline struct {
 	c       net.Conn
 	closing atomic.Bool
@@ -31,15 +35,49 @@ type Lifeline struct {
 // not kept for good.
 var keepAliveProbes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
+// A LifelineKey lets a UE have a lifeline, one at a time. A host gives a key to each connection. The zero
+// LifelineKey is none.
+type LifelineKey [16]byte
+
+// lifelineMark is the first byte of what a UE sends that asks for a lifeline.
+const lifelineMark = 'L'
+
+// A ticket asks for the lifeline number n of a key, once: a mark, the key's name, n, and a proof that
+// only who has the key can make.
+type ticket [1 + 8 + 4 + 16]byte
+
+func (k LifelineKey) ticket(n uint32) (t ticket) {
+	t[0] = lifelineMark
+	name := k.name()
+	copy(t[1:], name[:])
+	binary.BigEndian.PutUint32(t[9:], n)
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write(t[:13])
+	copy(t[13:], mac.Sum(nil))
+	return t
+}
+
+func (k LifelineKey) name() keyName {
+	sum := sha256.Sum256(append([]byte("bungee lifeline "), k[:]...))
+	return keyName(sum[:])
+}
+
+// A keyName tells keys apart and does not tell them.
+type keyName [8]byte
+
+func (t ticket) name() keyName { return keyName(t[1:9]) }
+
+func (t ticket) number() uint32 { return binary.BigEndian.Uint32(t[9:]) }
+
 // held is what a host sends when it holds a lifeline. An accepted connection proves
 // less: the kernel accepts it even if the process is stopped, or has no room.
 const held = 1
 
-var errNotHeld = errors.New("the host holds no more lifelines")
+var errNotHeld = errors.New("the host does not hold the lifeline")
 
-// DialLifeline asks the host that listens for lifelines at addr, "host:port", to hold
-// one. Wait for it a round trip or two, not longer.
-func DialLifeline(ctx context.Context, addr string) (*Lifeline, error) {
+// DialLifeline asks the host at addr, "host:port" of TCP, to hold lifeline number n of key, which has
+// a higher number than those before. Wait for it two round trips, not longer.
+func DialLifeline(ctx context.Context, addr string, key LifelineKey, n uint32) (*Lifeline, error) {
 	d := net.Dialer{KeepAliveConfig: keepAliveProbes}
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -48,6 +86,8 @@ func DialLifeline(ctx context.Context, addr string) (*Lifeline, error) {
 		}
 		return nil, fmt.Errorf("lifeline to %s: %w", addr, err)
 	}
+	ticket := key.ticket(n)
+	c.Write(ticket[:]) // a failure shows in the answer
 	if err := awaitHeld(ctx, c); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("lifeline to %s: %w", addr, err)
@@ -98,94 +138,82 @@ func (l *Lifeline) Close() error {
 	return err
 }
 
-// Bounds on what a host holds: a lifeline costs it a descriptor and a goroutine.
-// UEs behind one NAT have one address.
-const (
-	maxLifelines     = 4096
-	maxLifelinesEach = 256
-)
+// maxLifelines bounds the lifelines that a host holds. Each costs it a descriptor and a
+// goroutine.
+const maxLifelines = 4096
 
-// retryAccept is how long a host waits after a failed accept. A lack of descriptors, for
-// example, passes.
-const retryAccept = 100 * time.Millisecond
-
-// A LifelineListener holds the lifelines of UEs: at most 4096, and at most 256 from one
-// IP address. It closes any further one, and that of a UE that sends something.
-type LifelineListener struct {
-	ln   net.Listener
-	quit chan struct{} // closed by Close
-	wg   sync.WaitGroup
-
-	mu     sync.Mutex
-	closed bool
-	conns  map[net.Conn]struct{}
-	each   map[string]int // of conns, by IP address
+// lifelines are those that a host holds.
+type lifelines struct {
+	mu   sync.Mutex
+	keys map[keyName]*grant
+	held int
 }
 
-// ListenLifeline holds the connections that ln accepts until Close. ln belongs to the
-// listener from then on.
-func ListenLifeline(ln net.Listener) *LifelineListener {
-	l := &LifelineListener{ln: ln, quit: make(chan struct{}), conns: map[net.Conn]struct{}{}, each: map[string]int{}}
-	l.wg.Go(l.run)
-	return l
+// A grant is a key that a connection has.
+type grant struct {
+	key  LifelineKey
+	next uint64   // the lowest number of its next lifeline
+	c    net.Conn // its lifeline; nil: none
 }
 
-func (l *LifelineListener) run() {
-	for {
-		c, err := l.ln.Accept()
-		if err == nil {
-			l.take(c)
-			continue
-		}
-		select {
-		case <-l.quit:
-			return
-		case <-time.After(retryAccept):
-		}
+func (l *lifelines) give() (key LifelineKey, revoke func()) {
+	rand.Read(key[:])
+	name := key.name()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keys == nil {
+		l.keys = map[keyName]*grant{}
+	}
+	l.keys[name] = &grant{key: key}
+	return key, func() { l.revoke(name) }
+}
+
+func (l *lifelines) revoke(name keyName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g := l.keys[name]; g != nil && g.c != nil {
+		g.c.Close()
+	}
+	delete(l.keys, name)
+}
+
+// enter makes c the lifeline of t's key, in place of the one before. It returns nil when t is not good.
+func (l *lifelines) enter(t ticket, c net.Conn) *grant {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.keys[t.name()]
+	if g == nil || l.held == maxLifelines || uint64(t.number()) < g.next {
+		return nil
+	}
+	if want := g.key.ticket(t.number()); !hmac.Equal(want[:], t[:]) {
+		return nil
+	}
+	g.next = uint64(t.number()) + 1
+	if g.c != nil {
+		g.c.Close()
+	}
+	g.c = c
+	l.held++
+	return g
+}
+
+func (l *lifelines) leave(g *grant, c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held--
+	if g.c == c {
+		g.c = nil
 	}
 }
 
-func (l *LifelineListener) take(c net.Conn) {
-	if !l.add(c) {
-		c.Close()
-		return
-	}
-	l.wg.Go(func() {
-		l.hold(c)
-		l.remove(c)
-		c.Close()
-	})
-}
-
-// hold returns when the UE has closed the lifeline or has sent something.
-func (l *LifelineListener) hold(c net.Conn) {
+// hold returns when the UE has closed the lifeline or has sent something, or the host has
+// closed it.
+func hold(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		t.SetKeepAliveConfig(keepAliveProbes)
 	}
 	if _, err := c.Write([]byte{held}); err == nil {
 		c.Read(make([]byte, 1))
-	}
-}
-
-func (l *LifelineListener) add(c net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ip := ipOf(c)
-	if l.closed || len(l.conns) == maxLifelines || l.each[ip] == maxLifelinesEach {
-		return false
-	}
-	l.conns[c] = struct{}{}
-	l.each[ip]++
-	return true
-}
-
-func (l *LifelineListener) remove(c net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.conns, c)
-	ip := ipOf(c)
-	if l.each[ip]--; l.each[ip] == 0 {
-		delete(l.each, ip)
 	}
 }
 
@@ -195,25 +223,4 @@ func ipOf(c net.Conn) string {
 		return c.RemoteAddr().String()
 	}
 	return ip
-}
-
-// Addr returns the address that the listener listens on.
-func (l *LifelineListener) Addr() net.Addr { return l.ln.Addr() }
-
-// Close closes all lifelines; the UEs find them lost. Further calls do nothing.
-func (l *LifelineListener) Close() error {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return nil
-	}
-	l.closed = true
-	for c := range l.conns {
-		c.Close()
-	}
-	l.mu.Unlock()
-	close(l.quit)
-	err := l.ln.Close()
-	l.wg.Wait()
-	return err
 }

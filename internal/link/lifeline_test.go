@@ -1,8 +1,8 @@
 package link_test
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +19,7 @@ import (
 // childEnv makes the test binary a host that holds lifelines.
 const childEnv = "BUNGEE_TEST_LIFELINE_HOST"
 
-// lifelineHost says its address and holds lifelines until it is killed, or its
+// lifelineHost says its address and a key, and holds lifelines until it is killed, or its
 // parent is gone.
 func lifelineHost() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,15 +27,16 @@ func lifelineHost() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	l := link.ListenLifeline(ln)
-	fmt.Println(l.Addr())
+	l := link.ListenTCP(ln, &tls.Config{})
+	key, _ := l.LifelineKey()
+	fmt.Printf("%v %x\n", l.Addr(), key)
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// startHost starts a lifelineHost and returns its process and address.
-func startHost(t *testing.T) (*exec.Cmd, string) {
+// startHost starts a lifelineHost and returns its process, address and key.
+func startHost(t *testing.T) (cmd *exec.Cmd, addr string, key link.LifelineKey) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"=1")
 	cmd.Stderr = os.Stderr
 	if _, err := cmd.StdinPipe(); err != nil {
@@ -49,16 +50,16 @@ func startHost(t *testing.T) (*exec.Cmd, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	var b []byte
+	if _, err := fmt.Fscanf(out, "%s %x\n", &addr, &b); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, strings.TrimSpace(addr)
+	return cmd, addr, link.LifelineKey(b)
 }
 
 func TestKilledHostIsSeen(t *testing.T) {
-	cmd, addr := startHost(t)
-	l := dialLifeline(t, addr)
+	cmd, addr, key := startHost(t)
+	l := dialLifeline(t, addr, key, 0)
 	select {
 	case <-l.Lost():
 		t.Fatal("lost while the host lives")
@@ -72,9 +73,9 @@ func TestKilledHostIsSeen(t *testing.T) {
 	t.Logf("seen %v after kill -9 was asked for", time.Since(begin))
 }
 
-func dialLifeline(t *testing.T, addr string) *link.Lifeline {
+func dialLifeline(t *testing.T, addr string, key link.LifelineKey, n uint32) *link.Lifeline {
 	t.Helper()
-	l, err := link.DialLifeline(t.Context(), addr)
+	l, err := link.DialLifeline(t.Context(), addr, key, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,32 +83,34 @@ func dialLifeline(t *testing.T, addr string) *link.Lifeline {
 	return l
 }
 
-func listenLifeline(t *testing.T) *link.LifelineListener {
+func listenLifeline(t *testing.T) (l *link.TCPListener, addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := link.ListenLifeline(ln)
+	l = link.ListenTCP(ln, &tls.Config{})
 	t.Cleanup(func() { l.Close() })
-	return l
+	return l, l.Addr().String()
 }
 
 func TestListenerLetsGo(t *testing.T) {
-	host := listenLifeline(t)
-	a, b := dialLifeline(t, host.Addr().String()), dialLifeline(t, host.Addr().String())
+	host, addr := listenLifeline(t)
+	key, _ := host.LifelineKey()
+	a := dialLifeline(t, addr, key, 0)
 	if err := host.Close(); err != nil {
 		t.Error(err)
 	}
 	<-a.Lost()
-	<-b.Lost()
 	if err := errors.Join(host.Close(), a.Close(), a.Close()); err != nil {
 		t.Errorf("closing what is closed gave %v", err)
 	}
 }
 
 func TestOwnCloseIsNoLoss(t *testing.T) {
-	l := dialLifeline(t, listenLifeline(t).Addr().String())
+	host, addr := listenLifeline(t)
+	key, _ := host.LifelineKey()
+	l := dialLifeline(t, addr, key, 0)
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
@@ -118,40 +121,69 @@ func TestOwnCloseIsNoLoss(t *testing.T) {
 	}
 }
 
-func TestTalkingUEIsLetGo(t *testing.T) {
-	c, err := net.Dial("tcp", listenLifeline(t).Addr().String())
-	if err != nil {
-		t.Fatal(err)
+// A host holds a lifeline only for a key that it gave, one at a time, and each ticket
+// counts once.
+func TestLifelinesNeedAKey(t *testing.T) {
+	host, addr := listenLifeline(t)
+	key, revoke := host.LifelineKey()
+	refused := func(what string, key link.LifelineKey, n uint32) {
+		t.Helper()
+		if _, err := link.DialLifeline(t.Context(), addr, key, n); err == nil || !strings.Contains(err.Error(), "does not hold") {
+			t.Errorf("%s gave %v, want that the host does not hold it", what, err)
+		}
 	}
-	defer c.Close()
-	if _, err := c.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
-		t.Fatal(err)
+	refused("a key of nobody", link.LifelineKey{1}, 0)
+	first := dialLifeline(t, addr, key, 3)
+	refused("a ticket again", key, 3)
+	refused("an earlier ticket", key, 2)
+	select {
+	case <-first.Lost():
+		t.Fatal("what was refused ended the lifeline that is held")
+	default:
 	}
-	if b, _ := io.ReadAll(c); len(b) != 1 { // an error, too, is an end: unread bytes make it a reset
-		t.Errorf("the host sent %q, want the one byte that says it holds", b)
+	second := dialLifeline(t, addr, key, 4)
+	<-first.Lost()
+	revoke()
+	<-second.Lost()
+	refused("a key that was revoked", key, 5)
+}
+
+// A host lets go who says something that it does not know.
+func TestStrangersAreLetGo(t *testing.T) {
+	_, addr := listenLifeline(t)
+	for _, said := range []string{"GET / HTTP/1.1\r\n\r\n", "Lifeline, please, give me one of them", "\x16\x03\x01 is TLS, and the rest is not"} {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, said); err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(c); len(b) > 7 || len(b) > 0 && b[0] != 0x15 { // a reset, or an alert of TLS
+			t.Errorf("to %q the host said %q", said, b)
+		}
+		c.Close()
 	}
 }
 
-func TestLifelinesAreBounded(t *testing.T) {
-	addr := listenLifeline(t).Addr().String()
-	var all []*link.Lifeline
-	for range 256 {
-		all = append(all, dialLifeline(t, addr))
-	}
-	if _, err := link.DialLifeline(t.Context(), addr); err == nil || !strings.Contains(err.Error(), "holds no more") {
-		t.Errorf("lifeline 257 of one address gave %v, want that the host holds no more", err)
-	}
-	for _, l := range all {
-		l.Close()
-	}
-	// The host sees each end in its own time.
-	for {
-		l, err := link.DialLifeline(t.Context(), addr)
-		if err == nil {
-			l.Close()
-			return
-		}
-	}
+// FuzzTicket feeds the listener's first bytes.
+func FuzzTicket(f *testing.F) {
+	f.Add([]byte("L12345678\x00\x00\x00\x001234567890123456"))
+	f.Add([]byte{0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.listenTCP(t)
+			w.tcp.LifelineKey()
+			c := w.stream(t)
+			c.Write(b)
+			c.SetReadDeadline(time.Now().Add(4 * time.Second))
+			got, err := io.ReadAll(c)
+			if errors.Is(err, os.ErrDeadlineExceeded) || len(got) == 1 {
+				t.Errorf("%x: the host said %x, %v; want an end within 3s", b, got, err)
+			}
+			c.Close()
+		})
+	})
 }
 
 func TestDialLifelineErrors(t *testing.T) {
@@ -170,7 +202,7 @@ func TestDialLifelineErrors(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if _, err := link.DialLifeline(ctx, silent.Addr().String()); !errors.Is(err, gone) {
+	if _, err := link.DialLifeline(ctx, silent.Addr().String(), link.LifelineKey{}, 0); !errors.Is(err, gone) {
 		t.Errorf("a host that holds nothing gave %v, want the end of the context", err)
 	}
 }

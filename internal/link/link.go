@@ -108,6 +108,24 @@ func quicConfig() *quic.Config {
 // A Conn is a connection to one peer. It may be used by many goroutines.
 type Conn struct{ carrier }
 
+// A Transport is what carries connections.
+type Transport int
+
+// The transports. Only QUIC has paths, early data and priorities, and loses only the
+// streams concerned a packet's time when a packet is lost.
+const (
+	QUIC Transport = iota
+	TCP
+)
+
+// String returns "quic" or "tcp".
+func (t Transport) String() string {
+	if t == TCP {
+		return "tcp"
+	}
+	return "quic"
+}
+
 // A carrier is what carries a connection's streams. Its methods are those of Conn.
 type carrier interface {
 	open(ctx context.Context) (Stream, error)
@@ -121,6 +139,7 @@ type carrier interface {
 	done() <-chan struct{}
 	err() error
 
+	transport() Transport
 	peer() string
 	remoteAddr() net.Addr
 	metrics() Metrics
@@ -239,6 +258,9 @@ func (c *Conn) Err() error { return c.err() }
 // Peer returns the name in the peer's certificate. On a resumed connection it
 // is the certificate of the first one. A UE that has not Confirmed yet knows it, too.
 func (c *Conn) Peer() string { return c.peer() }
+
+// Transport says what carries the connection.
+func (c *Conn) Transport() Transport { return c.transport() }
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remoteAddr() }

@@ -75,6 +75,8 @@ func (c *quicConn) err() error {
 	return Explain(context.Cause(c.qc.Context()))
 }
 
+func (c *quicConn) transport() Transport { return QUIC }
+
 func (c *quicConn) peer() string { return identity.Peer(c.connectionState().TLS) }
 
 func (c *quicConn) remoteAddr() net.Addr {

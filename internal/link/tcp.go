@@ -84,6 +84,7 @@ type tcpConn struct {
 func DialTCP(ctx context.Context, c net.Conn, conf *tls.Config) (*Conn, error) {
 	conf = withSessions(conf, c.RemoteAddr()).Clone()
 	conf.DynamicRecordSizingDisabled = true // a video frame goes out at once
+	tuneTCP(c)
 	tc, err := handshake(ctx, c, tls.Client(c, conf))
 	if err == nil {
 		var t *tcpConn
@@ -113,7 +114,6 @@ func handshake(ctx context.Context, c net.Conn, tc *tls.Conn) (*tls.Conn, error)
 // newTCPConn begins a connection whose handshake is done. When it fails, c has ended. A
 // peer that speaks another version is told so.
 func newTCPConn(c net.Conn, tc *tls.Conn, dialled bool) (*tcpConn, error) {
-	tuneTCP(c)
 	t := &tcpConn{
 		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: c.RemoteAddr(), dialled: dialled,
 		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
@@ -329,6 +329,8 @@ func (c *tcpConn) because(err error) error {
 	}
 	return err
 }
+
+func (c *tcpConn) transport() Transport { return TCP }
 
 func (c *tcpConn) peer() string { return identity.Peer(c.tls) }
 

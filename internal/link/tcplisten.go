@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -16,7 +17,12 @@ const (
 	maxYoungEach = 64
 )
 
-// A TCPListener accepts connections over TCP.
+// retryAccept is how long a host waits after a failed accept. A lack of descriptors, for
+// example, passes.
+const retryAccept = 100 * time.Millisecond
+
+// A TCPListener accepts connections over TCP, and holds lifelines: whoever comes says
+// first which it wants.
 type TCPListener struct {
 	ln    net.Listener
 	conf  *tls.Config
@@ -24,6 +30,7 @@ type TCPListener struct {
 	ctx   context.Context // ends with Close
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
+	lives lifelines
 
 	mu     sync.Mutex
 	closed bool
@@ -33,7 +40,7 @@ type TCPListener struct {
 }
 
 // ListenTCP accepts connections on ln, which belongs to the listener from then on. At most 512 of
-// them, and 64 of one IP address, may be in their handshake; a further one is closed.
+// them, and 64 of one IP address, may be about to prove who they are; a further one is closed.
 func ListenTCP(ln net.Listener, conf *tls.Config) *TCPListener {
 	conf = conf.Clone()
 	conf.DynamicRecordSizingDisabled = true
@@ -64,18 +71,73 @@ func (l *TCPListener) take(c net.Conn) {
 		return
 	}
 	l.wg.Go(func() {
-		t := l.admit(c)
-		l.grow(c)
-		if t != nil {
-			l.hand(&Conn{t})
-			<-t.conn.ended // the goodbye is said
-		}
+		l.serve(c)
+		c.Close()
 		l.drop(c)
 	})
 }
 
+// recordHandshake is the first byte of a TLS handshake (RFC 8446 section 5.1).
+const recordHandshake = 0x16
+
+// serve serves c until it ends. Who says nothing within handshakeTimeout is let go.
+func (l *TCPListener) serve(c net.Conn) {
+	young := sync.OnceFunc(func() { l.grow(c) })
+	defer young()
+	var first [1]byte
+	c.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	if _, err := io.ReadFull(c, first[:]); err != nil {
+		return
+	}
+	switch first[0] {
+	case recordHandshake:
+		c.SetReadDeadline(time.Time{})
+		if t := l.admit(&peeked{c, first[:]}); t != nil {
+			young()
+			l.hand(&Conn{t})
+			<-t.conn.ended // the goodbye is said
+		}
+	case lifelineMark:
+		l.keep(c, young)
+	}
+}
+
+// A peeked connection has had its first bytes read.
+type peeked struct {
+	net.Conn
+	first []byte
+}
+
+func (c *peeked) Read(b []byte) (int, error) {
+	if len(c.first) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.first)
+	c.first = c.first[n:]
+	return n, nil
+}
+
+// keep holds the lifeline that c asks for. It calls held when c has proved itself.
+func (l *TCPListener) keep(c net.Conn, held func()) {
+	t := ticket{lifelineMark}
+	if _, err := io.ReadFull(c, t[1:]); err != nil {
+		return
+	}
+	if g := l.lives.enter(t, c); g != nil {
+		held()
+		c.SetReadDeadline(time.Time{})
+		hold(c)
+		l.lives.leave(g, c)
+	}
+}
+
+// LifelineKey makes a key for lifelines here. After revoke it is worth nothing, and its lifeline
+// ends.
+func (l *TCPListener) LifelineKey() (key LifelineKey, revoke func()) { return l.lives.give() }
+
 // admit makes the handshake. It returns nil when that fails; then c has ended.
-func (l *TCPListener) admit(c net.Conn) *tcpConn {
+func (l *TCPListener) admit(c *peeked) *tcpConn {
+	tuneTCP(c.Conn)
 	tc, err := handshake(l.ctx, c, tls.Server(c, l.conf))
 	if err != nil {
 		return nil

@@ -155,7 +155,7 @@ func TestControlFramesOfOtherLengths(t *testing.T) {
 	}{
 		{"none", "\x90", Welcome{}, true, "all fields were added later"},
 		{"fewer", "\x91\xa1h", Welcome{Name: "h"}, true, "an earlier peer"},
-		{"more", "\xdc\x00\x08\xa1h\x02\x00\x00\x00\xc3\x91\x01\xa3new", Welcome{Name: "h", Cores: 2}, true, "a later peer"},
+		{"more", "\xdc\x00\x08\xa1h\x02\x00\xc4\x10" + strings.Repeat("\x00", 17) + "\xc3\x91\x01\xa3new", Welcome{Name: "h", Cores: 2}, true, "a later peer"},
 		{"cut", "\x92\xa1h", Welcome{}, false, "an array of two fields has both"},
 		{"of another type", "\x92\x01\x02", Welcome{}, false, "fields keep their places"},
 		{"not an array", "\x81\xa4Name\xa1h", Welcome{}, false, "fields have no names on the network"},

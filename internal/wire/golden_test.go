@@ -27,7 +27,7 @@ type golden struct {
 // goldenFrames are all frames, by their names in the document.
 var goldenFrames = map[string]golden{
 	"hello":   controlFrame(TypeHello, Hello{Name: "ue", Session: 5}),
-	"welcome": controlFrame(TypeWelcome, Welcome{Name: "edge", Cores: 2, Lifeline: 7000}),
+	"welcome": controlFrame(TypeWelcome, Welcome{Name: "edge", Cores: 2, Lifeline: 7000, Key: [16]byte{1}}),
 	"goaway":  controlFrame(TypeGoAway, GoAway{Reason: "drain"}),
 	"have":    controlFrame(TypeHave, Have{Digest: [32]byte{1}}),
 	"put":     controlFrame(TypePut, Put{Digest: [32]byte{1}, Size: 1000}),

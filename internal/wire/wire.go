@@ -77,6 +77,8 @@ type Welcome struct {
 	Name     string // of the edge host
 	Cores    int    // calls that it runs at once
 	Lifeline int    // TCP port that it keeps lifelines on; 0: none
+
+	Key [16]byte // for lifelines there; zero: none
 }
 
 // GoAway says that the host takes no new calls; those begun still end.

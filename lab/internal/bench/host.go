@@ -63,7 +63,7 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	if err != nil {
 		return errors.Join(err, pc.Close())
 	}
-	handler.KeepLifelines(lifelines)
+	handler.ServeTCP(lifelines)
 	fmt.Fprintln(out, pc.LocalAddr())
 	served := make(chan error, 1)
 	go func() { served <- handler.Serve(context.Background(), pc) }()
