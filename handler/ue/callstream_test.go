@@ -31,7 +31,7 @@ type echo struct {
 func inEcho(t *testing.T, air *radio.Air, f func(t *testing.T, s *session, e *echo)) {
 	e := &echo{}
 	linktest.Connect(t, air, e.serve, func(t *testing.T, ue *link.Conn) {
-		s := newSession(linktest.HostAddr)
+		s := newSession(link.QUIC, linktest.HostAddr)
 		s.host = "edge"
 		s.strands.Store(&[]*strand{{conn: ue}})
 		f(t, s, e)

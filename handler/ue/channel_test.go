@@ -135,7 +135,7 @@ func (w *world) openTally(cfg elastic.Config) *elastic.Channel[int64, int64] {
 }
 
 func TestChannelMovesBetweenHosts(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ch := w.openTally(elastic.Config{})
 		w.startHost(nil)
 		b := w.start("edge-2", hostAddrB, nil)
@@ -172,7 +172,7 @@ func TestChannelOutlivesItsHost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				w.startHost(nil)
 				b := w.start("edge-2", hostAddrB, nil)
 				h := w.startUE(nil, nil)
@@ -198,7 +198,7 @@ func TestChannelOutlivesItsHost(t *testing.T) {
 
 // A host that a channel has left for want of answers is asked whether it is there.
 func TestSilentHostIsFoundOut(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		w.startHost(nil)
 		h := w.startUE(nil, nil)
 		f := flows(t, w.openTally(elastic.Config{}))
@@ -219,7 +219,7 @@ func TestSilentHostIsFoundOut(t *testing.T) {
 
 // A host that drains is left soon: nobody holds it up.
 func TestDrainEndsWithTheChannels(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		w.startHost(nil)
 		h := w.startUE(nil, nil)
 		f := flows(t, w.openTally(elastic.Config{}))
@@ -239,7 +239,7 @@ func TestDrainEndsWithTheChannels(t *testing.T) {
 
 // Silence on a channel's stream is no fault of it.
 func TestIdleChannelStays(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		w.startHost(nil)
 		h := w.startUE(nil, nil)
 		ch := w.openTally(elastic.Config{})
@@ -401,7 +401,7 @@ func TestStripes(t *testing.T) {
 // Channels under all that can happen to a UE at once: each gets each result.
 func TestChannelHammer(t *testing.T) {
 	seed := rand.Uint64()
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		w.startHost(nil)
 		b := w.start("edge-2", hostAddrB, nil)
@@ -468,7 +468,7 @@ func TestResume(t *testing.T) {
 
 // A target says why it cannot be used.
 func TestTargetsThatCannotBeUsed(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ch := w.openTally(elastic.Config{})
 		none, err := ue.Start(context.Background(), ue.Config{})
 		if err != nil {

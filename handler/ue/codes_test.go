@@ -125,7 +125,7 @@ func TestCodesOfCalls(t *testing.T) {
 	for _, tt := range failures {
 		for _, idempotent := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/idempotent=%t", tt.name, idempotent), func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) { tt.check(t, w, idempotent) })
+				inBoth(t, func(t *testing.T, w *world) { tt.check(t, w, idempotent) })
 			})
 		}
 	}
@@ -211,16 +211,22 @@ func (w *world) startRude(b []byte) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept(context.Background())
-			if err != nil {
-				return
+	over := link.ListenTCP(w.air.Listen(tcp(hostAddr)), conf)
+	for _, ln := range []interface {
+		Accept(context.Context) (*link.Conn, error)
+		Close() error
+	}{ln, over} {
+		w.t.Cleanup(func() { ln.Close() })
+		go func() {
+			for {
+				c, err := ln.Accept(context.Background())
+				if err != nil {
+					return
+				}
+				go serveRudely(c, b)
 			}
-			go serveRudely(c, b)
-		}
-	}()
+		}()
+	}
 }
 
 func serveRudely(c *link.Conn, b []byte) {
@@ -262,7 +268,7 @@ func TestCodesOfModules(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				w.startHost(func(c *host.Config) { c.Engine = tt.engine })
 				h := w.startUE(ue.Always(ue.OnEdge), nil)
 				f := doubler(tt.name, false, double)
@@ -290,19 +296,19 @@ func wantFallback(t *testing.T, f *doubling, code offload.Code) {
 // What keeps calls from a host that is not there: none of them begins.
 func TestCodesOfAbsence(t *testing.T) {
 	t.Run("no host", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			w.startUEWith(ue.Config{Policy: ue.Always(ue.OnEdge)})
 			wantFallback(t, doubler("no host", false, double), offload.CodeUnavailable)
 		})
 	})
 	t.Run("not connected", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			w.startUE(ue.Always(ue.OnEdge), nil)
 			wantFallback(t, doubler("not connected", false, double), offload.CodeUnavailable)
 		})
 	})
 	t.Run("missed a deadline", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			f := doubler("missed", true, double)
 			w.engine.set(f.Serve, nil)
 			w.startHost(nil)
@@ -314,7 +320,7 @@ func TestCodesOfAbsence(t *testing.T) {
 		})
 	})
 	t.Run("ended", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			f := doubler("ended", false, double)
 			w.engine.set(f.Serve, nil)
 			w.startHost(nil)
@@ -326,7 +332,7 @@ func TestCodesOfAbsence(t *testing.T) {
 		})
 	})
 	t.Run("draining", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			f := doubler("draining", false, double)
 			running := doubler("draining", true, double)
 			w.engine.set(busy, nil)

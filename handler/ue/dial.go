@@ -30,6 +30,9 @@ type dialer struct {
 	known   *networks             // the handler's
 	look    lookup
 	log     *slog.Logger
+
+	transport Transport
+	stream    func(ctx context.Context, addr string) (net.Conn, error) // makes connections of TCP
 }
 
 // open begins a session with one connection to the host, which is found as addr says. If that
@@ -40,7 +43,7 @@ func (d *dialer) open(ctx context.Context, addr string, wanted modules) (*sessio
 		return s, err
 	}
 	s.close()
-	return d.begin(ctx, s.addr, wanted)
+	return d.beginOver(ctx, s.transport, s.addr, wanted)
 }
 
 // find begins a session at the first of the host's addresses that answers. What worked
@@ -56,18 +59,18 @@ func (d *dialer) find(ctx context.Context, addr string, wanted modules) (*sessio
 	s, at, err := race(ctx, d.known.recall(addr, p.local), func(ctx context.Context) <-chan found {
 		return search(ctx, hosts, d.look)
 	}, func(ctx context.Context, at netip.AddrPort) (*session, error) {
-		return d.begin(ctx, net.UDPAddrFromAddrPort(at), wanted)
+		return d.connect(ctx, at, d.known.isBlocked(addr, at, p.local(at)), wanted)
 	}, (*session).close)
 	if err == nil {
-		d.known.remember(addr, at, p.local(at))
+		d.known.remember(addr, at, p.local(at), d.transport == Auto && s.transport == link.TCP)
 	}
 	return s, err
 }
 
-// begin connects and asks the host, at the same time, which of the wanted modules
-// it has.
-func (d *dialer) begin(ctx context.Context, to *net.UDPAddr, wanted modules) (*session, error) {
-	s := newSession(to)
+// beginOver connects over a transport and asks the host, at the same time, which of the
+// wanted modules it has.
+func (d *dialer) beginOver(ctx context.Context, over link.Transport, to *net.UDPAddr, wanted modules) (*session, error) {
+	s := newSession(over, to)
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	st, err := d.dial(ctx, s)
@@ -106,6 +109,10 @@ func (d *dialer) extend(ctx context.Context, s *session) error {
 
 // dial connects to the host of s.
 func (d *dialer) dial(ctx context.Context, s *session) (*strand, error) {
+	if s.transport == link.TCP {
+		conn, err := d.dialTCP(ctx, s)
+		return &strand{conn: conn}, err
+	}
 	pc, err := d.path.Load().socket(d.log)
 	if err != nil {
 		return nil, err
@@ -115,8 +122,11 @@ func (d *dialer) dial(ctx context.Context, s *session) (*strand, error) {
 }
 
 // settle moves s to the handler's path and adds the stripes beyond the first connection,
-// on the same path. A session without them is only slower.
+// on the same path. A session without them is only slower. One over TCP has neither.
 func (d *dialer) settle(ctx context.Context, s *session) {
+	if s.transport == link.TCP {
+		return
+	}
 	for n := 1; ; n++ {
 		if err := d.reroute(ctx, s); err != nil && !s.isLost() {
 			d.log.Warn("path not changed", "why", err)

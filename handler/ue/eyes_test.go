@@ -251,9 +251,9 @@ func TestNetworks(t *testing.T) {
 		on := func(ip string) func(netip.AddrPort) netip.Addr {
 			return func(netip.AddrPort) netip.Addr { return netip.MustParseAddr(ip) }
 		}
-		ns.remember("edge", at[0], netip.MustParseAddr("10.0.1.5"))
-		ns.remember("edge", at[1], netip.MustParseAddr("2001:db8:0:1::5"))
-		ns.remember("edge", at[1], netip.Addr{}) // not known where
+		ns.remember("edge", at[0], netip.MustParseAddr("10.0.1.5"), false)
+		ns.remember("edge", at[1], netip.MustParseAddr("2001:db8:0:1::5"), false)
+		ns.remember("edge", at[1], netip.Addr{}, false) // not known where
 		tests := []struct {
 			host, from string
 			want       netip.AddrPort
@@ -275,7 +275,7 @@ func TestNetworks(t *testing.T) {
 		if got := ns.recall("edge", on("10.0.1.5")); got.IsValid() {
 			t.Errorf("after %v: got %v", knownFor, got)
 		}
-		ns.remember("edge", at[0], netip.MustParseAddr("10.0.1.5"))
+		ns.remember("edge", at[0], netip.MustParseAddr("10.0.1.5"), false)
 		if n := len(ns.known["edge"]); n != 1 {
 			t.Errorf("%d addresses are kept, want 1", n)
 		}

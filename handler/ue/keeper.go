@@ -61,6 +61,8 @@ type keeper struct {
 	sess   *session
 	wg     sync.WaitGroup // ping, deploy, settle, holdOn
 
+	better chan *session // from goBack
+
 	phase    phase
 	misses   int              // in a row
 	lastMiss time.Time        // the last one's
@@ -83,33 +85,38 @@ type deployment struct {
 func newKeeper(t *target, s *session) *keeper {
 	return &keeper{
 		target: t, sess: s, modules: maps.Clone(s.had),
-		pong: make(chan error, 1), deployed: make(chan deployment, 1),
+		better: make(chan *session), pong: make(chan error, 1), deployed: make(chan deployment, 1),
 	}
 }
 
-// keep returns why the session must end.
-func (k *keeper) keep(ctx context.Context) error {
+// keep returns why the session must end, or the session that takes its place.
+func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 	k.wg.Go(func() { k.target.settle(ctx, k.sess) })
 	if k.sess.lifeline > 0 && k.sess.key != (link.LifelineKey{}) {
 		k.wg.Go(func() { k.target.holdOn(ctx, k.sess) })
 	}
+	if k.sess.transport == link.TCP {
+		k.wg.Go(func() { k.target.goBack(ctx, k.sess, k.better) })
+	}
 	k.look(ctx)
-	// The session ends; the host says GoAway; calls report; a ping ends; holding is
+	// The session ends; a better one is there; the host says GoAway; calls report; a ping ends; holding is
 	// over; a refusal is; a module is deployed.
 	for {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-k.sess.lost:
-			return k.sess.err()
+			return nil, k.sess.err()
+		case next := <-k.better:
+			return next, nil
 		case reason := <-k.sess.leave:
-			return fmt.Errorf("%w: %q", errLeave, reason)
+			return nil, fmt.Errorf("%w: %q", errLeave, reason)
 		case <-k.target.wake:
 			k.look(ctx)
 		case err := <-k.pong:
 			k.pinging = false
 			if err != nil {
-				return fmt.Errorf("ping: %w", err)
+				return nil, fmt.Errorf("ping: %w", err)
 			}
 			k.step(ctx, evPong)
 		case <-k.held:
@@ -119,7 +126,7 @@ func (k *keeper) keep(ctx context.Context) error {
 			k.look(ctx)
 		case d := <-k.deployed:
 			if err := k.finish(d); err != nil {
-				return err
+				return nil, err
 			}
 			k.look(ctx)
 		}

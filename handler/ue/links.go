@@ -13,7 +13,7 @@ type Link struct {
 	Host      string // the edge host's name
 	Addr      string // its address, of those that are configured the one in use
 	Local     string // the UE's address of the path in use
-	Transport string // "quic"
+	Transport string // "quic" or "tcp"
 
 	RTT    time.Duration // smoothed; zero until it is measured
 	MinRTT time.Duration // the least on this path

@@ -10,8 +10,8 @@ import (
 // knownFor is how long an address that worked is tried first on its network.
 const knownFor = 10 * time.Minute
 
-// Networks remembers, for each host and network, the address that worked last. It is lost
-// with the process.
+// Networks remembers, for each host and network, the address that worked last, and whether UDP
+// did. It is lost with the handler.
 type networks struct {
 	mu    sync.Mutex
 	known map[string][]known // by the host's address as it is configured
@@ -21,17 +21,18 @@ type networks struct {
 type known struct {
 	at      netip.AddrPort
 	network netip.Prefix // of the UE then
+	blocked bool         // over TCP: UDP did not work
 	until   time.Time
 }
 
-// remember notes that the host was reached at an address from local.
-func (ns *networks) remember(host string, at netip.AddrPort, local netip.Addr) {
+// remember notes that the host was reached at an address from local, and whether UDP was blocked.
+func (ns *networks) remember(host string, at netip.AddrPort, local netip.Addr, blocked bool) {
 	if !local.IsValid() {
 		return
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	k := known{at, networkOf(local), time.Now().Add(knownFor)}
+	k := known{at, networkOf(local), blocked, time.Now().Add(knownFor)}
 	kept := []known{k}
 	for _, old := range ns.known[host] {
 		if old.network != k.network && time.Now().Before(old.until) {
@@ -57,6 +58,18 @@ func (ns *networks) recall(host string, local func(to netip.AddrPort) netip.Addr
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// isBlocked says whether UDP was blocked when the host was last reached, on the network of local.
+func (ns *networks) isBlocked(host string, at netip.AddrPort, local netip.Addr) bool {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for _, k := range ns.known[host] {
+		if local.IsValid() && k.network == networkOf(local) && time.Now().Before(k.until) {
+			return k.blocked && k.at == at
+		}
+	}
+	return false
 }
 
 // networkOf returns the network that ip is on, as far as ip alone tells.

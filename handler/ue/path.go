@@ -47,7 +47,8 @@ func (p *path) local(to netip.AddrPort) netip.Addr {
 
 // SwitchPath moves the connections to all edge hosts to sockets of listen, one for
 // each connection: from Wi-Fi to cellular, for example. It probes each new path before
-// using it, and what is in flight stays in flight. A connection that cannot be moved within
+// using it, and what is in flight stays in flight. A session over TCP cannot be moved: another
+// one begins, and takes what begins from then on. A connection that cannot be moved within
 // 5 s, or until ctx ends, stays where it is, and the error says so. Later connections use
 // listen in any case.
 func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
@@ -70,6 +71,13 @@ func (t *target) follow(ctx context.Context) error {
 	s := t.view.Load().sess
 	if s == nil {
 		return nil
+	}
+	if s.transport == link.TCP {
+		select {
+		case t.moved <- struct{}{}:
+		default: // said before
+		}
+		return fmt.Errorf("session with %s is over TCP and stays on its network: another one begins", s.host)
 	}
 	return t.reroute(ctx, s)
 }

@@ -41,7 +41,7 @@ func TestRedundantCalls(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				f := doubler("redundant", false, func(context.Context, int64) (int64, error) { return 0, errors.New("computed on the UE") })
 				f.Redundancy = tt.redundancy
 				right := doubler("redundant", false, double)
@@ -71,7 +71,7 @@ func TestRedundantCalls(t *testing.T) {
 }
 
 func TestRedundantNeedsHosts(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("redundant", false, double)
 		f.Redundancy = 3
 		w.engine.set(f.Serve, nil)

@@ -20,12 +20,13 @@ import (
 // A session is the UE's side of its connections to an edge host: one, and as many
 // more as there are stripes. It ends with the first of them that ends.
 type session struct {
-	addr     *net.UDPAddr
-	id       uint64 // joins the connections on the host
-	host     string // its name
-	lifeline int    // the TCP port of its lifelines; 0: it has none
-	key      link.LifelineKey
-	leave    chan string // receives the reason once the host says go away; cap 1: said once
+	transport link.Transport
+	addr      *net.UDPAddr // of its TCP, too
+	id        uint64       // joins the connections on the host
+	host      string       // its name
+	lifeline  int          // the TCP port of its lifelines; 0: it has none
+	key       link.LifelineKey
+	leave     chan string // receives the reason once the host says go away; cap 1: said once
 
 	strands atomic.Pointer[[]*strand] // never empty; each set of them is immutable
 	turn    atomic.Uint32             // of the strands, for streams
@@ -144,9 +145,9 @@ func (s *session) err() error {
 	return s.why
 }
 
-func newSession(addr *net.UDPAddr) *session {
+func newSession(over link.Transport, addr *net.UDPAddr) *session {
 	s := &session{
-		addr:  addr,
+		transport: over, addr: addr,
 		id:    rand.Uint64() | 1, // 0 means no session
 		leave: make(chan string, 1), moving: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		lost: make(chan struct{}), idle: make(chan struct{}),

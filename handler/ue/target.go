@@ -32,9 +32,11 @@ type target struct {
 	begun bool // run is running, or has been; guarded by the handler's mu
 
 	// Any goroutine.
-	host atomic.Pointer[string] // the host's name, as it told last; nil: never
-	view atomic.Pointer[view]
-	wake chan struct{} // cap 1: a note that reports below have changed
+	host    atomic.Pointer[string] // the host's name, as it told last; nil: never
+	view    atomic.Pointer[view]
+	wake    chan struct{}  // cap 1: a note that reports below have changed
+	moved   chan struct{}  // cap 1: a note that the path has changed, for a session over TCP
+	retired sync.WaitGroup // retire
 
 	mu      sync.Mutex
 	wanted  modules
@@ -58,6 +60,7 @@ func newTarget(h *Handler, addr string) *target {
 	t := &target{
 		h: h, addr: addr, dialer: h.dialer,
 		wake:    make(chan struct{}, 1),
+		moved:   make(chan struct{}, 1),
 		wanted:  modules{},
 		changed: make(chan struct{}),
 	}
@@ -298,6 +301,7 @@ func (t *target) await(ctx context.Context, m *offload.Module) (*session, error)
 //
 //	connecting --hello--> keep --lost, silent, told to go--> backing off --> connecting
 func (t *target) run(ctx context.Context) {
+	defer t.retired.Wait()
 	for failures := 0; ; {
 		err := t.attempt(ctx, func() { failures = 0 })
 		if ctx.Err() != nil {
@@ -321,20 +325,41 @@ func backoff(failures int) time.Duration {
 	return min(100*time.Millisecond<<min(failures, 10), 2*time.Second)
 }
 
-// attempt connects, and keeps the session until it must end. It says why.
+// attempt connects, and keeps the session, and those that replace it, until it must end.
+// It says why.
 func (t *target) attempt(ctx context.Context, connected func()) error {
 	s, err := t.open(ctx, t.addr, t.wants())
 	if err != nil {
 		return err
 	}
 	connected()
+	var before *session
+	for {
+		next, err := t.keep(ctx, s, before)
+		if next == nil {
+			return err
+		}
+		before, s = s, next
+	}
+}
+
+// keep keeps s until it must end, and says why, or until next can take its place. It retires
+// the session whose place s takes, if there is one.
+func (t *target) keep(ctx context.Context, s, before *session) (next *session, err error) {
 	name := s.host
 	t.host.Store(&name)
-	t.log.Info("edge host is connected", "host", s.host, "addr", s.addr.String())
+	t.log.Info("edge host is connected", "host", s.host, "addr", s.addr.String(), "over", s.transport.String())
 	t.show(s, nil, s.had)
+	if before != nil { // out of view
+		t.retired.Go(func() { t.retire(ctx, before) })
+	}
 	k := newKeeper(t, s)
 	lasting, end := context.WithCancel(ctx)
-	err = k.keep(lasting)
+	defer k.wg.Wait()
+	defer end()
+	if next, err = k.keep(lasting); next != nil {
+		return next, nil
+	}
 	t.show(nil, unavailable(err), nil)
 	if errors.Is(err, errLeave) { // what is in flight ends on the host, which waits for us to go
 		select {
@@ -345,7 +370,5 @@ func (t *target) attempt(ctx context.Context, connected func()) error {
 		}
 	}
 	s.close()
-	end()
-	k.wg.Wait()
-	return err
+	return nil, err
 }

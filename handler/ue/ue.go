@@ -91,6 +91,11 @@ type Config struct {
 	// another once it is connected, so that it can leave a dead network later. Nil means
 	// UDP sockets on any port. See SwitchPath.
 	Listen func() (net.PacketConn, error)
+	// Transport says what carries sessions. Zero is Auto.
+	Transport Transport
+	// Dial makes connections of TCP to addr, "host:port". Nil means the system's, through the
+	// proxy that HTTPS_PROXY names, if any (NO_PROXY names exceptions).
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // LoadTLS returns the UE's TLS configuration from ca.pem, ue.pem and ue.key in folder
@@ -148,7 +153,10 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 		}
 	}
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
-	h.dialer = dialer{name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &networks{}, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger}
+	h.dialer = dialer{
+		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &networks{}, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
+		transport: cfg.Transport, stream: cfg.Dial,
+	}
 	h.path.Store(&path{listen: cfg.Listen})
 	h.SetPolicy(cfg.Policy)
 	h.functions.Store(&map[*offload.Desc]*function{})
@@ -193,6 +201,9 @@ func (c Config) withDefaults() Config {
 	c.Stripes = max(c.Stripes, 1)
 	if c.Listen == nil {
 		c.Listen = func() (net.PacketConn, error) { return net.ListenUDP("udp", nil) }
+	}
+	if c.Dial == nil {
+		c.Dial = dialSystem
 	}
 	return c
 }

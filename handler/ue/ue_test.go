@@ -39,7 +39,7 @@ func Example() {
 
 // The experiment of paper 001: 600 frames, 12 stretches of 50, 11 moves.
 func TestToggleMovesWithoutLossOrDouble(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("toggle", true, double)
 		var native, there atomic.Int64
 		f.Native = func(ctx context.Context, n int64) (int64, error) { native.Add(1); return double(ctx, n) }
@@ -72,7 +72,7 @@ func TestToggleMovesWithoutLossOrDouble(t *testing.T) {
 }
 
 func TestTraceAddsUp(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("trace", true, double)
 		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
 			time.Sleep(30 * time.Millisecond) // the function's work, in virtual time
@@ -97,7 +97,7 @@ func TestTraceAddsUp(t *testing.T) {
 // A host that falls silent costs one deadline; until it answers again, calls do
 // not wait for it; then it is used again.
 func TestSilentHostCostsOneDeadline(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("silent", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
@@ -141,7 +141,7 @@ func TestSilentHostCostsOneDeadline(t *testing.T) {
 
 // A short silence, such as a radio fade, is over with the first pong.
 func TestShortFadeNeedsNoNewConnection(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("fade", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
@@ -160,7 +160,7 @@ func TestShortFadeNeedsNoNewConnection(t *testing.T) {
 }
 
 func TestHostThatDiedAndCameBack(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("back", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
@@ -186,7 +186,7 @@ func TestHostThatDiedAndCameBack(t *testing.T) {
 }
 
 func TestDrainingHostEndsItsCalls(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("drain", true, double)
 		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
 			time.Sleep(200 * time.Millisecond)
@@ -246,7 +246,7 @@ func TestCallsThatFailOnTheHost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				f := doubler(tt.name, tt.idempotent, tt.native)
 				serve := f.Serve
 				if tt.native == nil {
@@ -284,7 +284,7 @@ func hasFate(want offload.Fate) func(error) bool {
 
 // A host without room for a module has it later.
 func TestModuleIsSentAgain(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("again", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(func(c *host.Config) {
@@ -309,7 +309,7 @@ func TestModuleIsSentAgain(t *testing.T) {
 }
 
 func TestOverloadedHostFallsBack(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("overload", true, double)
 		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
 			time.Sleep(100 * time.Millisecond)
@@ -335,7 +335,7 @@ func TestOverloadedHostFallsBack(t *testing.T) {
 
 // A slow guest is stopped at the function's deadline, on both sides.
 func TestDeadlineReachesTheHost(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("slow", true, double)
 		var asked atomic.Int64
 		w.engine.set(func(ctx context.Context, _, dst []byte) []byte {
@@ -359,7 +359,7 @@ func TestDeadlineReachesTheHost(t *testing.T) {
 }
 
 func TestCancelledCallDoesNotFallBack(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("cancel", true, double)
 		ended := make(chan struct{})
 		w.engine.set(func(ctx context.Context, _, dst []byte) []byte {
@@ -398,7 +398,7 @@ func TestPeersThatCannotTalk(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				f := doubler(tt.name, true, double)
 				w.startHost(func(c *host.Config) {
 					if tt.host != nil {
@@ -432,7 +432,7 @@ func mustTLS(t *testing.T, ca *identity.Authority, role identity.Role) *tls.Conf
 }
 
 func TestNobodyThere(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("nobody", true, double)
 		h := w.startUE(ue.Always(ue.OnEdge), nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -449,7 +449,7 @@ func TestNobodyThere(t *testing.T) {
 // Prepare ends with its ctx, and with the handler; Close does not wait for a host that
 // nobody answers for. Elastic functions and channels have the same hosts.
 func TestPrepareEnds(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("nobody", true, double)
 		h := w.startUE(ue.Always(ue.OnEdge), nil)
 		prepare := map[string]func(ctx context.Context) error{
@@ -491,7 +491,7 @@ func TestPrepareEnds(t *testing.T) {
 // Many callers while the policy toggles under them and the network goes and
 // comes: each call gets its own result.
 func TestHammer(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("hammer", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
@@ -534,7 +534,7 @@ func TestHammer(t *testing.T) {
 }
 
 func TestCloseGivesTheFunctionsBack(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("close", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)

@@ -91,6 +91,7 @@ func TestWordsOfAFailedStart(t *testing.T) {
 func (w *world) startSilent(cfg ue.Config) *ue.Handler {
 	cfg.TLS = mustTLS(w.t, w.ca, identity.UE)
 	cfg.Listen = w.listenAt(wifi)
+	cfg.Dial = w.dialTCP
 	h, err := ue.Start(context.Background(), cfg)
 	if err != nil {
 		w.t.Fatal(err)

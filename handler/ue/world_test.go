@@ -26,12 +26,15 @@ import (
 // hosts' engine runs the native version of the functions, as Wasm does not run
 // in virtual time; package cmd/bungee tests the same with the real one.
 type world struct {
-	t   *testing.T
-	ca  *identity.Authority
-	air *radio.Air
+	t    *testing.T
+	ca   *identity.Authority
+	air  *radio.Air
+	tcp  bool // UEs come over TCP, and the air blocks UDP
+	deaf bool // UEs can have no UDP sockets
 
 	mu         sync.Mutex
 	sockets    []time.Time // when the UE made each
+	streams    []time.Time // when the UE began to dial each of TCP
 	handshakes int         // of the UE
 
 	engine *engine
@@ -56,6 +59,17 @@ var (
 	wifi      = net.IPv4(10, 0, 0, 1)
 	cellular  = net.IPv4(10, 0, 1, 1)
 )
+
+// inBoth runs f over QUIC and over TCP.
+func inBoth(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Run("quic", func(t *testing.T) { inWorld(t, f) })
+	t.Run("tcp", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.tcp = true
+			f(t, w)
+		})
+	})
+}
 
 // inWorld runs f in virtual time.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
@@ -98,6 +112,7 @@ func (w *world) start(name string, addr *net.UDPAddr, change func(*host.Config))
 		w.t.Fatal(err)
 	}
 	pc := w.air.Endpoint(addr)
+	e.h.ServeTCP(w.air.Listen(tcp(addr)))
 	go func() { e.served <- e.h.Serve(context.Background(), pc) }()
 	return e
 }
@@ -125,6 +140,11 @@ func (w *world) startUE(p ue.Policy, change func(*tls.Config)) *ue.Handler {
 // startUEWith starts a handler with this world's sockets.
 func (w *world) startUEWith(cfg ue.Config) *ue.Handler {
 	cfg.Name, cfg.Logger, cfg.Listen = "headset", w.log("ue"), w.listenAt(wifi)
+	cfg.Dial = w.dialTCP
+	if w.tcp {
+		cfg.Transport = ue.TCP
+		w.air.Block(true)
+	}
 	if cfg.TLS == nil {
 		conf, err := w.ca.TLS(identity.UE, "headset")
 		if err != nil {
@@ -146,12 +166,29 @@ func (w *world) startUEWith(cfg ue.Config) *ue.Handler {
 	return h
 }
 
+func tcp(a *net.UDPAddr) *net.TCPAddr { return &net.TCPAddr{IP: a.IP, Port: a.Port} }
+
+// dialTCP makes streams from one of the UE's interfaces.
+func (w *world) dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	w.mu.Lock()
+	w.streams = append(w.streams, time.Now())
+	w.mu.Unlock()
+	to, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return w.air.Dial(ctx, &net.TCPAddr{IP: wifi, Port: 1}, to)
+}
+
 // listenAt gives sockets of one of the UE's interfaces.
 func (w *world) listenAt(ip net.IP) func() (net.PacketConn, error) {
 	return func() (net.PacketConn, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.sockets = append(w.sockets, time.Now())
+		if w.deaf {
+			return nil, errNoUDP
+		}
 		return w.air.Endpoint(&net.UDPAddr{IP: ip, Port: 1000 + len(w.sockets)}), nil
 	}
 }

@@ -74,25 +74,28 @@ type tcpConn struct {
 	room    chan struct{}         // cap 1: a note that unread is less
 }
 
-// DialTCP makes a connection over c, which belongs to it from then on, also when
-// DialTCP fails. It returns after the handshake: two round trips.
+// DialTCP makes a connection to the edge host at addr over c, which belongs to it from then on, also
+// when DialTCP fails. It returns after the handshake: two round trips.
 //
 // Where UDP is blocked, TCP carries the same streams. It cannot change its path, sends
 // nothing before the handshake is done, does not know priorities, and a lost packet
 // holds up all streams. Close does not tell the peer its reason. When the peer's process ends, the
 // connection does, too, so it needs no Lifeline.
-func DialTCP(ctx context.Context, c net.Conn, conf *tls.Config) (*Conn, error) {
-	conf = withSessions(conf, c.RemoteAddr()).Clone()
+func DialTCP(ctx context.Context, c net.Conn, addr net.Addr, conf *tls.Config) (*Conn, error) {
+	conf = conf.Clone()
+	if cache := conf.ClientSessionCache; cache != nil {
+		conf.ClientSessionCache = sessions{cache, "tcp " + addr.String()}
+	}
 	conf.DynamicRecordSizingDisabled = true // a video frame goes out at once
 	tuneTCP(c)
 	tc, err := handshake(ctx, c, tls.Client(c, conf))
 	if err == nil {
 		var t *tcpConn
-		if t, err = newTCPConn(c, tc, true); err == nil {
+		if t, err = newTCPConn(c, addr, tc, true); err == nil {
 			return &Conn{t}, nil
 		}
 	}
-	return nil, fmt.Errorf("dial tcp %s: %w", c.RemoteAddr(), Explain(err))
+	return nil, fmt.Errorf("dial tcp %s: %w", addr, Explain(err))
 }
 
 // handshake ends c when it fails.
@@ -113,9 +116,9 @@ func handshake(ctx context.Context, c net.Conn, tc *tls.Conn) (*tls.Conn, error)
 
 // newTCPConn begins a connection whose handshake is done. When it fails, c has ended. A
 // peer that speaks another version is told so.
-func newTCPConn(c net.Conn, tc *tls.Conn, dialled bool) (*tcpConn, error) {
+func newTCPConn(c net.Conn, addr net.Addr, tc *tls.Conn, dialled bool) (*tcpConn, error) {
 	t := &tcpConn{
-		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: c.RemoteAddr(), dialled: dialled,
+		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: addr, dialled: dialled,
 		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
 		live: map[uint32]*tcpStream{}, room: make(chan struct{}, 1),
 	}

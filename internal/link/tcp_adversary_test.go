@@ -257,7 +257,7 @@ func TestHalfOpenConnections(t *testing.T) {
 		if took := time.Since(begin); took > 3100*time.Millisecond {
 			t.Errorf("they ended after %v, want 3s", took)
 		}
-		if ue, err := link.DialTCP(t.Context(), w.stream(t), w.ue); err != nil {
+		if ue, err := link.DialTCP(t.Context(), w.stream(t), hostAddr, w.ue); err != nil {
 			t.Errorf("a UE that comes then: %v", err)
 		} else {
 			ue.Close("")

@@ -39,7 +39,7 @@ func (w *world) stream(t *testing.T) net.Conn {
 func (w *world) dialTCP(t *testing.T) (ue, host *link.Conn) {
 	t.Helper()
 	w.listenTCP(t)
-	ue, err := link.DialTCP(t.Context(), w.stream(t), w.ue)
+	ue, err := link.DialTCP(t.Context(), w.stream(t), hostAddr, w.ue)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestDialTCPErrors(t *testing.T) {
 					defer there.Wait()
 					defer l.Close()
 				}
-				ue, err := link.DialTCP(t.Context(), w.stream(t), w.ue)
+				ue, err := link.DialTCP(t.Context(), w.stream(t), hostAddr, w.ue)
 				if err == nil { // a host refuses a UE's certificate only after the UE's handshake
 					<-ue.Done()
 					err = ue.Err()
@@ -190,7 +190,7 @@ func TestDialTCPIsGivenUp(t *testing.T) {
 		enough := errors.New("enough")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, enough)
 		defer cancel()
-		if _, err := link.DialTCP(ctx, c, w.ue); !errors.Is(err, enough) {
+		if _, err := link.DialTCP(ctx, c, hostAddr, w.ue); !errors.Is(err, enough) {
 			t.Errorf("got %v, want the cause of ctx", err)
 		}
 	})

@@ -142,7 +142,7 @@ func (l *TCPListener) admit(c *peeked) *tcpConn {
 	if err != nil {
 		return nil
 	}
-	t, _ := newTCPConn(c, tc, false)
+	t, _ := newTCPConn(c, c.RemoteAddr(), tc, false)
 	return t // of another version: it has ended, and its Err says why
 }
 
