@@ -30,8 +30,8 @@ type found struct {
 	err   error
 }
 
-// An answered error is that of a host which has proved who it is. It ends a race: at its other
-// addresses the host is no other.
+// An answered error is that of a host which has proved who it is. It ends a race: another
+// way or address leads to the same host.
 type answered struct{ error }
 
 func (a *answered) Unwrap() error { return a.error }

@@ -22,7 +22,7 @@ var errHostEnded = errors.New("the edge host's process has ended")
 func (d *dialer) holdOn(ctx context.Context, s *session) {
 	for n := uint32(0); !s.isLost(); n++ {
 		var lost <-chan struct{}
-		l, err := dialLifeline(ctx, s, n)
+		l, err := d.dialLifeline(ctx, s, n)
 		if err == nil {
 			lost = l.Lost()
 		} else if !s.isLost() {
@@ -41,12 +41,16 @@ func (d *dialer) holdOn(ctx context.Context, s *session) {
 	}
 }
 
-func dialLifeline(ctx context.Context, s *session, n uint32) (*link.Lifeline, error) {
+func (d *dialer) dialLifeline(ctx context.Context, s *session, n uint32) (*link.Lifeline, error) {
 	ctx, cancel := context.WithTimeout(ctx, lifelineTimeout)
 	defer cancel()
 	host, _, err := net.SplitHostPort(s.addr.String()) // with the zone of an IPv6 address
 	if err != nil {
 		return nil, err
 	}
-	return link.DialLifeline(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)), s.key, n)
+	c, err := d.stream(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)))
+	if err != nil {
+		return nil, err
+	}
+	return link.AskLifeline(ctx, c, s.key, n)
 }

@@ -1,6 +1,7 @@
 package ue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +47,15 @@ func (d *dialer) connect(ctx context.Context, at netip.AddrPort, blocked bool, w
 	case blocked:
 		wait = 0
 	}
-	return firstOf(ctx, wait, func(ctx context.Context) (*session, error) {
+	s, why, err := firstOf(ctx, wait, func(ctx context.Context) (*session, error) {
 		return d.beginOver(ctx, first, to, wanted)
 	}, func(ctx context.Context) (*session, error) {
 		return d.beginOver(ctx, second, to, wanted)
 	})
+	if err == nil && d.transport == Auto && s.transport == link.TCP {
+		d.log.Info("over TCP", "host", s.host, "why no QUIC", why)
+	}
+	return s, err
 }
 
 // A tried is how one of two attempts ended.
@@ -60,8 +65,9 @@ type tried struct {
 }
 
 // firstOf returns the session that is there first: that of a, or that of b, which begins
-// wait later, or when a has failed. A host that answers a and does not want it is not asked again.
-func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context) (*session, error)) (*session, error) {
+// wait later, or when a has failed. whyB says why a was not enough. A host that answers a and does not want
+// it is not asked again.
+func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context) (*session, error)) (s *session, whyB, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	attempt := func(f func(context.Context) (*session, error)) <-chan tried {
@@ -83,11 +89,11 @@ func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context)
 		case r := <-fromA:
 			if r.err == nil {
 				abandon(cancel, fromB)
-				return r.s, nil
+				return r.s, nil, nil
 			}
 			if errA = r.err; isRefusal(errA) {
 				abandon(cancel, fromB)
-				return nil, errA
+				return nil, nil, errA
 			}
 			fromA = nil
 			timer.Reset(0)
@@ -98,16 +104,18 @@ func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context)
 		case r := <-fromB:
 			if r.err == nil {
 				abandon(cancel, fromA)
-				return r.s, nil
+				return r.s, cmp.Or(errA, errSlow), nil
 			}
 			errB, fromB = r.err, nil
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, errA
+		return nil, nil, errA
 	}
-	return nil, fmt.Errorf("%w; %w", errA, errB)
+	return nil, nil, fmt.Errorf("%w; %w", errA, errB)
 }
+
+var errSlow = fmt.Errorf("no answer within %v", headStart)
 
 // abandon ends the other attempt, nil if there is none, and waits for its end.
 func abandon(cancel context.CancelFunc, ended <-chan tried) {
@@ -123,7 +131,7 @@ func abandon(cancel context.CancelFunc, ended <-chan tried) {
 // isRefusal says whether the host has answered, and does not want the UE, or the UE
 // it.
 func isRefusal(err error) bool {
-	return errors.Is(err, link.ErrIdentity) || errors.Is(err, link.ErrVersion)
+	return errors.As(err, new(*answered)) || errors.Is(err, link.ErrIdentity) || errors.Is(err, link.ErrVersion)
 }
 
 // dialTCP connects to the host of s over TCP.

@@ -173,6 +173,7 @@ func TestHostThatDiedAndCameBack(t *testing.T) {
 		if got, err := f.Call(t.Context(), 3); got != 6 || err != nil {
 			t.Errorf("with the host gone: %d, %v", got, err)
 		}
+		synctest.Wait()
 		w.startHost(nil) // has no modules
 		w.ready(h, &f.Desc)
 		var tr offload.Trace

@@ -35,6 +35,12 @@ type Lifeline struct {
 // not kept for good.
 var keepAliveProbes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
+func keepProbing(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetKeepAliveConfig(keepAliveProbes)
+	}
+}
+
 // A LifelineKey lets a UE have a lifeline, one at a time. A host gives a key to each connection. The zero
 // LifelineKey is none.
 type LifelineKey [16]byte
@@ -75,23 +81,17 @@ const held = 1
 
 var errNotHeld = errors.New("the host does not hold the lifeline")
 
-// DialLifeline asks the host at addr, "host:port" of TCP, to hold lifeline number n of key, which has
-// a higher number than those before. Wait for it two round trips, not longer.
-func DialLifeline(ctx context.Context, addr string, key LifelineKey, n uint32) (*Lifeline, error) {
-	d := net.Dialer{KeepAliveConfig: keepAliveProbes}
-	c, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return nil, fmt.Errorf("lifeline to %s: %w", addr, err)
-	}
+// AskLifeline asks the host at the other end of c, a new connection of TCP to it, to hold lifeline number n
+// of key, which has a higher number than those before. c belongs to the lifeline from then
+// on, also when AskLifeline fails. Wait for it a round trip, not longer.
+func AskLifeline(ctx context.Context, c net.Conn, key LifelineKey, n uint32) (*Lifeline, error) {
 	ticket := key.ticket(n)
 	c.Write(ticket[:]) // a failure shows in the answer
 	if err := awaitHeld(ctx, c); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("lifeline to %s: %w", addr, err)
+		return nil, fmt.Errorf("lifeline to %s: %w", c.RemoteAddr(), err)
 	}
+	keepProbing(c)
 	l := &Lifeline{c: c, lost: make(chan struct{}), ended: make(chan struct{})}
 	go l.watch() // ends with c; Close waits for it
 	return l, nil
@@ -209,9 +209,7 @@ func (l *lifelines) leave(g *grant, c net.Conn) {
 // hold returns when the UE has closed the lifeline or has sent something, or the host has
 // closed it.
 func hold(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		t.SetKeepAliveConfig(keepAliveProbes)
-	}
+	keepProbing(c)
 	if _, err := c.Write([]byte{held}); err == nil {
 		c.Read(make([]byte, 1))
 	}

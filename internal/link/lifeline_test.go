@@ -73,9 +73,17 @@ func TestKilledHostIsSeen(t *testing.T) {
 	t.Logf("seen %v after kill -9 was asked for", time.Since(begin))
 }
 
+func askLifeline(ctx context.Context, addr string, key link.LifelineKey, n uint32) (*link.Lifeline, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return link.AskLifeline(ctx, c, key, n)
+}
+
 func dialLifeline(t *testing.T, addr string, key link.LifelineKey, n uint32) *link.Lifeline {
 	t.Helper()
-	l, err := link.DialLifeline(t.Context(), addr, key, n)
+	l, err := askLifeline(t.Context(), addr, key, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +136,7 @@ func TestLifelinesNeedAKey(t *testing.T) {
 	key, revoke := host.LifelineKey()
 	refused := func(what string, key link.LifelineKey, n uint32) {
 		t.Helper()
-		if _, err := link.DialLifeline(t.Context(), addr, key, n); err == nil || !strings.Contains(err.Error(), "does not hold") {
+		if _, err := askLifeline(t.Context(), addr, key, n); err == nil || !strings.Contains(err.Error(), "does not hold") {
 			t.Errorf("%s gave %v, want that the host does not hold it", what, err)
 		}
 	}
@@ -186,7 +194,7 @@ func FuzzTicket(f *testing.F) {
 	})
 }
 
-func TestDialLifelineErrors(t *testing.T) {
+func TestAskLifelineErrors(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody holds
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +210,7 @@ func TestDialLifelineErrors(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if _, err := link.DialLifeline(ctx, silent.Addr().String(), link.LifelineKey{}, 0); !errors.Is(err, gone) {
+	if _, err := askLifeline(ctx, silent.Addr().String(), link.LifelineKey{}, 0); !errors.Is(err, gone) {
 		t.Errorf("a host that holds nothing gave %v, want the end of the context", err)
 	}
 }
