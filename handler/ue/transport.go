@@ -50,7 +50,11 @@ func (d *dialer) connect(ctx context.Context, at netip.AddrPort, blocked bool, w
 	s, why, err := firstOf(ctx, wait, func(ctx context.Context) (*session, error) {
 		return d.beginOver(ctx, first, to, wanted)
 	}, func(ctx context.Context) (*session, error) {
-		return d.beginOver(ctx, second, to, wanted)
+		s, err := d.beginOver(ctx, second, to, wanted)
+		if err != nil {
+			err = fmt.Errorf("over %s: %w", second, err)
+		}
+		return s, err
 	})
 	if err == nil && d.transport == Auto && s.transport == link.TCP {
 		d.log.Info("over TCP", "host", s.host, "why no QUIC", why)
@@ -109,7 +113,7 @@ func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context)
 			errB, fromB = r.err, nil
 		}
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(errA, link.ErrNoNetwork) && errors.Is(errB, link.ErrNoNetwork) {
 		return nil, nil, errA
 	}
 	return nil, nil, fmt.Errorf("%w; %w", errA, errB)
@@ -140,9 +144,9 @@ func (d *dialer) dialTCP(ctx context.Context, s *session) (*link.Conn, error) {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("dial tcp %s: %w", s.addr, context.Cause(ctx))
+		return nil, context.Cause(ctx)
 	default:
-		return nil, err // names the address
+		return nil, link.Explain(err)
 	}
 	return link.DialTCP(ctx, c, s.addr, d.conf)
 }

@@ -95,7 +95,7 @@ func DialTCP(ctx context.Context, c net.Conn, addr net.Addr, conf *tls.Config) (
 			return &Conn{t}, nil
 		}
 	}
-	return nil, fmt.Errorf("dial tcp %s: %w", addr, Explain(err))
+	return nil, Explain(err)
 }
 
 // handshake ends c when it fails.
@@ -373,6 +373,8 @@ func explainTCP(err error) error {
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
 	case errors.As(err, &cert):
 		return distrust(err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: %w", ErrNoAnswer, syscall.ECONNREFUSED)
 	case errors.As(err, &stranger):
 		return fmt.Errorf("%w of a Bungee peer: what is there begins with %q", ErrNoAnswer, stranger.RecordHeader[:])
 	case errors.As(err, &alert) && alert.Op == "remote error": // a TLS alert; crypto/tls gives only its text

@@ -29,7 +29,10 @@ func (a *Air) Listen(addr *net.TCPAddr) net.Listener {
 // Dial returns a stream from an address to a listener's. It waits while the air is silent,
 // and fails when nobody listens.
 func (a *Air) Dial(ctx context.Context, from, to *net.TCPAddr) (net.Conn, error) {
-	err := wait(ctx, 2*a.OneWay)
+	err := a.unreachable(from)
+	if err == nil {
+		err = wait(ctx, 2*a.OneWay)
+	}
 	for err == nil && a.holds(from, to) {
 		err = wait(ctx, retransmit)
 	}
@@ -52,6 +55,16 @@ func (a *Air) Dial(ctx context.Context, from, to *net.TCPAddr) (net.Conn, error)
 	case <-ctx.Done():
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: context.Cause(ctx)}
 	}
+}
+
+// unreachable is the error of a dial from an interface that is down.
+func (a *Air) unreachable(from *net.TCPAddr) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cut[ip(from.IP)] {
+		return syscall.ENETUNREACH
+	}
+	return nil
 }
 
 // retransmit is how often held bytes are tried again.
