@@ -59,7 +59,7 @@ func (d *dialer) find(ctx context.Context, addr string, wanted modules) (*sessio
 	s, at, err := race(ctx, d.known.recall(addr, p.local), func(ctx context.Context) <-chan found {
 		return search(ctx, hosts, d.look)
 	}, func(ctx context.Context, at netip.AddrPort) (*session, error) {
-		return d.connect(ctx, at, d.known.isBlocked(addr, at, p.local(at)), wanted)
+		return d.connect(ctx, at, d.known.isBlocked(addr, at, p.local), wanted)
 	}, (*session).close)
 	if err == nil {
 		d.known.remember(addr, at, p.local(at), d.transport == Auto && s.transport == link.TCP)

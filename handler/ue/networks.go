@@ -10,8 +10,12 @@ import (
 // knownFor is how long an address that worked is tried first on its network.
 const knownFor = 10 * time.Minute
 
+// reached is what all handlers of this process remember: an application may end one and start
+// another.
+var reached networks
+
 // Networks remembers, for each host and network, the address that worked last, and whether UDP
-// did. It is lost with the handler.
+// did.
 type networks struct {
 	mu    sync.Mutex
 	known map[string][]known // by the host's address as it is configured
@@ -49,27 +53,28 @@ func (ns *networks) remember(host string, at netip.AddrPort, local netip.Addr, b
 // on. local returns the UE's address on the way to another one, if it has one. The result is
 // invalid if there is no such address.
 func (ns *networks) recall(host string, local func(to netip.AddrPort) netip.Addr) netip.AddrPort {
+	k, _ := ns.find(host, local)
+	return k.at
+}
+
+// find returns what is known of the host on the network that the UE is on.
+func (ns *networks) find(host string, local func(to netip.AddrPort) netip.Addr) (k known, ok bool) {
 	ns.mu.Lock()
 	all := ns.known[host]
 	ns.mu.Unlock()
 	for _, k := range all {
 		if time.Now().Before(k.until) && networkOf(local(k.at)) == k.network {
-			return k.at
+			return k, true
 		}
 	}
-	return netip.AddrPort{}
+	return known{}, false
 }
 
-// isBlocked says whether UDP was blocked when the host was last reached, on the network of local.
-func (ns *networks) isBlocked(host string, at netip.AddrPort, local netip.Addr) bool {
-	ns.mu.Lock()
-	defer ns.mu.Unlock()
-	for _, k := range ns.known[host] {
-		if local.IsValid() && k.network == networkOf(local) && time.Now().Before(k.until) {
-			return k.blocked && k.at == at
-		}
-	}
-	return false
+// isBlocked says whether UDP was blocked when the host was last reached, at that address, from the
+// network that the UE is on.
+func (ns *networks) isBlocked(host string, at netip.AddrPort, local func(to netip.AddrPort) netip.Addr) bool {
+	k, ok := ns.find(host, local)
+	return ok && k.blocked && k.at == at
 }
 
 // networkOf returns the network that ip is on, as far as ip alone tells.

@@ -32,12 +32,19 @@ func (p *path) socket(log *slog.Logger) (net.PacketConn, error) {
 	return link.Logged(pc, log), nil
 }
 
-// local returns the UE's address on p for packets to an address. It is invalid if it is not
-// known, or there is no route.
+// local returns the UE's address on p for packets to an address. It is invalid if there is no
+// socket, or no route. The first time it makes a socket to find out.
 func (p *path) local(to netip.AddrPort) netip.Addr {
 	last := p.last.Load()
 	if last == nil {
-		return netip.Addr{}
+		pc, err := p.listen()
+		if err != nil {
+			return netip.Addr{}
+		}
+		addr := pc.LocalAddr()
+		pc.Close()
+		last = &addr
+		p.last.Store(last)
 	}
 	if ip := addrOf(*last); ip.IsValid() {
 		return ip
@@ -83,7 +90,18 @@ func (t *target) follow(ctx context.Context) error {
 }
 
 // reroute moves the connections of s that are not on the handler's path there.
-func (d *dialer) reroute(ctx context.Context, s *session) error {
+func (d *dialer) reroute(ctx context.Context, s *session) error { return d.turn(ctx, s, false) }
+
+// renew moves all connections of s to sockets of their own anew, within pongTimeout.
+func (d *dialer) renew(ctx context.Context, s *session) error {
+	late := fmt.Errorf("%w on a fresh path within %v", link.ErrNoAnswer, pongTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, pongTimeout, late)
+	defer cancel()
+	return d.turn(ctx, s, true)
+}
+
+// turn moves the connections of s to the handler's path: those that are there only with again.
+func (d *dialer) turn(ctx context.Context, s *session, again bool) error {
 	select {
 	case s.moving <- struct{}{}:
 		defer func() { <-s.moving }()
@@ -94,7 +112,7 @@ func (d *dialer) reroute(ctx context.Context, s *session) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, st := range all {
-		if st.path != p {
+		if again || st.path != p {
 			wg.Go(func() { errs[i] = d.move(ctx, s, st, p) })
 		}
 	}

@@ -157,6 +157,24 @@ func TestBlockedNetworkIsRemembered(t *testing.T) {
 	})
 }
 
+// Another handler of the same process does not wait for UDP either.
+func TestNextHandlerRemembersTheNetwork(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.doubling()
+		w.startHost(nil)
+		w.air.Block(true)
+		var took [2]time.Duration
+		for i := range took {
+			h := w.startUEWith(ue.Config{Edge: hostAddr.String()})
+			took[i] = w.answered(h, f)
+			h.Close()
+		}
+		if took[0] < 200*time.Millisecond || took[1] > 100*time.Millisecond {
+			t.Errorf("the first answer came after %v, and of the next handler after %v; want one wait for UDP", took[0], took[1])
+		}
+	})
+}
+
 // A session over TCP goes back to QUIC when that works. No call notices; a channel stays where
 // it is until it moves.
 func TestBackToQUIC(t *testing.T) {

@@ -154,7 +154,7 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	}
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{
-		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &networks{}, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
+		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &reached, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
 		transport: cfg.Transport, stream: cfg.Dial,
 	}
 	h.path.Store(&path{listen: cfg.Listen})

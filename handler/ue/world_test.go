@@ -74,6 +74,8 @@ func inBoth(t *testing.T, f func(t *testing.T, w *world)) {
 // inWorld runs f in virtual time.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
+		radio.Begin()
+		ue.ForgetNetworks()
 		ca, err := identity.NewAuthority()
 		if err != nil {
 			t.Fatal(err)
@@ -139,8 +141,10 @@ func (w *world) startUE(p ue.Policy, change func(*tls.Config)) *ue.Handler {
 
 // startUEWith starts a handler with this world's sockets.
 func (w *world) startUEWith(cfg ue.Config) *ue.Handler {
-	cfg.Name, cfg.Logger, cfg.Listen = "headset", w.log("ue"), w.listenAt(wifi)
-	cfg.Dial = w.dialTCP
+	cfg.Name, cfg.Logger, cfg.Dial = "headset", w.log("ue"), w.dialTCP
+	if cfg.Listen == nil {
+		cfg.Listen = w.listenAt(wifi)
+	}
 	if w.tcp {
 		cfg.Transport = ue.TCP
 		w.air.Block(true)
