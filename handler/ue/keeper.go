@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	pongTimeout   = time.Second // of a host that missed a deadline: then it is lost
+	pongTimeout   = time.Second // of a host that missed a deadline: then its path is no good
 	deployTimeout = 90 * time.Second
 )
 
@@ -25,6 +25,7 @@ type phase int
 const (
 	serving phase = iota // calls are sent
 	probing              // a call missed its deadline; a ping is out
+	turning              // it was not answered: connections take a fresh path, and a ping is out there
 	holding              // the ping was answered; calls wait a while all the same
 )
 
@@ -32,22 +33,28 @@ const (
 type event int
 
 const (
-	evLate event = iota // a call missed its deadline
-	evPong              // the ping was answered
-	evTime              // the wait after the pong has passed
+	evLate   event = iota // a call missed its deadline
+	evPong                // the ping was answered
+	evSilent              // it was not
+	evTime                // the wait after the pong has passed
 )
 
 // next returns the phase after ev.
 //
-//	serving --late--> probing --pong--> holding --time--> serving
+//	serving --late--> probing --pong------------------> holding --time--> serving
+//	                     |                                 ^
+//	                     +--silent--> turning --pong-------+
 //
-// A deadline missed while probing or holding changes nothing: the call had been
-// sent before.
+// A deadline missed in another phase changes nothing: the call had been sent before. Pings are
+// also sent when a channel doubts the host: a silent one leads to turning from each phase.
+// Silence on the fresh path ends the session.
 func (p phase) next(ev event) phase {
 	switch {
 	case p == serving && ev == evLate:
 		return probing
-	case p == probing && ev == evPong:
+	case p != turning && ev == evSilent:
+		return turning
+	case (p == probing || p == turning) && ev == evPong:
 		return holding
 	case p == holding && ev == evTime:
 		return serving
@@ -115,10 +122,10 @@ func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 			k.look(ctx)
 		case err := <-k.pong:
 			k.pinging = false
-			if err != nil {
+			if err != nil && (k.phase == turning || k.sess.transport == link.TCP) {
 				return nil, fmt.Errorf("ping: %w", err)
 			}
-			k.step(ctx, evPong)
+			k.step(ctx, heard(err))
 		case <-k.held:
 			k.step(ctx, evTime)
 		case <-k.again:
@@ -145,18 +152,39 @@ func (k *keeper) step(ctx context.Context, ev event) {
 		k.target.publish(k.sess, nil, nil)
 	case probing:
 		k.miss()
-		k.ask(ctx)
+		k.ask(ctx, k.ping)
+	case turning:
+		k.target.publish(k.sess, errSilent, nil)
+		k.ask(ctx, k.turn)
 	case holding:
 		k.held = time.After(holdOff(k.misses))
 	}
 }
 
-// ask sends a ping, unless one is out. Without a pong the session ends.
-func (k *keeper) ask(ctx context.Context) {
+// heard is the event of a ping that gave err.
+func heard(err error) event {
+	if err != nil {
+		return evSilent
+	}
+	return evPong
+}
+
+// ask sends a ping by send, unless one is out.
+func (k *keeper) ask(ctx context.Context, send func(context.Context) error) {
 	if !k.pinging {
 		k.pinging = true
-		k.wg.Go(func() { k.pong <- k.ping(ctx) })
+		k.wg.Go(func() { k.pong <- send(ctx) })
 	}
+}
+
+// turn takes the session's connections to a fresh path, and sends a ping there. The path may have
+// begun to drop large packets, or lost an address: what worked no longer does, and a path is
+// measured when it is new.
+func (k *keeper) turn(ctx context.Context) error {
+	if err := k.target.renew(ctx, k.sess); err != nil {
+		return err
+	}
+	return k.ping(ctx)
 }
 
 // miss counts a missed deadline.
@@ -198,7 +226,7 @@ func (k *keeper) look(ctx context.Context) {
 		k.step(ctx, evLate)
 	}
 	if r.doubted {
-		k.ask(ctx)
+		k.ask(ctx, k.ping)
 	}
 	if r.lacking {
 		clear(k.modules)

@@ -17,6 +17,11 @@ func TestPhases(t *testing.T) {
 		{"several calls were late", []event{evLate, evLate, evLate}, probing, "they were sent before the first was known to be late"},
 		{"late while holding", []event{evLate, evPong, evLate}, holding, "likewise"},
 		{"pong without a ping", []event{evPong}, serving, "nothing was asked"},
+		{"a path that has gone bad", []event{evLate, evSilent}, turning, ""},
+		{"a fresh path is good", []event{evLate, evSilent, evPong}, holding, "it was late all the same"},
+		{"a channel's doubt, and silence", []event{evSilent}, turning, ""},
+		{"doubt while holding", []event{evLate, evPong, evSilent}, turning, ""},
+		{"doubt on a fresh path", []event{evLate, evSilent, evSilent}, turning, "the session ends then"},
 		{"late again, later", []event{evLate, evPong, evTime, evLate}, probing, ""},
 	}
 	for _, tt := range tests {
@@ -37,10 +42,10 @@ func TestPhasesRandomWalk(t *testing.T) {
 	for range 1000 {
 		p, ponged := serving, true
 		for range 20 {
-			ev := event(rnd.IntN(3))
+			ev := event(rnd.IntN(4))
 			p = p.next(ev)
 			switch {
-			case p == probing:
+			case p == probing, p == turning:
 				ponged = false
 			case p == holding:
 				ponged = true

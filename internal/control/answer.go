@@ -79,6 +79,9 @@ func Pong(st link.Stream) error {
 	if err := read(st, &p); err != nil {
 		return err
 	}
+	if len(p.Fill) > wire.MaxFill {
+		return &wire.Fail{Code: offload.CodeProtocol, Text: fmt.Sprintf("a ping of %d bytes", len(p.Fill))}
+	}
 	last(st, wire.AppendControl(nil, wire.TypePong, p))
 	return nil
 }

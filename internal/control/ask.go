@@ -66,10 +66,11 @@ func askModule(ctx context.Context, st link.Stream, frame, wasm []byte) (ready b
 	return m.Ready, err
 }
 
-// Ping returns the round-trip time to the host.
+// Ping returns the round-trip time to the host. Both ways take packets as large as the path is
+// thought to carry: where these are lost, so is a Ping.
 func Ping(ctx context.Context, st link.Stream) (took time.Duration, err error) {
 	begin := time.Now()
-	ping := wire.Ping{Token: uint64(begin.UnixNano())}
+	ping := wire.Ping{Token: uint64(begin.UnixNano()), Fill: make([]byte, wire.MaxFill)}
 	err = exchange(ctx, st, func() error {
 		if _, err := st.Write(wire.AppendControl(nil, wire.TypePing, ping)); err != nil {
 			return err
@@ -80,7 +81,7 @@ func Ping(ctx context.Context, st link.Stream) (took time.Duration, err error) {
 			return err
 		}
 		took = time.Since(begin)
-		if pong != ping {
+		if pong.Token != ping.Token {
 			return fmt.Errorf("%w: pong of another ping", wire.ErrFrame)
 		}
 		return nil

@@ -102,10 +102,14 @@ type Loaded struct {
 	Ready bool // the module is loaded; false: send it with Put
 }
 
-// Ping asks for a Pong with the same Token.
+// Ping asks for a Pong with the same Token and Fill.
 type Ping struct {
 	Token uint64
+	Fill  []byte // as large as the traffic whose way is probed; at most MaxFill
 }
+
+// MaxFill bounds the Fill of a Ping: more than two of the largest packets.
+const MaxFill = 3 << 10
 
 // AppendControl appends a control frame or a probe: body is one of Hello,
 // Welcome, GoAway, Have, Put, Loaded, Ping. It panics for a body over

@@ -76,6 +76,9 @@ func (c Caller) start(ctx context.Context, out *json.Encoder, last bool) error {
 		after := h.Stats()
 		got.Took, got.Since, got.Edge = ms(time.Since(got.At)), ms(time.Since(begin)), after.Edge > before.Edge
 		got.First = got.Edge && !answered
+		for _, l := range after.Links {
+			got.Transport = l.Transport
+		}
 		got.Why = strings.Join(slices.Sorted(maps.Keys(after.Reasons)), "; ")
 		answered = answered || got.Edge
 		if err := out.Encode(got); err != nil {
