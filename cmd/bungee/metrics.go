@@ -38,7 +38,7 @@ func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err er
 	}, nil
 }
 
-// tenantMetrics are the bill and the holding of each tenant.
+// tenantMetrics are the bill, the holding and the network of each tenant.
 type tenantMetrics struct{ h *host.Handler }
 
 // A tenantMetric is one of them.
@@ -81,12 +81,28 @@ var tenantMetricList = []tenantMetric{
 		func(t host.TenantStats) float64 { return float64(t.Bill.HostCalls) }),
 	metric("memory_peak_bytes", "Most memory an instance had after a call.", prometheus.GaugeValue,
 		func(t host.TenantStats) float64 { return float64(t.Bill.MemoryPeak) }),
-	metric("fuel_total", "Fuel used; metered tenants only, as all below.", prometheus.CounterValue,
+	metric("fuel_total", "Fuel used; metered tenants only, as cpu, host_function and memory_byte seconds.", prometheus.CounterValue,
 		func(t host.TenantStats) float64 { return float64(t.Bill.Fuel) }),
 	metric("cpu_seconds_total", "Processor time of calls.", prometheus.CounterValue,
 		func(t host.TenantStats) float64 { return t.Bill.CPU.Seconds() }),
 	metric("host_function_seconds_total", "Time in host functions.", prometheus.CounterValue,
 		func(t host.TenantStats) float64 { return t.Bill.HostTime.Seconds() }),
+	metric("connections", "Connections of UEs.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.Connections) }),
+	metric("link_rtt_seconds", "Mean of the connections' smoothed round-trip times.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return t.Network.RTT.Seconds() }),
+	metric("link_jitter_seconds", "Mean of the mean deviations of the connections' round-trip times.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return t.Network.Jitter.Seconds() }),
+	metric("link_packets_total", "Packets that the host sent.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.PacketsSent) }),
+	metric("link_lost_packets_total", "Of these, lost ones; one that was late counts no more.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.PacketsLost) }),
+	metric("link_transmit_bytes_total", "Bytes that the host sent.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.BytesSent) }),
+	metric("link_delivered_bytes_total", "Bytes that the host sent and that are not lost; its rate is the delivered rate.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.Delivered) }),
+	metric("link_receive_bytes_total", "Bytes that the host received.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Network.BytesReceived) }),
 	metric("memory_byte_seconds_total", "Memory over the time of calls.", prometheus.CounterValue,
 		func(t host.TenantStats) float64 { return t.Bill.MemorySeconds }),
 }

@@ -98,7 +98,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		`bungee_calls_total{tenant="ue"} 1`, `bungee_request_bytes_total{tenant="ue"} 7`,
-		`bungee_instances{tenant="ue"} 1`, `bungee_modules{tenant="ue"} 1`, `bungee_sessions{tenant="ue"} 1`, "process_resident_memory_bytes",
+		`bungee_instances{tenant="ue"} 1`, `bungee_modules{tenant="ue"} 1`, `bungee_sessions{tenant="ue"} 1`, `bungee_connections{tenant="ue"} 1`, "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("metrics lack %s:\n%s", want, b)

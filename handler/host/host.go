@@ -259,7 +259,7 @@ func (h *Handler) start(lc *link.Conn) {
 	h.wg.Go(func() {
 		c.run()
 		h.mu.Lock()
-		delete(h.conns, c)
+		h.dropLocked(c)
 		h.mu.Unlock()
 	})
 }

@@ -20,7 +20,8 @@ type tenant struct {
 	queue    chan struct{} // one for each of its calls that runs or waits
 	channels chan struct{} // one for each far endpoint of its channels
 
-	users int // sessions and modules; guarded by the handler's mu
+	users int          // sessions and modules; guarded by the handler's mu, as is
+	ended NetworkStats // the counts of its connections that have ended
 }
 
 // enter returns the tenant of that name and counts one more session or module of it. The
@@ -84,6 +85,7 @@ type TenantStats struct {
 	Waiting  int // calls that run or wait
 	Holding  executor.Holding
 	Bill     executor.Bill
+	Network  NetworkStats
 }
 
 // Tenants returns the tenants that have a session or a module, in the order of their
@@ -95,12 +97,13 @@ func (h *Handler) Tenants() []TenantStats {
 	for _, s := range h.sessions {
 		sessions[s.tenant]++
 	}
+	networks := h.networksLocked()
 	var all []TenantStats
 	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
 		t := h.tenants[name]
 		all = append(all, TenantStats{
 			Name: name, Sessions: sessions[t], Channels: len(t.channels), Waiting: len(t.queue),
-			Holding: t.Holding(), Bill: t.Bill(),
+			Holding: t.Holding(), Bill: t.Bill(), Network: networks[name],
 		})
 	}
 	return all

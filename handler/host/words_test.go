@@ -96,3 +96,27 @@ func TestCertificateDates(t *testing.T) {
 		}
 	})
 }
+
+// A tenant's network is the sum of its connections', also of those that have ended.
+func TestTenantsNetwork(t *testing.T) {
+	call := wire.AppendCall(nil, wire.Call{}) // makes a session
+	serve(t, host.Config{}, []string{"ue", "ue"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
+		for _, c := range conns {
+			ask(t, c, call, true)
+		}
+		stats := h.Tenants()
+		if len(stats) != 1 {
+			t.Fatalf("%d tenants", len(stats))
+		}
+		both := stats[0].Network
+		if both.Connections != 2 || both.RTT < 2*time.Millisecond || both.RTT > 20*time.Millisecond || both.PacketsSent == 0 || both.PacketsLost != 0 || both.Delivered != both.BytesSent || both.BytesReceived == 0 {
+			t.Errorf("%+v", both)
+		}
+		conns[1].Close("")
+		time.Sleep(time.Second)
+		one := h.Tenants()[0].Network
+		if one.Connections != 1 || one.BytesSent < both.BytesSent || one.BytesReceived < both.BytesReceived {
+			t.Errorf("after the end of a connection: %+v, before %+v", one, both)
+		}
+	})
+}
