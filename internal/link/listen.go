@@ -25,6 +25,7 @@ type Listener struct {
 	wg    sync.WaitGroup
 
 	strangers strangers
+	gate      gate
 }
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
@@ -33,8 +34,8 @@ func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
 	s := newSocket(pc)
 	sl, conn := newSlot(s)
 	sl.steady.Store(true)
-	l.pc, l.strangers.log = conn, s.log
-	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch}
+	l.pc, l.strangers.log, l.gate.log = conn, s.log, s.log
+	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch, VerifySourceAddress: l.gate.verify}
 	var err error
 	if l.ln, err = l.tr.ListenEarly(conf, quicConfig()); err != nil {
 		l.tr.Close()

@@ -1,0 +1,47 @@
+package link
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// retryRate is how many handshakes a second a host begins with addresses that have not proved
+// that they receive what is sent to them. To begin one costs the host a key exchange and a
+// signature. Many more of them than UEs make are a flood, whose addresses may be forged: until
+// it ends, each has to come again with a token that the host has sent there (RFC 9000 section
+// 8.1.2). A UE pays a round trip then.
+const retryRate = 100
+
+// A gate counts unverified handshakes over all addresses, in seconds.
+type gate struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	begin   time.Time // of the second
+	count   int       // in it
+	flooded bool      // the second before had too many
+}
+
+// admit says whether to begin a handshake with an unverified address, and whether a flood
+// begins.
+func (g *gate) admit(now time.Time) (ok, begins bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if since := now.Sub(g.begin); since >= time.Second {
+		g.flooded = g.count > retryRate && since < 2*time.Second
+		g.begin, g.count = now, 0
+	}
+	g.count++
+	return !g.flooded && g.count <= retryRate, !g.flooded && g.count == retryRate+1
+}
+
+// verify is a quic.Transport's VerifySourceAddress.
+func (g *gate) verify(net.Addr) bool {
+	ok, begins := g.admit(time.Now())
+	if begins {
+		g.log.Info("many handshakes: addresses are verified by Retry", "most", retryRate, "in", time.Second)
+	}
+	return !ok
+}
