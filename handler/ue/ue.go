@@ -37,6 +37,10 @@
 // the UE was connected before is ready again a round trip after the first packet.
 // Config.Stripes is for links that lose packets.
 //
+// A host may have several addresses, of IPv4 and IPv6. They are tried 250 ms apart, and the
+// first that answers is used (RFC 8305). The one that worked is tried first on the same
+// network for ten minutes. [Handler.Stats] says what each connection knows of its network.
+//
 // # Concurrency
 //
 // A handler may be used by many goroutines. On the native path it costs a look-up,
