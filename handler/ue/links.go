@@ -8,11 +8,10 @@ import (
 )
 
 // A Link is what one connection to an edge host knows of its network. Counts are since the
-// connection began, of what the UE sends where nothing else is said.
+// connection began, of what the UE sends.
 type Link struct {
 	Host      string // the edge host's name
-	Addr      string // its address, of those that are configured the one in use
-	Local     string // the UE's address of the path in use
+	Path      string // in use: "192.0.2.7:49152 > 198.51.100.1:4433", the UE's address first
 	Transport string // "quic" or "tcp"
 
 	RTT    time.Duration // smoothed; zero until it is measured
@@ -20,14 +19,13 @@ type Link struct {
 	Jitter time.Duration // mean deviation of the RTT
 	Window uint64        // bytes that may be under way: the congestion window
 
-	PacketsSent, PacketsLost uint64
-	BytesSent, BytesReceived uint64
+	Packets, Lost uint64 // that were sent, and of these lost
 	// Delivered is how many bytes were sent and are not lost, those under way among them. Its
 	// growth between two Stats, over the time between, is the delivered rate.
 	Delivered uint64
 }
 
-// links returns the connections of all targets, in the order of their hosts' addresses.
+// links returns the connections of all targets, in the order of their hosts' names.
 func (h *Handler) links() (all []Link) {
 	h.mu.Lock()
 	targets := slices.Collect(maps.Values(h.targets))
@@ -37,7 +35,7 @@ func (h *Handler) links() (all []Link) {
 			all = append(all, s.links()...)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Link) int { return cmp.Compare(a.Addr, b.Addr) })
+	slices.SortStableFunc(all, func(a, b Link) int { return cmp.Compare(a.Host, b.Host) })
 	return all
 }
 
@@ -45,13 +43,12 @@ func (s *session) links() (all []Link) {
 	for _, st := range *s.strands.Load() {
 		m := st.conn.Metrics()
 		l := Link{
-			Host: s.host, Addr: s.addr.String(), Transport: m.Transport,
+			Host: s.host, Path: s.addr.String(), Transport: m.Transport,
 			RTT: m.RTT, MinRTT: m.MinRTT, Jitter: m.Jitter, Window: m.Window,
-			PacketsSent: m.PacketsSent, PacketsLost: m.PacketsLost,
-			BytesSent: m.BytesSent, BytesReceived: m.BytesReceived, Delivered: m.Delivered(),
+			Packets: m.PacketsSent, Lost: m.PacketsLost, Delivered: m.Delivered(),
 		}
 		if m.Local != nil {
-			l.Local = m.Local.String()
+			l.Path = m.Local.String() + " > " + l.Path
 		}
 		all = append(all, l)
 	}
