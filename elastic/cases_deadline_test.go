@@ -18,7 +18,7 @@ import (
 func TestDeadlinesHaveOneError(t *testing.T) {
 	for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
 		for _, silent := range []bool{true, false} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				free := make(chan struct{})
 				defer close(free)
 				stuck := hooked(true, sticks(free, 1, 2, 3, 4, 5))

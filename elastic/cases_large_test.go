@@ -18,7 +18,7 @@ func TestStateOf64MiBAndAByte(t *testing.T) {
 		t.Skip("copies states of 64 MiB: go test -run TestStateOf64MiBAndAByte ./elastic")
 	}
 	t.Run("at a host", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			ep := hooked(true, exceeds(1))
 			a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 			c := open(t, ep, elastic.Config{Window: 16, Deadline: -1, CheckpointMessages: 8})
@@ -29,7 +29,7 @@ func TestStateOf64MiBAndAByte(t *testing.T) {
 	t.Run("on the UE", func(t *testing.T) {
 		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
 			for _, idempotent := range []bool{true, false} {
-				inWorld(t, func(t *testing.T, w *world) {
+				inBoth(t, func(t *testing.T, w *world) {
 					a := w.host("a", w.guests(sums(idempotent)))
 					c := open(t, hooked(idempotent, exceeds(1)), elastic.Config{Mode: mode})
 					var want int64

@@ -152,7 +152,7 @@ func TestEndedIsTheLastEvent(t *testing.T) {
 			if mode == elastic.Latest && name == "lost" {
 				continue // it goes on from the last checkpoint
 			}
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				h := w.host("a", w.guests(sums(false)))
 				c := open(t, sums(false), elastic.Config{Mode: mode})
 				first, second := record(t, c), record(t, c)
@@ -199,7 +199,7 @@ func TestEveryFailedMoveIsAnEvent(t *testing.T) {
 		})
 	})
 	t.Run("a ctx that has ended", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
 				c := open(t, sums(true), elastic.Config{Mode: mode})
 				told := reason(t, c, elastic.MoveFailed)

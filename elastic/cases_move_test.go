@@ -36,7 +36,7 @@ func (w *world) slowDown(fromUE bool) {
 // Checkpoints and moves of a large state over a slow link.
 func TestLargeStateOverASlowLink(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			w.slowDown(false)
 			ep := hooked(idempotent, grows(1, slowState))
 			a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
@@ -68,7 +68,7 @@ func TestLargeStateOverASlowLink(t *testing.T) {
 
 // A recovery of a large state over a slow link: the standby gets it, and takes over.
 func TestLargeStateToAStandby(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		w.slowDown(true)
 		ep := hooked(true, grows(1, slowState))
 		a, b := w.host("a", w.guests(ep)), w.host("b", w.guests(ep))
@@ -91,7 +91,7 @@ func TestLargeStateToAStandby(t *testing.T) {
 func TestDrainOverASlowLink(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				w.slowDown(false)
 				ep := hooked(idempotent, grows(1, slowState))
 				a := w.host("a", w.guests(ep))
@@ -122,7 +122,7 @@ func TestDrainOverASlowLink(t *testing.T) {
 func TestStateThatStalls(t *testing.T) {
 	for _, some := range []bool{true, false} {
 		for _, idempotent := range []bool{true, false} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				serve := far.NewServer(far.Config{
 					Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) {
 						return native.New(sums(idempotent)), nil
@@ -172,7 +172,7 @@ func TestRestoreIsRefused(t *testing.T) {
 	for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
 		for _, idempotent := range []bool{true, false} {
 			for _, from := range []string{"", "a"} {
-				inWorld(t, func(t *testing.T, w *world) {
+				inBoth(t, func(t *testing.T, w *world) {
 					ep := sums(idempotent)
 					a := w.host("a", w.guests(ep))
 					b := w.host("b", func() (far.Endpoint, error) { return full{native.New(ep)}, nil })
@@ -209,7 +209,7 @@ func (full) Restore(_ context.Context, state []byte) error {
 func TestOwnerAndStandbyAreApart(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		for pause := range 12 {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				ep := sums(true)
 				var atA, atB census
 				a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
@@ -251,7 +251,7 @@ func TestOwnerAndStandbyAreApart(t *testing.T) {
 
 // A move to the host of the standby takes the standby, or ends it.
 func TestMoveToTheStandby(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		var atA, atB census
 		a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
@@ -309,7 +309,7 @@ func (c counted) Close() {
 // Case C7: a checkpoint that cannot count yet is not taken again. Results are full while
 // outcomes are under way.
 func TestCheckpointsWhileNobodyReceives(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		a := w.host("a", w.guests(hooked(true, takes(time.Millisecond))))
 		c := open(t, sums(true), elastic.Config{Window: 16, CheckpointMessages: 1, Deadline: time.Second})
 		move(t, c, a)
@@ -337,7 +337,7 @@ func TestCheckpointsWhileNobodyReceives(t *testing.T) {
 func TestMovesWhileNobodyReceives(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		for _, second := range []string{"a", "c", ""} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				ep := hooked(idempotent, takes(time.Millisecond))
 				hosts := map[string]elastic.Target{"": nil}
 				for _, name := range []string{"a", "b", "c"} {
@@ -395,7 +395,7 @@ func (sleepy) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error
 
 // A standby that takes no state is tried ever less often.
 func TestStandbyThatFails(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		var tries atomic.Int32
 		a := w.host("a", w.guests(ep))

@@ -24,7 +24,7 @@ func TestOverrunsAreBounded(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		for standbys := range 3 {
 			t.Run(fmt.Sprintf("silent %t, %d standbys", silent, standbys), func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inBoth(t, func(t *testing.T, w *world) {
 					free := make(chan struct{})
 					defer close(free)
 					stuck := hooked(true, sticks(free, 10, 20))
@@ -106,7 +106,7 @@ func TestCloseWhileAHandleIsStuck(t *testing.T) {
 // Close while a Handle is stuck in the replay of a recovery.
 func TestCloseWhileAReplayIsStuck(t *testing.T) {
 	for _, deadline := range []time.Duration{200 * time.Millisecond, -1} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			free := make(chan struct{})
 			defer close(free)
 			a := w.host("a", w.guests(hooked(true, takes(10*time.Millisecond))))
@@ -147,7 +147,7 @@ func TestShutdownWhileAHandleIsStuck(t *testing.T) {
 
 // A state that is too large to save costs checkpoints and moves, and nothing else.
 func TestStateOverTheBound(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		a := w.host("a", func() (far.Endpoint, error) { return unsavable{native.New(sums(true))}, nil })
 		c := open(t, sums(true), elastic.Config{Window: 16, Deadline: time.Second, CheckpointMessages: 8})
 		move(t, c, a)
@@ -248,7 +248,7 @@ func wantStateOverTheBound(t *testing.T, c *elastic.Channel[int64, int64], log i
 // checkpoint that waits for it either.
 func TestSlowHandle(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			slow := hooked(idempotent, takes(2500*time.Millisecond))
 			a, b := w.host("a", w.guests(slow)), w.host("b", w.guests(slow))
 			c := open(t, sums(idempotent), elastic.Config{Deadline: 9 * time.Second, CheckpointMessages: 1})
@@ -276,7 +276,7 @@ func TestSlowHandle(t *testing.T) {
 // and 100 messages a second the replay after a kill takes longer than the deadline.
 func TestReplayIsNoLateness(t *testing.T) {
 	for _, standby := range []bool{true, false} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			work := hooked(true, takes(4*time.Millisecond))
 			a, b := w.host("a", w.guests(work)), w.host("b", w.guests(work))
 			conf := elastic.Config{Deadline: 100 * time.Millisecond, CheckpointMessages: 128, CheckpointInterval: time.Hour}

@@ -32,7 +32,7 @@ func TestPoisonAtAHostThatStops(t *testing.T) {
 		{"answered, with a standby", 12, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				a := w.host("a", w.guests(hooked(true, both(takes(4*time.Millisecond), breaks(7, 8)))))
 				b := w.host("b", w.guests(hooked(true, both(takes(4*time.Millisecond), breaks(7, 8)))))
 				conf, where := elastic.Config{}, ""
@@ -61,7 +61,7 @@ func TestPoisonAtAHostThatStops(t *testing.T) {
 func TestPoisonInARow(t *testing.T) {
 	poison := []int64{29, 30, 31, 32, 33, 34, 35, 36, 37}
 	for checkpoint := 16; checkpoint <= 24; checkpoint++ {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			a := w.host("a", w.guests(hooked(true, both(takes(time.Millisecond), breaks(poison...)))))
 			c := open(t, hooked(true, breaks(poison...)), elastic.Config{
 				Window: 16, Deadline: 10 * time.Second, CheckpointMessages: checkpoint, CheckpointInterval: time.Hour,
@@ -79,7 +79,7 @@ func TestPoisonInARow(t *testing.T) {
 func TestPoisonInTheCatchUpOfAMove(t *testing.T) {
 	for _, to := range []string{"", "b"} {
 		t.Run("to "+to, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				slow := hooked(true, both(takes(4*time.Millisecond), breaks(15)))
 				a, b := w.host("a", w.guests(slow)), w.host("b", w.guests(slow))
 				var target elastic.Target
@@ -139,7 +139,7 @@ func TestPoisonOnTheUE(t *testing.T) {
 // Poison on the UE while the log records for a move: the state that arrives is as if
 // the message had not been.
 func TestPoisonWhileTheUERecords(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		w.air.Set(ueIP, nil, radio.Faults{Rate: 3e6})
 		poison := breaks(32, 57, 82)
 		a := w.host("a", w.guests(hooked(true, poison)))
@@ -161,7 +161,7 @@ func TestPoisonWhileTheUERecords(t *testing.T) {
 // A far endpoint that runs natively on a host breaks alone: its host goes on.
 func TestPoisonOnANativeHost(t *testing.T) {
 	for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			serve := func() (far.Endpoint, error) { return native.New(hooked(true, breaks(3))), nil }
 			a := w.host("a", serve)
 			c := open(t, hooked(true, breaks(3)), elastic.Config{Mode: mode, Deadline: time.Second, CheckpointMessages: 1})
@@ -181,7 +181,7 @@ func TestPoisonOnANativeHost(t *testing.T) {
 func TestGuestsThatBreak(t *testing.T) {
 	for _, code := range []offload.Code{offload.CodeTrapped, offload.CodePanicked, offload.CodeOutOfMemory, offload.CodeOutOfFuel, offload.CodeTooLarge} {
 		t.Run(code.String(), func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				a := w.host("a", func() (far.Endpoint, error) { return failing{native.New(sums(true)), 7, code}, nil })
 				c := open(t, sums(true), elastic.Config{Deadline: time.Second})
 				move(t, c, a)

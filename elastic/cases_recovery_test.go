@@ -13,7 +13,7 @@ import (
 
 // A recovery on the UE keeps to the window: it waits for Recv as a host's outcomes do.
 func TestRecoveryOnTheUEWaitsForRecv(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		const window, answered, all = 16, 8, 30
 		free := make(chan struct{})
 		defer close(free)
@@ -39,7 +39,7 @@ func TestRecoveryOnTheUEWaitsForRecv(t *testing.T) {
 // The host that gets a message which was late once has the time to stop it, and to tell. It
 // is then the message that is to blame, and the host is not left.
 func TestSecondHostCanTellThatItStoppedAMessage(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		free := make(chan struct{})
 		defer close(free)
 		stuck := hooked(true, sticks(free, 5))

@@ -18,7 +18,7 @@ func TestSendDuringShutdown(t *testing.T) {
 	for _, where := range []string{"", "a"} {
 		for _, idempotent := range []bool{true, false} {
 			for delay := range 12 {
-				inWorld(t, func(t *testing.T, w *world) {
+				inBoth(t, func(t *testing.T, w *world) {
 					ep := sums(idempotent)
 					encode := ep.AppendIn
 					ep.AppendIn = func(b []byte, n int64) []byte {
@@ -72,7 +72,7 @@ func wantAnswers(t *testing.T, c *elastic.Channel[int64, int64], sent uint64) {
 // Shutdown answers what was accepted while a host is lost, and while a move goes on.
 func TestShutdownDuringTrouble(t *testing.T) {
 	for _, trouble := range []string{"lost host", "move", "move home"} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			slow := hooked(true, takes(2*time.Millisecond))
 			a, b := w.host("a", w.guests(slow)), w.host("b", w.guests(slow))
 			c := open(t, sums(true), elastic.Config{Deadline: time.Second})
@@ -192,7 +192,7 @@ func TestHandlesContextEndsWithTheChannel(t *testing.T) {
 
 // A replay does what the first handling did, though the sender's ctx has ended.
 func TestReplayAfterTheSendersContext(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		counts := func(h context.Context, s *sum, _ int64) {
 			if h.Err() != nil {
 				s.Total += 1e6 // what the sender's ctx may not do

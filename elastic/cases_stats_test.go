@@ -16,7 +16,7 @@ import (
 
 func TestBrokenMessagesAreCounted(t *testing.T) {
 	for _, where := range []string{"", "a"} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			ep := hooked(true, breaks(3, 7))
 			c := open(t, hooked(true, panics(3, 7)), elastic.Config{})
 			if where != "" {
@@ -79,7 +79,7 @@ func TestOverrunOnTheUE(t *testing.T) {
 
 // A Handle that overruns in a replay on the UE is left behind.
 func TestLeftBehind(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		free := make(chan struct{})
 		defer close(free)
 		a := w.host("a", w.guests(hooked(true, takes(10*time.Millisecond))))
@@ -103,7 +103,7 @@ func TestLeftBehind(t *testing.T) {
 
 // A checkpoint that fails is told of, and tried again ever less often.
 func TestFailedCheckpointsAreCounted(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		a := w.host("a", func() (far.Endpoint, error) { return unsavable{native.New(sums(true))}, nil })
 		c := open(t, sums(true), elastic.Config{Window: 1000, CheckpointMessages: 1})
 		move(t, c, a)

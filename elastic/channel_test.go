@@ -68,7 +68,7 @@ func open(t *testing.T, ep *codegen.Endpoint[int64, int64], cfg elastic.Config) 
 
 func TestMovesKeepStateAndOrder(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			ep := sums(idempotent)
 			serve := func() (far.Endpoint, error) { return native.New(ep), nil }
 			a, b := w.host("a", serve), w.host("b", serve)
@@ -98,7 +98,7 @@ func TestMovesKeepStateAndOrder(t *testing.T) {
 }
 
 func TestLostHostIsReplacedByStandby(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		serve := func() (far.Endpoint, error) { return native.New(ep), nil }
 		a, b := w.host("a", serve), w.host("b", serve)
@@ -126,7 +126,7 @@ func TestLostHostIsReplacedByStandby(t *testing.T) {
 }
 
 func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{Deadline: 50 * time.Millisecond})
@@ -148,7 +148,7 @@ func TestSilentHostIsLeftAtTheDeadline(t *testing.T) {
 }
 
 func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(false)
 		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{})
@@ -169,7 +169,7 @@ func TestCrashEndsWhatMustNotRunAgain(t *testing.T) {
 }
 
 func TestLatestPassesOverOldMessages(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		a := w.host("a", func() (far.Endpoint, error) { return native.New(ep), nil })
 		c := open(t, ep, elastic.Config{Mode: elastic.Latest, Deadline: 50 * time.Millisecond})
@@ -204,7 +204,7 @@ func TestLatestPassesOverOldMessages(t *testing.T) {
 
 // A large message of mode Latest goes in parts, and comes as it was sent.
 func TestLargeMessagesGoInParts(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := echo(0)
 		ep.New = func() *codegen.Live[[]byte, []byte] {
 			return &codegen.Live[[]byte, []byte]{

@@ -45,7 +45,7 @@ func fragile(bad, stateless int64) *codegen.Endpoint[int64, int64] {
 
 // A codec that panics costs the message, or the move, and nothing else.
 func TestCodecsThatPanic(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		a := w.host("a", func() (far.Endpoint, error) { return native.New(sums(true)), nil })
 		c := open(t, fragile(2, 2), elastic.Config{})
 		var want int64
@@ -81,7 +81,7 @@ func TestCodecsThatPanic(t *testing.T) {
 
 // Bytes of a host that make the application's decoder panic are a violation of the protocol.
 func TestResultsThatMakeADecoderPanic(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		a := w.host("a", func() (far.Endpoint, error) { return native.New(sums(true)), nil })
 		ep := sums(true)
 		ep.ReadOut = func(r *pack.Reader) int64 {

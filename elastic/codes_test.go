@@ -55,7 +55,7 @@ func TestCodesOfResults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				h := w.host("a", func() (far.Endpoint, error) {
 					f := tt.far
 					f.Endpoint = native.New(sums(true))
@@ -143,7 +143,7 @@ func TestCodesOfMoves(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, mode := range []elastic.Mode{elastic.Ordered, elastic.Latest} {
-			inWorld(t, func(t *testing.T, w *world) {
+			inBoth(t, func(t *testing.T, w *world) {
 				c := open(t, sums(true), elastic.Config{Mode: mode})
 				told := reason(t, c, elastic.MoveFailed)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -194,7 +194,7 @@ func TestCodesOfFallbacks(t *testing.T) {
 		{"a halt at a deadline", halt(offload.CodeDeadline), true, offload.CodeDeadline},
 	}
 	for _, tt := range tests {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			h.rude = func(typ wire.Type, st link.Stream) {
 				if typ != wire.TypeAttach {
@@ -241,7 +241,7 @@ func TestCodesOfEnds(t *testing.T) {
 		ended(t, c, offload.CodeCanceled, nil)
 	})
 	t.Run("lost", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			c := open(t, sums(false), elastic.Config{})
 			h := w.host("a", nativeSum)
 			if err := c.Move(t.Context(), h); err != nil {
@@ -253,7 +253,7 @@ func TestCodesOfEnds(t *testing.T) {
 		})
 	})
 	t.Run("state", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			ep := sums(true)
 			c := open(t, ep, elastic.Config{})
 			h := w.host("a", func() (far.Endpoint, error) { return native.New(otherState()), nil })
@@ -264,7 +264,7 @@ func TestCodesOfEnds(t *testing.T) {
 		})
 	})
 	t.Run("ctx", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			c := open(t, sums(true), elastic.Config{Window: 1})
 			h := w.host("a", func() (far.Endpoint, error) { return slow{native.New(sums(true))}, nil })
 			if err := c.Move(t.Context(), h); err != nil {
@@ -289,7 +289,7 @@ func TestCodesOfEnds(t *testing.T) {
 
 // A message that is too large is refused before it is sent.
 func TestCodeOfALargeMessage(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := sums(true)
 		ep.AppendIn = func(b []byte, n int64) []byte { return append(b, make([]byte, wire.MaxPayload+1)...) }
 		c := open(t, ep, elastic.Config{})

@@ -16,7 +16,7 @@ import (
 // Three late messages in a row make the host of a channel of mode Latest count as silent,
 // and any number of late ones between others do not.
 func TestLateMessagesInARow(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		ep := hooked(true, func(_ context.Context, _ *sum, n int64) {
 			if n%3 != 0 {
 				time.Sleep(80 * time.Millisecond)
@@ -44,7 +44,7 @@ func TestLateMessagesInARow(t *testing.T) {
 // A host that goes on saying that it has no such far endpoint, while its stream stays, is
 // left after two seconds.
 func TestHostThatSaysGone(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		serve := far.NewServer(far.Config{
 			Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return nativeSum() },
 		})

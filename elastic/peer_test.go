@@ -47,7 +47,7 @@ func TestRudeHosts(t *testing.T) {
 		{"halt for the protocol", "says that we broke it", wire.AppendHalt(nil, wire.Halt{Fail: wire.Fail{Code: offload.CodeProtocol}})},
 	}
 	for _, tt := range tests {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			h.rude = func(typ wire.Type, st link.Stream) {
 				if typ != wire.TypeAttach {
@@ -84,7 +84,7 @@ func TestHostsThatRefuse(t *testing.T) {
 		"half an answer": attached(plenty)[:9],
 		"no answer":      nil,
 	} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			h.rude = func(_ wire.Type, st link.Stream) {
 				wire.ReadAttach(st)
@@ -116,7 +116,7 @@ func TestCredit(t *testing.T) {
 		{"2^63", wire.Credit{Messages: 1 << 63, Bytes: 1 << 63}, 16},
 	}
 	for _, tt := range tests {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			h := w.host("rude", nil)
 			got := make(chan int, 1)
 			h.rude = func(typ wire.Type, st link.Stream) {
@@ -191,7 +191,7 @@ func TestRudeUEs(t *testing.T) {
 		{"restore without a state", join(attach, wire.AppendState(nil, wire.TypeRestore, wire.State{Same: true})), offload.CodeProtocol, "same"},
 	}
 	for _, tt := range tests {
-		inWorld(t, func(t *testing.T, w *world) {
+		inBoth(t, func(t *testing.T, w *world) {
 			h := w.host("a", nil)
 			h.open = nativeSum
 			p, err := h.Prepare(t.Context(), nil)
@@ -253,7 +253,7 @@ func lastHalt(st io.Reader) wire.Halt {
 // A message that breaks its guest has an error for outcome, once; the state is as
 // if it had not been there.
 func TestMessageThatBreaksItsGuest(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inBoth(t, func(t *testing.T, w *world) {
 		h := w.host("a", func() (far.Endpoint, error) { return &brittle{native.New(sums(true))}, nil })
 		c := open(t, sums(true), elastic.Config{CheckpointMessages: 3})
 		if err := c.Move(t.Context(), h); err != nil {

@@ -27,11 +27,23 @@ type world struct {
 	t        *testing.T
 	air      *radio.Air
 	ue, edge *tls.Config
+	tcp      bool // hosts are reached over TCP
 	hosts    int
 	ports    int
 }
 
 const oneWay = 2 * time.Millisecond
+
+// inBoth runs f over QUIC and over TCP.
+func inBoth(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Run("quic", func(t *testing.T) { inWorld(t, f) })
+	t.Run("tcp", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.tcp = true
+			f(t, w)
+		})
+	})
+}
 
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -50,12 +62,20 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
+func tcp(a *net.UDPAddr) *net.TCPAddr { return &net.TCPAddr{IP: a.IP, Port: a.Port} }
+
+// A listener is a link.Listener or a link.TCPListener.
+type listener interface {
+	Accept(ctx context.Context) (*link.Conn, error)
+	Close() error
+}
+
 // A host is an edge host, and the target of moves to it.
 type host struct {
 	w    *world
 	name string
 	addr *net.UDPAddr
-	ln   *link.Listener
+	ln   listener
 	wg   sync.WaitGroup
 	open func() (far.Endpoint, error)
 	rude func(t wire.Type, st link.Stream) // not nil: answers all streams in place of a Server
@@ -70,7 +90,9 @@ func (w *world) host(name string, open func() (far.Endpoint, error)) *host {
 	w.hosts++
 	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open}
 	var err error
-	if h.ln, err = link.Listen(w.air.Endpoint(h.addr), w.edge); err != nil {
+	if w.tcp {
+		h.ln = link.ListenTCP(w.air.Listen(tcp(h.addr)), w.edge)
+	} else if h.ln, err = link.Listen(w.air.Endpoint(h.addr), w.edge); err != nil {
 		w.t.Fatal(err)
 	}
 	h.wg.Go(h.accept)
@@ -135,7 +157,17 @@ func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, erro
 		return spot{h.conn}, nil
 	}
 	h.w.ports++
-	c, err := link.Dial(ctx, h.w.air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: h.w.ports}), h.addr, h.w.ue)
+	from := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: h.w.ports}
+	var c *link.Conn
+	var err error
+	if h.w.tcp {
+		var stream net.Conn
+		if stream, err = h.w.air.Dial(ctx, tcp(from), tcp(h.addr)); err == nil {
+			c, err = link.DialTCP(ctx, stream, h.addr, h.w.ue)
+		}
+	} else {
+		c, err = link.Dial(ctx, h.w.air.Endpoint(from), h.addr, h.w.ue)
+	}
 	if err != nil {
 		return nil, err
 	}

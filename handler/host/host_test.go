@@ -53,8 +53,14 @@ func dialEach(t *testing.T, n int, f func(t *testing.T, conns []*link.Conn)) {
 }
 
 // serve starts a host of two modules and two channels, and connects UEs with
-// certificates of these names to it, in virtual time.
+// certificates of these names to it, in virtual time: over QUIC, and then over TCP.
 func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
+	for _, over := range []link.Transport{link.QUIC, link.TCP} {
+		t.Run(over.String(), func(t *testing.T) { serveOver(t, over, cfg, ues, f) })
+	}
+}
+
+func serveOver(t *testing.T, over link.Transport, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := identity.NewAuthority()
 		if err != nil {
@@ -75,6 +81,8 @@ func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *
 		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}
 		served := make(chan error, 1)
 		pc := air.Endpoint(addr)
+		tcp := &net.TCPAddr{IP: addr.IP, Port: addr.Port}
+		h.ServeTCP(air.Listen(tcp))
 		go func() { served <- h.Serve(context.Background(), pc) }()
 		var conns []*link.Conn
 		for i, ue := range ues {
@@ -82,7 +90,17 @@ func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := link.Dial(t.Context(), air.Endpoint(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1 + i}), addr, conf)
+			from := net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1 + i}
+			var c *link.Conn
+			if over == link.QUIC {
+				c, err = link.Dial(t.Context(), air.Endpoint(&from), addr, conf)
+			} else {
+				var stream net.Conn
+				if stream, err = air.Dial(t.Context(), &net.TCPAddr{IP: from.IP, Port: from.Port}, tcp); err != nil {
+					t.Fatal(err)
+				}
+				c, err = link.DialTCP(t.Context(), stream, addr, conf)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ func TestPanicsAreOneLine(t *testing.T) {
 	engine := native.Engine{Functions: func() []native.Func { return []native.Func{boom, boom, boom} }}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	serve(t, host.Config{Engine: engine, Logger: logger}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
+	serveOver(t, link.QUIC, host.Config{Engine: engine, Logger: logger}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
 		wantLine := func(what, got string) {
 			t.Helper()
 			if !strings.HasPrefix(got, "boom boom (host_test.TestPanicsAreOneLine") || strings.ContainsAny(got, "\n") {

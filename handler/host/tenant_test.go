@@ -40,7 +40,7 @@ func TestTenantsShareNothing(t *testing.T) {
 		loaded = append(loaded, src.Tenant)
 		return nil
 	}
-	serve(t, host.Config{Engine: engine}, []string{"ann", "bob", "ann"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
+	serveOver(t, link.QUIC, host.Config{Engine: engine}, []string{"ann", "bob", "ann"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
 		ann, bob, again := conns[0], conns[1], conns[2]
 		ask(t, ann, put(wasm), true)
 		wantEcho(t, "its owner", ask(t, ann, call(wasm), true))
