@@ -51,11 +51,13 @@ pgo: build
 	$(BIN)/bungee-lab bench profile --out $(OUT)/pgo
 	$(GO) tool pprof -proto -output cmd/bungee/default.pgo $(OUT)/pgo/*.pprof
 
-# The checker of the channels' contract, on this many seeds, and as many of an adversary.
+# The checker of the channels' contract, on this many seeds, as many of an adversary, and
+# as many over TCP.
 SEEDS ?= 2000
 check:
 	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS)
 	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS) --adversary
+	$(GO) run ./lab/bungee-lab bench check --seeds $(SEEDS) --tcp
 
 # Tests need no optimised build of all that bungee links.
 test lint pure: export GOFLAGS += -pgo=off

@@ -34,7 +34,9 @@ func (a *Air) Dial(ctx context.Context, from, to *net.TCPAddr) (net.Conn, error)
 		err = wait(ctx, 2*a.OneWay)
 	}
 	for err == nil && a.holds(from, to) {
-		err = wait(ctx, retransmit)
+		if err = wait(ctx, retransmit); a.isCut(from) {
+			err = syscall.ENETUNREACH
+		}
 	}
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: err}
@@ -88,6 +90,12 @@ func (a *Air) holds(from, to *net.TCPAddr) bool {
 	defer a.mu.Unlock()
 	f, t := ip(from.IP), ip(to.IP)
 	return a.silent || a.muted[f] || a.muted[t] || a.cut[f] || a.cut[t]
+}
+
+func (a *Air) isCut(addr *net.TCPAddr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cut[ip(addr.IP)]
 }
 
 type listener struct {

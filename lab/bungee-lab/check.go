@@ -66,6 +66,7 @@ lab/internal/check/testdata/regressions it becomes a test.`,
 	c.Flags().Uint64Var(&seed, "seed", 0, "one seed only")
 	c.Flags().StringVar(&script, "script", "", "file of a script, to be run --seeds times")
 	c.Flags().BoolVar(&s.Adversary, "adversary", false, "draw the scripts of an adversary")
+	c.Flags().BoolVar(&s.TCP, "tcp", false, "reach the hosts over TCP")
 	c.Flags().BoolVar(&s.Survey, "survey", false, "run all seeds and print a failure of each shape")
 	c.Flags().IntVar(&s.Parallel, "parallel", runtime.GOMAXPROCS(0), "how many run at once")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each count")

@@ -3,6 +3,7 @@ package check
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -24,6 +25,18 @@ func seeds(t *testing.T) int {
 // enough seeds have all that can happen: the rarest, a channel that ends with
 // ErrLost, comes every fortieth time.
 const enough = 200
+
+// The contract holds over TCP, where paths do not switch.
+func TestSeedsOverTCP(t *testing.T) {
+	s := &Seeds{N: seeds(t), First: 1, Parallel: runtime.GOMAXPROCS(0), TCP: true}
+	t.Run("all", s.test)
+	if s.failure != nil {
+		t.Fatal(s.failure)
+	}
+	if missing := s.Counts.Missing(false); s.N >= enough && !slices.Equal(missing, []string{"paths switched"}) {
+		t.Errorf("%d seeds had none of: %q", s.N, missing)
+	}
+}
 
 // The contract holds, whatever happens.
 func TestSeeds(t *testing.T) {

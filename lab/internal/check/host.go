@@ -21,12 +21,18 @@ type open func(ctx context.Context, module offload.Digest, fn uint32) (far.Endpo
 // each UE that connects.
 type edge struct {
 	open open
-	ln   *link.Listener
+	ln   listener
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex
 	draining bool
 	servers  map[*far.Server]struct{}
+}
+
+// A listener is a link.Listener or a link.TCPListener.
+type listener interface {
+	Accept(ctx context.Context) (*link.Conn, error)
+	Close() error
 }
 
 // serveEdge begins to serve at pc.
@@ -35,9 +41,14 @@ func serveEdge(pc net.PacketConn, conf *tls.Config, o open) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	return serveAt(ln, o), nil
+}
+
+// serveAt begins to serve those whom ln accepts.
+func serveAt(ln listener, o open) *edge {
 	e := &edge{open: o, ln: ln, servers: map[*far.Server]struct{}{}}
 	e.wg.Go(e.accept)
-	return e, nil
+	return e
 }
 
 // close ends the host with all of its connections and returns when its last

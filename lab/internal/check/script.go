@@ -15,6 +15,8 @@ type Script struct {
 	Delay time.Duration
 	// Adversary has native code that breaks panic, and judges times and numbers, too.
 	Adversary bool
+	// TCP has the UE reach its hosts over TCP.
+	TCP bool
 	// Channels are opened before the first step.
 	Channels []Settings
 	Steps    []Step
@@ -205,7 +207,7 @@ type field struct {
 }
 
 func (s *Script) fields() []field {
-	return []field{{"seed", &s.Seed}, {"delay", &s.Delay}, {"adversary", &s.Adversary}}
+	return []field{{"seed", &s.Seed}, {"delay", &s.Delay}, {"adversary", &s.Adversary}, {"tcp", &s.TCP}}
 }
 
 func (s *Settings) fields() []field {

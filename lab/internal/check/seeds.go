@@ -19,6 +19,8 @@ type Seeds struct {
 	Script *Script
 	// Adversary has the scripts of an adversary drawn.
 	Adversary bool
+	// TCP has the UE reach its hosts over TCP.
+	TCP bool
 	// Survey has all scripts run, whatever fails, and tells Findings.
 	Survey bool
 	// Parallel is how many run at once. Zero means one.
@@ -77,13 +79,16 @@ func (s *Seeds) seed(seed uint64, r *runner) (ok bool) {
 
 // script returns the script of a seed.
 func (s *Seeds) script(seed uint64) *Script {
-	switch {
-	case s.Script != nil:
+	if s.Script != nil {
 		return s.Script
-	case s.Adversary:
-		return Attack(seed)
 	}
-	return Generate(seed)
+	draw := Generate
+	if s.Adversary {
+		draw = Attack
+	}
+	script := draw(seed)
+	script.TCP = s.TCP
+	return script
 }
 
 // found shrinks a script that has failed. again runs one and says why it fails.

@@ -19,6 +19,8 @@ type target struct {
 	conf *tls.Config
 	// listen returns a socket of the UE.
 	listen func() (net.PacketConn, error)
+	// stream connects over TCP. Nil is QUIC.
+	stream func(ctx context.Context) (net.Conn, error)
 
 	dialling chan struct{} // cap 1: held while one dials
 
@@ -47,11 +49,7 @@ func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, er
 		}
 		conn.Close("") // its socket
 	}
-	pc, err := t.listen()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := link.Dial(ctx, pc, t.addr, t.conf)
+	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +57,21 @@ func (t *target) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, er
 	t.conn = conn
 	t.mu.Unlock()
 	return ready{conn}, nil
+}
+
+func (t *target) dial(ctx context.Context) (*link.Conn, error) {
+	if t.stream != nil {
+		c, err := t.stream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return link.DialTCP(ctx, c, t.addr, t.conf)
+	}
+	pc, err := t.listen()
+	if err != nil {
+		return nil, err
+	}
+	return link.Dial(ctx, pc, t.addr, t.conf)
 }
 
 func (t *target) current() *link.Conn {

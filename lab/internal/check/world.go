@@ -11,6 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -36,6 +37,7 @@ type world struct {
 	far      map[uint32]farEnd
 	path     byte // of the UE's addresses
 	port     int  // of the UE's last socket
+	tcp      bool // hosts are reached over TCP
 }
 
 // A farEnd is what an edge host must know to serve a channel.
@@ -100,10 +102,14 @@ func newWorld(s *Script, certs *certificates, count *Counts, sab *sabotage) *wor
 		script: s, certs: certs, air: &radio.Air{OneWay: s.Delay, Seed: s.Seed}, peers: map[Host]*target{},
 		edges: map[Host]*edge{}, muted: map[Host]int{}, slow: map[Host]time.Duration{}, far: map[uint32]farEnd{},
 		links: map[Host]radio.Faults{}, refusals: map[Host]refusal{},
+		tcp: s.TCP,
 	}
 	w.register = w.known
 	for _, h := range hosts {
 		w.peers[h] = newTarget(string(h), addrs[h], certs.ue, func() (net.PacketConn, error) { return w.socket(), nil })
+		if w.tcp {
+			w.peers[h].stream = func(ctx context.Context) (net.Conn, error) { return w.stream(ctx, h) }
+		}
 		w.targets[h] = w.peers[h]
 	}
 	return w
@@ -173,6 +179,19 @@ func (w *world) socket() net.PacketConn {
 	return w.air.Endpoint(addr)
 }
 
+func tcp(a *net.UDPAddr) *net.TCPAddr { return &net.TCPAddr{IP: a.IP, Port: a.Port} }
+
+// stream connects the UE's current address to a host over TCP.
+func (w *world) stream(ctx context.Context, h Host) (net.Conn, error) {
+	w.mu.Lock()
+	w.port++
+	from := &net.TCPAddr{IP: ueIP(w.path), Port: 1000 + w.port}
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return w.air.Dial(ctx, from, tcp(addrs[h]))
+}
+
 // ground returns where a far endpoint stands on host h.
 func (w *world) ground(h Host, index uint32, f farEnd) *ground {
 	return &ground{host: h, journal: f.journal, desc: descOf(index, f.settings), slow: func() time.Duration { return w.slowness(h) }, harsh: w.adversary, pad: f.settings.Pad}
@@ -197,7 +216,7 @@ func (w *world) start(h Host, identity int) {
 	if w.sabotage.trusting {
 		conf = w.certs.hosts[same]
 	}
-	e, err := serveEdge(w.air.Endpoint(addrs[h]), conf, func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
+	open := func(_ context.Context, _ offload.Digest, fn uint32) (far.Endpoint, error) {
 		w.mu.Lock()
 		f, ok := w.far[fn]
 		w.mu.Unlock()
@@ -208,7 +227,14 @@ func (w *world) start(h Host, identity int) {
 			return nil, fmt.Errorf("there is no endpoint %d", fn)
 		}
 		return w.sabotage.wrap(newGuest(w.ground(h, fn, f), func() (bool, bool) { return w.refuses(h) })), nil
-	})
+	}
+	var e *edge
+	var err error
+	if w.tcp {
+		e = serveAt(link.ListenTCP(w.air.Listen(tcp(addrs[h])), conf), open)
+	} else {
+		e, err = serveEdge(w.air.Endpoint(addrs[h]), conf, open)
+	}
 	if err != nil {
 		w.fail("start %s: %v", h, err)
 		return
