@@ -366,9 +366,9 @@ func explainTCP(err error) error {
 	var alert *net.OpError
 	switch {
 	case errors.As(err, &away) && away.ErrorCode == codeVersion:
-		return fmt.Errorf("%w (%w)", ErrVersion, err)
+		return fmt.Errorf("%w: the peer says so", ErrVersion)
 	case errors.As(err, &away) && (away.ErrorCode == codeClosed || away.ErrorCode == 0):
-		return fmt.Errorf("%w (%w)", ErrClosed, err)
+		return fmt.Errorf("%w by the peer", ErrClosed)
 	case errors.Is(err, yamux.ErrKeepAliveTimeout), errors.Is(err, yamux.ErrConnectionWriteTimeout), errors.Is(err, syscall.ETIMEDOUT):
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
 	case errors.As(err, &cert):
