@@ -91,7 +91,7 @@ func (w *world) host(name string, open func() (far.Endpoint, error)) *host {
 	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open}
 	var err error
 	if w.tcp {
-		h.ln = link.ListenTCP(w.air.Listen(tcp(h.addr)), w.edge)
+		h.ln = link.ListenTCP(w.air.Listen(tcp(h.addr)), w.edge, nil)
 	} else if h.ln, err = link.Listen(w.air.Endpoint(h.addr), w.edge); err != nil {
 		w.t.Fatal(err)
 	}

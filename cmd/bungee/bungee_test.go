@@ -154,7 +154,7 @@ func startUE(t *testing.T, p *process) *ue.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := ue.Start(t.Context(), ue.Config{Edge: p.addr, TLS: conf, Policy: ue.Always(ue.OnEdge)})
+	h, err := ue.Start(t.Context(), ue.Config{Edge: p.addr, TLS: conf, Policy: ue.Always(ue.OnEdge), Transport: ue.QUIC})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,9 +47,9 @@ Modules run in a sandbox. What else they may use, and how much of the machine th
 tenant may hold, is the policy's to say (docs/policy.md); a tenant is the name in a UE's
 certificate. With --verbose a line tells what each session cost.
 
-The TCP port of the same number holds a lifeline of each UE, by which it knows at
-once when this process is gone. Where it cannot be had, UEs find that out by
-deadlines.
+The TCP port of the same number serves UEs whose network blocks UDP, and holds a
+lifeline of each other UE, by which it knows at once when this process is gone.
+Where it cannot be had, UEs find that out by deadlines.
 
 It prints "listening on ADDRESS" to stdout when it is ready.
 

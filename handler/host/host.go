@@ -222,7 +222,9 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 		ln.Close()
 		return
 	}
-	l := link.ListenTCP(ln, h.cfg.TLS)
+	l := link.ListenTCP(ln, h.cfg.TLS, func(from net.Addr, why error) {
+		h.cfg.Logger.Debug("no connection over TCP", "addr", from.String(), "why", why)
+	})
 	h.tcp = l
 	h.wg.Go(func() {
 		for {

@@ -211,7 +211,7 @@ func (w *world) startRude(b []byte) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	over := link.ListenTCP(w.air.Listen(tcp(hostAddr)), conf)
+	over := link.ListenTCP(w.air.Listen(tcp(hostAddr)), conf, nil)
 	for _, ln := range []interface {
 		Accept(context.Context) (*link.Conn, error)
 		Close() error

@@ -152,8 +152,9 @@ func (d *dialer) dialTCP(ctx context.Context, s *session) (*link.Conn, error) {
 }
 
 const (
-	// firstReturn and lastReturn bound the waits between attempts to go back to QUIC.
-	firstReturn = 30 * time.Second
+	// firstReturn and lastReturn bound the waits between attempts to go back to QUIC. The first
+	// is short: QUIC may only have been slow.
+	firstReturn = 5 * time.Second
 	lastReturn  = 10 * time.Minute
 )
 
@@ -187,6 +188,7 @@ func (t *target) goBack(ctx context.Context, s *session, better chan<- *session)
 			t.log.Debug("still over TCP", "host", s.host, "why", err)
 			continue
 		}
+		t.blocked.note(t.path.Load(), s.addr, next.transport == link.TCP)
 		select {
 		case better <- next:
 		case <-ctx.Done():

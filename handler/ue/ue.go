@@ -31,6 +31,9 @@
 //
 // # Networks
 //
+// Sessions go over QUIC, and over TCP where a network blocks UDP, or where Config.Transport
+// says so. [Stats] says which. What a session over TCP lacks, [Transport] says.
+//
 // A session keeps a lifeline to its host if it can: a TCP connection that shows
 // within a millisecond or two that the host's process has ended. [Handler.SwitchPath]
 // moves all sessions to another network, with everything that is in flight. A host to which
@@ -69,8 +72,8 @@ import (
 // call on the UE.
 type Config struct {
 	// Edge is the address, "host:port", of the edge host of elastic functions: a name or an
-	// IP address, and a UDP port. A host that is found at several has commas between them.
-	// Empty means none.
+	// IP address, and a UDP port; its TCP has the same. A host that is found at several has
+	// commas between them. Empty means none.
 	Edge string
 	// Others are the addresses of further edge hosts, for functions that are marked to run on
 	// several (redundancy): such a call runs on Edge and on the first of these, as many as

@@ -27,7 +27,7 @@ func lifelineHost() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	l := link.ListenTCP(ln, &tls.Config{})
+	l := link.ListenTCP(ln, &tls.Config{}, nil)
 	key, _ := l.LifelineKey()
 	fmt.Printf("%v %x\n", l.Addr(), key)
 	io.Copy(io.Discard, os.Stdin)
@@ -97,7 +97,7 @@ func listenLifeline(t *testing.T) (l *link.TCPListener, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l = link.ListenTCP(ln, &tls.Config{})
+	l = link.ListenTCP(ln, &tls.Config{}, nil)
 	t.Cleanup(func() { l.Close() })
 	return l, l.Addr().String()
 }

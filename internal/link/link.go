@@ -1,5 +1,5 @@
-// Package link keeps the QUIC connections between a UE and its edge hosts over
-// a net.PacketConn: dial, listen, streams, paths. When a peer cannot be reached, its
+// Package link keeps the connections between a UE and its edge hosts: dial, listen,
+// streams, paths. They go over QUIC, or, where UDP is blocked, over TLS on TCP. When a peer cannot be reached, its
 // errors say why in words that an operator can act on.
 //
 // The first frame of each stream says what the stream is for (package wire), so
@@ -24,11 +24,18 @@
 // the host has forgotten the UE and refuses the early data, Early sends it again after a
 // whole handshake.
 //
+// # Over TCP
+//
+// [DialTCP] and [ListenTCP] make connections that have the same streams and none of the
+// above: they do not change their path, send nothing early, do not know priorities, and a lost packet holds up all
+// streams.
+//
 // # Losing a host
 //
 // The idle timeout ends a dead connection after 5 s. Three things find a lost host
 // sooner: the caller's own deadlines; a [Lifeline], at once when the host's process ends;
-// and [ErrRestarted], when the host is back and the UE sends.
+// and [ErrRestarted], when the host is back and the UE sends. A connection over TCP ends with
+// [ErrGone] at once.
 package link
 
 import (

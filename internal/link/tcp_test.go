@@ -21,7 +21,7 @@ func tcpAddr(a *net.UDPAddr) *net.TCPAddr { return &net.TCPAddr{IP: a.IP, Port: 
 // listenTCP begins to listen for streams at hostAddr with w.hostTLS.
 func (w *world) listenTCP(t *testing.T) {
 	t.Helper()
-	w.tcp = link.ListenTCP(w.air.Listen(tcpAddr(hostAddr)), w.hostTLS)
+	w.tcp = link.ListenTCP(w.air.Listen(tcpAddr(hostAddr)), w.hostTLS, nil)
 	t.Cleanup(func() { w.tcp.Close() })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -32,6 +33,8 @@ type TCPListener struct {
 	wg    sync.WaitGroup
 	lives lifelines
 
+	failed func(from net.Addr, why error) // constant
+
 	mu     sync.Mutex
 	closed bool
 	young  int
@@ -41,10 +44,14 @@ type TCPListener struct {
 
 // ListenTCP accepts connections on ln, which belongs to the listener from then on. At most 512 of
 // them, and 64 of one IP address, may be about to prove who they are; a further one is closed.
-func ListenTCP(ln net.Listener, conf *tls.Config) *TCPListener {
+// failed is told of each that does not; nil is nobody. It is called by many goroutines.
+func ListenTCP(ln net.Listener, conf *tls.Config, failed func(from net.Addr, why error)) *TCPListener {
 	conf = conf.Clone()
 	conf.DynamicRecordSizingDisabled = true
-	l := &TCPListener{ln: ln, conf: conf, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
+	if failed == nil {
+		failed = func(net.Addr, error) {}
+	}
+	l := &TCPListener{ln: ln, conf: conf, failed: failed, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.wg.Go(l.run)
 	return l
@@ -87,6 +94,7 @@ func (l *TCPListener) serve(c net.Conn) {
 	var first [1]byte
 	c.SetReadDeadline(time.Now().Add(handshakeTimeout))
 	if _, err := io.ReadFull(c, first[:]); err != nil {
+		l.failed(c.RemoteAddr(), err)
 		return
 	}
 	switch first[0] {
@@ -99,6 +107,8 @@ func (l *TCPListener) serve(c net.Conn) {
 		}
 	case lifelineMark:
 		l.keep(c, young)
+	default:
+		l.failed(c.RemoteAddr(), fmt.Errorf("it begins with 0x%02x, which is neither TLS nor a lifeline", first[0]))
 	}
 }
 
@@ -128,6 +138,8 @@ func (l *TCPListener) keep(c net.Conn, held func()) {
 		c.SetReadDeadline(time.Time{})
 		hold(c)
 		l.lives.leave(g, c)
+	} else {
+		l.failed(c.RemoteAddr(), errNotHeld)
 	}
 }
 
@@ -140,6 +152,7 @@ func (l *TCPListener) admit(c *peeked) *tcpConn {
 	tuneTCP(c.Conn)
 	tc, err := handshake(l.ctx, c, tls.Server(c, l.conf))
 	if err != nil {
+		l.failed(c.RemoteAddr(), Explain(err))
 		return nil
 	}
 	t, _ := newTCPConn(c, c.RemoteAddr(), tc, false)

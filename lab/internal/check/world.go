@@ -231,7 +231,7 @@ func (w *world) start(h Host, identity int) {
 	var e *edge
 	var err error
 	if w.tcp {
-		e = serveAt(link.ListenTCP(w.air.Listen(tcp(addrs[h])), conf), open)
+		e = serveAt(link.ListenTCP(w.air.Listen(tcp(addrs[h])), conf, nil), open)
 	} else {
 		e, err = serveEdge(w.air.Endpoint(addrs[h]), conf, open)
 	}
