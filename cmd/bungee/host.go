@@ -30,6 +30,7 @@ type hostFlags struct {
 	memoryMiB, cacheMiB        int64
 	callLimit, drain           time.Duration
 	tcp                        bool
+	tcpAlso                    string
 	untilEOF, verbose          bool
 }
 
@@ -68,6 +69,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
 	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 1024)")
+	fl.StringVar(&f.tcpAlso, "tcp-also", "", "further TCP address to serve UEs at, for networks that let only some ports pass (example: :443)")
 	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")
 	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
 	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
@@ -149,6 +151,13 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 		return err
 	}
 	if ln != nil {
+		h.ServeTCP(ln)
+	}
+	if f.tcpAlso != "" {
+		ln, err := net.Listen("tcp", f.tcpAlso)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--tcp-also: %w", err), pc.Close(), h.Close())
+		}
 		h.ServeTCP(ln)
 	}
 	fmt.Println("listening on", pc.LocalAddr())

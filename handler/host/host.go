@@ -124,7 +124,7 @@ type Handler struct {
 	mu       sync.Mutex
 	closed   bool
 	listener []*link.Listener
-	tcp      *link.TCPListener // nil: none
+	tcp      []*link.TCPListener // the first one has the lifelines
 	conns    map[*conn]struct{}
 	sessions map[sessionKey]*session
 	tenants  map[string]*tenant
@@ -214,7 +214,8 @@ func (h *Handler) add(l *link.Listener) bool {
 // ServeTCP makes the handler serve UEs on ln as well, until Close: those whose network
 // blocks UDP come there, if ln has the number of the UDP port. ln also holds a lifeline for each UE. The kernel
 // closes it when the host's process ends, however it ends, so the UE knows at once. ln belongs to
-// the handler from then on. Call ServeTCP before Serve, once.
+// the handler from then on. Call ServeTCP before Serve; a further listener, of port 443 for example, is for UEs
+// whose network lets nothing else pass, and holds no lifelines.
 func (h *Handler) ServeTCP(ln net.Listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,7 +226,7 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 	l := link.ListenTCP(ln, h.cfg.TLS, func(from net.Addr, why error) {
 		h.cfg.Logger.Debug("no connection over TCP", "addr", from.String(), "why", why)
 	})
-	h.tcp = l
+	h.tcp = append(h.tcp, l)
 	h.wg.Go(func() {
 		for {
 			conn, err := l.Accept(context.Background())
@@ -242,11 +243,11 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 func (h *Handler) lifeline() (port int, key link.LifelineKey, revoke func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.tcp == nil {
+	if len(h.tcp) == 0 {
 		return 0, key, func() {}
 	}
-	key, revoke = h.tcp.LifelineKey()
-	return h.tcp.Addr().(*net.TCPAddr).Port, key, revoke
+	key, revoke = h.tcp[0].LifelineKey()
+	return h.tcp[0].Addr().(*net.TCPAddr).Port, key, revoke
 }
 
 func (h *Handler) start(lc *link.Conn) {
@@ -311,8 +312,8 @@ func (h *Handler) Close() error {
 	for _, l := range listeners {
 		err = errors.Join(err, l.Close())
 	}
-	if tcp != nil {
-		err = errors.Join(err, tcp.Close())
+	for _, l := range tcp {
+		err = errors.Join(err, l.Close())
 	}
 	h.wg.Wait()
 	h.deployed.closeAll()

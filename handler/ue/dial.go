@@ -32,6 +32,7 @@ type dialer struct {
 	log     *slog.Logger
 
 	transport Transport
+	tcpPort   int                                                      // 0: the UDP port's number
 	stream    func(ctx context.Context, addr string) (net.Conn, error) // makes connections of TCP
 }
 

@@ -140,7 +140,9 @@ func isRefusal(err error) bool {
 
 // dialTCP connects to the host of s over TCP.
 func (d *dialer) dialTCP(ctx context.Context, s *session) (*link.Conn, error) {
-	c, err := d.stream(ctx, s.addr.String())
+	addr := *s.addr
+	addr.Port = cmp.Or(d.tcpPort, addr.Port)
+	c, err := d.stream(ctx, addr.String())
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -148,7 +150,7 @@ func (d *dialer) dialTCP(ctx context.Context, s *session) (*link.Conn, error) {
 	default:
 		return nil, link.Explain(err)
 	}
-	return link.DialTCP(ctx, c, s.addr, d.conf)
+	return link.DialTCP(ctx, c, &addr, d.conf)
 }
 
 const (

@@ -3,6 +3,7 @@ package ue_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,24 @@ func TestTransports(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A host may be reached over TCP at another port, for networks that let only that one pass.
+func TestTCPPort(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.doubling()
+		w.startHost(nil)
+		other := &net.TCPAddr{IP: hostAddr.IP, Port: 443}
+		w.host.ServeTCP(w.air.Listen(other))
+		w.air.Block(true)
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), TCPPort: 443})
+		w.answered(h, f)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.reached != other.String() {
+			t.Errorf("over TCP at %s, want %s", w.reached, other)
+		}
+	})
 }
 
 // Where neither works, the error names both.

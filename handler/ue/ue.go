@@ -100,6 +100,8 @@ type Config struct {
 	Listen func() (net.PacketConn, error)
 	// Transport says what carries sessions. Zero is Auto.
 	Transport Transport
+	// TCPPort is the edge hosts' port for TCP. Zero means the number of their UDP port.
+	TCPPort int
 	// Dial makes connections of TCP to addr, "host:port". Nil means the system's, through the
 	// proxy that HTTPS_PROXY names, if any (NO_PROXY names exceptions).
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
@@ -162,7 +164,7 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{
 		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &reached, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
-		transport: cfg.Transport, stream: cfg.Dial,
+		transport: cfg.Transport, tcpPort: cfg.TCPPort, stream: cfg.Dial,
 	}
 	h.path.Store(&path{listen: cfg.Listen})
 	h.SetPolicy(cfg.Policy)

@@ -35,6 +35,7 @@ type world struct {
 	mu         sync.Mutex
 	sockets    []time.Time // when the UE made each
 	streams    []time.Time // when the UE began to dial each of TCP
+	reached    string      // the address of the last one
 	handshakes int         // of the UE
 
 	engine *engine
@@ -175,7 +176,7 @@ func tcp(a *net.UDPAddr) *net.TCPAddr { return &net.TCPAddr{IP: a.IP, Port: a.Po
 // dialTCP makes streams from one of the UE's interfaces.
 func (w *world) dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 	w.mu.Lock()
-	w.streams = append(w.streams, time.Now())
+	w.streams, w.reached = append(w.streams, time.Now()), addr
 	w.mu.Unlock()
 	to, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
