@@ -101,7 +101,7 @@ func echoAt(t *testing.T, ip net.IP) *Conn {
 	go func() {
 		c, err := l.Accept(context.Background())
 		for err == nil {
-			var st *Stream
+			var st Stream
 			if st, err = c.Accept(context.Background()); err == nil {
 				go func() { io.Copy(st, st); st.Close() }()
 			}
