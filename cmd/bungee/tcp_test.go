@@ -52,8 +52,8 @@ func TestUDPIsDropped(t *testing.T) {
 		t.Fatalf("a call: %d bytes, %v, on %q", len(out), err, tr.Host)
 	}
 	t.Logf("from Start to the first answer, module loaded: %v; round trip %v", time.Since(begin), tr.Network)
-	if over := h.Stats().Transports["edge-1"]; over != "tcp" {
-		t.Errorf("over %q, want tcp", over)
+	if links := h.Stats().Links; len(links) != 1 || links[0].Transport != "tcp" {
+		t.Errorf("links %+v, want one over tcp", links)
 	}
 	f := flows(t, elastic.Config{CheckpointMessages: 50})
 	f.move(t, h.Target(""), "edge-1")

@@ -185,18 +185,25 @@ func (t *target) goBack(ctx context.Context, s *session, better chan<- *session)
 			next, err = t.find(ctx, t.addr, t.wants())
 		} else {
 			next, err = t.beginOver(ctx, link.QUIC, s.addr, t.wants())
+			t.unblocked(s.addr.AddrPort(), err)
 		}
 		if err != nil {
 			t.log.Debug("still over TCP", "host", s.host, "why", err)
 			continue
 		}
-		t.blocked.note(t.path.Load(), s.addr, next.transport == link.TCP)
 		select {
 		case better <- next:
 		case <-ctx.Done():
 			next.close()
 		}
 		return
+	}
+}
+
+// unblocked remembers that UDP works on this network, if err is nil.
+func (t *target) unblocked(at netip.AddrPort, err error) {
+	if err == nil {
+		t.known.remember(t.addr, at, t.path.Load().local(at), false)
 	}
 }
 
