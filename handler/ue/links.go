@@ -14,7 +14,7 @@ type Link struct {
 	Path      string // in use: "192.0.2.7:49152 > 198.51.100.1:4433", the UE's address first
 	Transport string // "quic" or "tcp"
 
-	RTT    time.Duration // smoothed; zero until it is measured
+	RTT    time.Duration // smoothed; zero until it is measured on this path
 	MinRTT time.Duration // the least on this path
 	Jitter time.Duration // mean deviation of the RTT
 	Window uint64        // bytes that may be under way: the congestion window

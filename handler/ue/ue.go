@@ -94,9 +94,9 @@ type Config struct {
 	// fallbacks begin and end. Nil means slog.Default for warnings, and nothing else; a logger
 	// with slog.DiscardHandler is silent.
 	Logger *slog.Logger
-	// Listen makes the sockets of connections. Each connection takes one to begin with, and
-	// another once it is connected, so that it can leave a dead network later. Nil means
-	// UDP sockets on any port. See SwitchPath.
+	// Listen makes the sockets of connections. Each connection takes one to begin with, for
+	// each address that is tried, and another once it is connected, so that it can leave a
+	// dead network later. Nil means UDP sockets on any port. See SwitchPath.
 	Listen func() (net.PacketConn, error)
 	// Transport says what carries sessions. Zero is Auto.
 	Transport Transport

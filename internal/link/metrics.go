@@ -12,7 +12,7 @@ type Metrics struct {
 	Transport     string   // "quic" or "tcp"
 	Local, Remote net.Addr // of the path in use
 
-	RTT    time.Duration // smoothed (RFC 9002 section 5.3); zero until it is measured
+	RTT    time.Duration // smoothed (RFC 9002 section 5.3); zero until it is measured on this path
 	MinRTT time.Duration // the least on this path
 	Jitter time.Duration // mean deviation of the RTT
 	Window uint64        // bytes that may be under way: the congestion window
@@ -49,6 +49,9 @@ func (m Metrics) Rate(before Metrics) float64 {
 	return float64(m.Delivered()-before.Delivered()) / d.Seconds()
 }
 
+// assumedRTT is what quic-go says of a path that was just taken, until it has measured it.
+const assumedRTT = 100 * time.Millisecond
+
 // Metrics returns what the connection knows of its network. It costs some loads, or, over TCP, a
 // call of the kernel: only Linux tells more than the addresses.
 func (c *Conn) Metrics() Metrics { return c.metrics() }
@@ -60,6 +63,9 @@ func (c *quicConn) metrics() Metrics {
 		RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Jitter: s.MeanDeviation, Window: s.CongestionWindow,
 		PacketsSent: s.PacketsSent, PacketsLost: s.PacketsLost,
 		BytesSent: s.BytesSent, BytesLost: s.BytesLost, BytesReceived: s.BytesReceived,
+	}
+	if s.MinRTT == assumedRTT && s.LatestRTT == assumedRTT && s.MeanDeviation == 0 {
+		m.RTT, m.MinRTT = 0, 0
 	}
 	if p := c.inUse.Load(); p != nil {
 		m.Local = p.LocalAddr()

@@ -41,8 +41,9 @@ func TestMetrics(t *testing.T) {
 		if err := ue.SwitchPath(t.Context(), w.air.Endpoint(second)); err != nil {
 			t.Fatal(err)
 		}
-		if got := ue.Metrics().Local.String(); got != second.String() {
-			t.Errorf("after a switch the path is from %s, want %s", got, second)
+		m = ue.Metrics()
+		if m.Local.String() != second.String() || m.RTT != 0 && m.RTT > 50*time.Millisecond {
+			t.Errorf("after a switch: from %s, RTT %v; want %s, and no RTT that nobody measured", m.Local, m.RTT, second)
 		}
 	})
 }
