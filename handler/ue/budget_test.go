@@ -52,19 +52,38 @@ const budgetHost = "BUNGEE_TEST_BUDGET_HOST"
 // usage is what a process holds.
 type usage struct{ goroutines, heap int }
 
-// held returns what this process holds once it has settled: what has ended is gone.
+// held returns what this process holds once it has settled: what has ended is gone, and what is under
+// way in the background, as a change of path, is done.
 func held() usage {
-	var u usage
+	deadline := time.After(10 * time.Second)
+	u, calm := holds(), 0
+	for {
+		select {
+		case <-deadline:
+			return u
+		case <-time.After(10 * time.Millisecond):
+		}
+		next := holds()
+		if next.goroutines != u.goroutines || next.heap > u.heap+1<<10 || next.heap < u.heap-1<<10 {
+			u, calm = next, 0
+			continue
+		}
+		if calm++; calm == 10 {
+			return u
+		}
+	}
+}
+
+// holds returns what this process holds now.
+func holds() usage {
 	least := 1 << 40
-	for range 5 {
+	for range 3 {
 		runtime.GC()
-		runtime.Gosched()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		least = min(least, int(m.HeapAlloc))
 	}
-	u.goroutines, u.heap = runtime.NumGoroutine(), least
-	return u
+	return usage{runtime.NumGoroutine(), least}
 }
 
 func (u usage) over(before usage, n int) (goroutines, kb float64) {

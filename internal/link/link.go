@@ -231,10 +231,11 @@ func Explain(err error) error {
 	return explainTCP(err)
 }
 
-// IsGivenUp says whether err is that of a stream which the peer has given up.
+// IsGivenUp says whether err is that of a stream which the peer has given up. Over TCP, where it
+// cannot be told, this end may have.
 func IsGivenUp(err error) bool {
 	var reset *quic.StreamError
-	return errors.As(err, &reset) && reset.Remote
+	return errors.As(err, &reset) && reset.Remote || errors.Is(err, errReset)
 }
 
 // isGone says whether a send gave an errno because there is no network, or none that leads to
