@@ -94,6 +94,32 @@ func TestTransports(t *testing.T) {
 	}
 }
 
+// A middlebox begins to drop UDP under a session that is in use: calls are on the edge again
+// within 5 s.
+func TestUDPIsDroppedUnderASession(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.doubling()
+		w.startHost(nil)
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+		w.ready(h, &f.Desc)
+		w.over(h, "quic")
+		w.air.Block(true)
+		begin := time.Now()
+		for h.Stats().Transports["edge-1"] != "tcp" {
+			if got, err := f.Call(context.Background(), 21); got != 42 || err != nil {
+				t.Fatalf("call: %d, %v", got, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		w.answered(h, f)
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("on the edge again after %v, want 5s", took)
+		} else {
+			t.Logf("on the edge again after %v", took)
+		}
+	})
+}
+
 // A host may be reached over TCP at another port, for networks that let only that one pass.
 func TestTCPPort(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
