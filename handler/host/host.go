@@ -212,10 +212,11 @@ func (h *Handler) add(l *link.Listener) bool {
 }
 
 // ServeTCP makes the handler serve UEs on ln as well, until Close: those whose network
-// blocks UDP come there, if ln has the number of the UDP port. ln also holds a lifeline for each UE. The kernel
-// closes it when the host's process ends, however it ends, so the UE knows at once. ln belongs to
-// the handler from then on. Call ServeTCP before Serve; a further listener, of port 443 for example, is for UEs
-// whose network lets nothing else pass, and holds no lifelines.
+// blocks UDP come there, if ln has the number of the UDP port. ln also holds a lifeline for
+// each UE. The kernel closes it when the host's process ends, however it ends, so the UE
+// knows at once. ln belongs to the handler from then on. Call ServeTCP before Serve; a
+// further listener, of port 443 for example, is for UEs whose network lets nothing else
+// pass, and holds no lifelines.
 func (h *Handler) ServeTCP(ln net.Listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

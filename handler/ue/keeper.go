@@ -106,8 +106,8 @@ func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 		k.wg.Go(func() { k.target.goBack(ctx, k.sess, k.better) })
 	}
 	k.look(ctx)
-	// The session ends; a better one is there; the host says GoAway; calls report; a ping ends; holding is
-	// over; a refusal is; a module is deployed.
+	// The session ends; a better one is there; the host says GoAway; calls report; a ping
+	// ends; holding is over; a refusal is; a module is deployed.
 	for {
 		select {
 		case <-ctx.Done():

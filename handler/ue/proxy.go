@@ -93,8 +93,8 @@ func connectVia(c net.Conn, addr string, user *url.Userinfo) error {
 	return nil
 }
 
-// readAnswer reads the head of an HTTP answer and returns its status: "200 OK". Package net/http would double
-// what the way over TCP adds to a UE's program.
+// readAnswer reads the head of an HTTP answer and returns its status: "200 OK". Package
+// net/http would double what the way over TCP adds to a UE's program.
 func readAnswer(r *bufio.Reader) (status string, err error) {
 	line, err := r.ReadString('\n')
 	version, status, ok := strings.Cut(strings.TrimSpace(line), " ")

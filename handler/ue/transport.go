@@ -69,8 +69,8 @@ type tried struct {
 }
 
 // firstOf returns the session that is there first: that of a, or that of b, which begins
-// wait later, or when a has failed. whyB says why a was not enough. A host that answers a and does not want
-// it is not asked again.
+// wait later, or when a has failed. whyB says why a was not enough. A host that answers a
+// and does not want it is not asked again.
 func firstOf(ctx context.Context, wait time.Duration, a, b func(context.Context) (*session, error)) (s *session, whyB, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

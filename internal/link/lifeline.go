@@ -41,8 +41,8 @@ func keepProbing(c net.Conn) {
 	}
 }
 
-// A LifelineKey lets a UE have a lifeline, one at a time. A host gives a key to each connection. The zero
-// LifelineKey is none.
+// A LifelineKey lets a UE have a lifeline, one at a time. A host gives a key to each
+// connection. The zero LifelineKey is none.
 type LifelineKey [16]byte
 
 // lifelineMark is the first byte of what a UE sends that asks for a lifeline.
@@ -81,9 +81,9 @@ const held = 1
 
 var errNotHeld = errors.New("the host does not hold the lifeline")
 
-// AskLifeline asks the host at the other end of c, a new connection of TCP to it, to hold lifeline number n
-// of key, which has a higher number than those before. c belongs to the lifeline from then
-// on, also when AskLifeline fails. Wait for it a round trip, not longer.
+// AskLifeline asks the host at the other end of c, a new connection of TCP to it, to hold
+// lifeline number n of key, which has a higher number than those before. c belongs to the
+// lifeline from then on, also when AskLifeline fails. Wait for it a round trip, not longer.
 func AskLifeline(ctx context.Context, c net.Conn, key LifelineKey, n uint32) (*Lifeline, error) {
 	ticket := key.ticket(n)
 	c.Write(ticket[:]) // a failure shows in the answer

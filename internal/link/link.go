@@ -1,6 +1,6 @@
 // Package link keeps the connections between a UE and its edge hosts: dial, listen,
-// streams, paths. They go over QUIC, or, where UDP is blocked, over TLS on TCP. When a peer cannot be reached, its
-// errors say why in words that an operator can act on.
+// streams, paths. They go over QUIC, or, where UDP is blocked, over TLS on TCP. When a peer
+// cannot be reached, its errors say why in words that an operator can act on.
 //
 // The first frame of each stream says what the stream is for (package wire), so
 // streams carry no other mark.
@@ -27,8 +27,8 @@
 // # Over TCP
 //
 // [DialTCP] and [ListenTCP] make connections that have the same streams and none of the
-// above: they do not change their path, send nothing early, do not know priorities, and a lost packet holds up all
-// streams.
+// above: they do not change their path, send nothing early, do not know priorities, and a
+// lost packet holds up all streams.
 //
 // # Losing a host
 //

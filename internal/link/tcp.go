@@ -1,7 +1,6 @@
 package link
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/libp2p/go-yamux/v5"
@@ -45,9 +43,9 @@ const (
 	maxGrowth   = 32 << 20
 )
 
-// maxUnread bounds the bytes that a host keeps of what a UE has sent and nobody has read. Beyond it the host
-// reads nothing more of the connection until a stream is read; if that takes longer than a
-// ping may, the connection ends.
+// maxUnread bounds the bytes that a host keeps of what a UE has sent and nobody has read.
+// Beyond it the host reads nothing more of the connection until a stream is read; if that
+// takes longer than a ping may, the connection ends.
 const maxUnread = 32 << 20
 
 // A tcpConn carries streams over TLS 1.3 on TCP: yamux cuts them into frames.
@@ -357,210 +355,3 @@ func (c *tcpConn) end(code uint32, why error) error {
 	c.wg.Wait()
 	return err
 }
-
-// explainTCP is Explain for what ends a connection over TCP.
-func explainTCP(err error) error {
-	var away *yamux.GoAwayError
-	var cert *tls.CertificateVerificationError
-	var stranger tls.RecordHeaderError
-	var alert *net.OpError
-	switch {
-	case errors.As(err, &away) && away.ErrorCode == codeVersion:
-		return fmt.Errorf("%w: the peer says so", ErrVersion)
-	case errors.As(err, &away) && (away.ErrorCode == codeClosed || away.ErrorCode == 0):
-		return fmt.Errorf("%w by the peer", ErrClosed)
-	case errors.Is(err, yamux.ErrKeepAliveTimeout), errors.Is(err, yamux.ErrConnectionWriteTimeout), errors.Is(err, syscall.ETIMEDOUT):
-		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
-	case errors.As(err, &cert):
-		return distrust(err)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: %w", ErrNoAnswer, syscall.ECONNREFUSED)
-	case errors.As(err, &stranger):
-		return fmt.Errorf("%w of a Bungee peer: what is there begins with %q", ErrNoAnswer, stranger.RecordHeader[:])
-	case errors.As(err, &alert) && alert.Op == "remote error": // a TLS alert; crypto/tls gives only its text
-		if alert.Err.Error() == "tls: no application protocol" {
-			return fmt.Errorf("%w (%w)", ErrVersion, err)
-		}
-		return distrustAlertText(alert.Err.Error())
-	}
-	return err
-}
-
-// gone returns err, with ErrGone if the other end's kernel has ended the connection.
-func gone(err error) error {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
-		if errors.Is(err, end) {
-			return fmt.Errorf("%w (%v)", ErrGone, err)
-		}
-	}
-	return err
-}
-
-// A muxConn is the connection below yamux. One goroutine reads it, one writes.
-type muxConn struct {
-	*tls.Conn
-	raw   net.Conn
-	r     *bufio.Reader
-	watch *watch      // of a host; else nil
-	hurry atomic.Bool // its last write deadline is set
-	once  sync.Once
-	ended chan struct{} // closed by Close
-}
-
-func newMuxConn(raw net.Conn, c *tls.Conn) *muxConn {
-	return &muxConn{Conn: c, raw: raw, r: bufio.NewReaderSize(c, 4<<10), ended: make(chan struct{})}
-}
-
-func (c *muxConn) Read(b []byte) (int, error) {
-	if c.watch != nil {
-		c.watch.await(c.ended)
-	}
-	n, err := c.r.Read(b)
-	if c.watch != nil {
-		c.watch.see(b[:n])
-	}
-	if err != nil {
-		err = gone(err)
-	}
-	return n, err
-}
-
-func (c *muxConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err != nil && !os.IsTimeout(err) { // yamux looks for the bare timeout
-		err = gone(err)
-	}
-	return n, err
-}
-
-// last lets writes go on for a while only.
-func (c *muxConn) last(d time.Duration) {
-	c.hurry.Store(true)
-	c.raw.SetWriteDeadline(time.Now().Add(d))
-}
-
-// SetWriteDeadline is how yamux bounds each write.
-func (c *muxConn) SetWriteDeadline(t time.Time) error {
-	if c.hurry.Load() {
-		return nil
-	}
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// Close ends the connection without TLS' own goodbye, for which crypto/tls would wait up
-// to 5 s: yamux' goodbye says more.
-func (c *muxConn) Close() error {
-	c.once.Do(func() { close(c.ended) })
-	return c.raw.Close()
-}
-
-// A tcpStream is a stream of a tcpConn. To yamux it is the account of the stream's memory,
-// whose end tells that the stream has ended, also when nobody reads it.
-type tcpStream struct {
-	ys   *yamux.Stream
-	conn *tcpConn
-
-	ctx    context.Context
-	cancel context.CancelFunc
-
-	deaf  atomic.Bool // CloseRead was called
-	shut  atomic.Bool // Close was called
-	ended atomic.Bool // Done was called
-
-	id    uint32 // of a stream of the peer; its connection's mu guards it and what follows
-	came  int    // bytes that were not read
-	grown int    // bytes by which its window has grown
-}
-
-func newTCPStream(c *tcpConn) *tcpStream {
-	st := &tcpStream{conn: c}
-	st.ctx, st.cancel = context.WithCancel(context.Background())
-	return st
-}
-
-// ReserveMemory implements yamux.MemoryManager.
-func (s *tcpStream) ReserveMemory(size int, priority uint8) error {
-	if priority == 255 { // the stream itself
-		return nil
-	}
-	return s.conn.grow(s, size)
-}
-
-// ReleaseMemory implements yamux.MemoryManager.
-func (s *tcpStream) ReleaseMemory(int) {}
-
-// Done implements yamux.MemoryManager. yamux may call it twice.
-func (s *tcpStream) Done() {
-	if !s.ended.Swap(true) {
-		s.cancel()
-		s.conn.left(s)
-	}
-}
-
-func (s *tcpStream) Read(b []byte) (int, error) {
-	if s.deaf.Load() {
-		return 0, errReset
-	}
-	n, err := s.ys.Read(b)
-	s.conn.read(s, n)
-	switch {
-	case n > 0 || err == nil:
-		return n, nil // an error comes again
-	case err == io.EOF:
-		return 0, err
-	case s.deaf.Load():
-		return 0, errReset
-	}
-	return 0, s.conn.because(err)
-}
-
-func (s *tcpStream) Write(b []byte) (int, error) {
-	n, err := s.ys.Write(b)
-	if err != nil {
-		err = s.conn.because(err)
-	}
-	return n, err
-}
-
-// Close also gives up what the peer still sends, if CloseRead was called before: yamux
-// can say that only together with the end of what is sent.
-func (s *tcpStream) Close() error {
-	s.shut.Store(true)
-	err := s.ys.CloseWrite()
-	s.cancel()
-	if s.deaf.Load() {
-		s.ys.Reset()
-	}
-	if err != nil {
-		return s.conn.because(err)
-	}
-	return nil
-}
-
-func (s *tcpStream) CloseRead() {
-	s.deaf.Store(true)
-	s.ys.SetReadDeadline(time.Unix(1, 0))
-	if s.shut.Load() {
-		s.ys.Reset()
-	}
-}
-
-func (s *tcpStream) Reset() {
-	s.ys.Reset()
-	s.cancel()
-}
-
-func (s *tcpStream) SetReadDeadline(t time.Time) error {
-	if s.deaf.Load() {
-		return nil
-	}
-	return s.ys.SetReadDeadline(t)
-}
-
-func (s *tcpStream) SetWriteDeadline(t time.Time) error { return s.ys.SetWriteDeadline(t) }
-
-func (s *tcpStream) SetPriority(int8, bool) {}
-
-func (s *tcpStream) Number() int64 { return int64(s.ys.StreamID()) }
-
-func (s *tcpStream) Context() context.Context { return s.ctx }
