@@ -34,6 +34,7 @@ type dialer struct {
 	transport Transport
 	tcpPort   int                                                      // 0: the UDP port's number
 	stream    func(ctx context.Context, addr string) (net.Conn, error) // makes connections of TCP
+	direct    func(ctx context.Context, addr string) (net.Conn, error) // and without a proxy, which ends idle ones
 }
 
 // open begins a session with one connection to the host, which is found as addr says. If that

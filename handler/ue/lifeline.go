@@ -48,7 +48,7 @@ func (d *dialer) dialLifeline(ctx context.Context, s *session, n uint32) (*link.
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.stream(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)))
+	c, err := d.direct(ctx, net.JoinHostPort(host, strconv.Itoa(s.lifeline)))
 	if err != nil {
 		return nil, err
 	}

@@ -25,14 +25,13 @@ func dialSystem(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("HTTPS_PROXY: %w", err)
 	}
-	var d net.Dialer
 	if proxy == nil {
-		return d.DialContext(ctx, "tcp", addr)
+		return dialDirect(ctx, addr)
 	}
 	if proxy.Scheme != "http" {
 		return nil, fmt.Errorf("HTTPS_PROXY names a proxy of %q; only http:// is known here", proxy.Scheme)
 	}
-	c, err := d.DialContext(ctx, "tcp", proxyAddr(proxy))
+	c, err := dialDirect(ctx, proxyAddr(proxy))
 	if err != nil {
 		return nil, fmt.Errorf("HTTP proxy: %w", err)
 	}
@@ -41,6 +40,11 @@ func dialSystem(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, fmt.Errorf("HTTP proxy %s: %w", proxy.Host, err)
 	}
 	return c, nil
+}
+
+func dialDirect(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 func proxyAddr(proxy *url.URL) string {

@@ -164,7 +164,10 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{
 		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &reached, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
-		transport: cfg.Transport, tcpPort: cfg.TCPPort, stream: cfg.Dial,
+		transport: cfg.Transport, tcpPort: cfg.TCPPort, stream: cfg.Dial, direct: cfg.Dial,
+	}
+	if cfg.Dial == nil {
+		h.dialer.stream, h.dialer.direct = dialSystem, dialDirect
 	}
 	h.path.Store(&path{listen: cfg.Listen})
 	h.SetPolicy(cfg.Policy)
@@ -210,9 +213,6 @@ func (c Config) withDefaults() Config {
 	c.Stripes = max(c.Stripes, 1)
 	if c.Listen == nil {
 		c.Listen = func() (net.PacketConn, error) { return net.ListenUDP("udp", nil) }
-	}
-	if c.Dial == nil {
-		c.Dial = dialSystem
 	}
 	return c
 }
