@@ -105,7 +105,7 @@ func TestUDPIsDroppedUnderASession(t *testing.T) {
 		w.over(h, "quic")
 		w.air.Block(true)
 		begin := time.Now()
-		for h.Stats().Transports["edge-1"] != "tcp" {
+		for transport(h) != "tcp" {
 			if got, err := f.Call(context.Background(), 21); got != 42 || err != nil {
 				t.Fatalf("call: %d, %v", got, err)
 			}

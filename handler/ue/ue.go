@@ -84,7 +84,7 @@ type Config struct {
 	TLS *tls.Config
 	// Stripes is the number of connections to each edge host. Streams are spread
 	// over them, so that a lost packet holds up and slows down only some of the streams. It
-	// is for links that lose 1 % of packets or more. Zero means 1.
+	// is for links that lose 1 % of packets or more. Zero means 1; over TCP it is always 1.
 	Stripes int
 	// Policy decides where calls run. Nil means WhenReady.
 	Policy Policy
