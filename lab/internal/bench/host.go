@@ -59,11 +59,11 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	if err != nil {
 		return err
 	}
-	lifelines, err := net.Listen("tcp", "127.0.0.1:0")
+	streams, err := net.Listen("tcp", pc.LocalAddr().String())
 	if err != nil {
 		return errors.Join(err, pc.Close())
 	}
-	handler.ServeTCP(lifelines)
+	handler.ServeTCP(streams)
 	fmt.Fprintln(out, pc.LocalAddr())
 	served := make(chan error, 1)
 	go func() { served <- handler.Serve(context.Background(), pc) }()
