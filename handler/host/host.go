@@ -224,9 +224,7 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 		ln.Close()
 		return
 	}
-	l := link.ListenTCP(ln, h.cfg.TLS, func(from net.Addr, why error) {
-		h.cfg.Logger.Debug("no connection over TCP", "addr", from.String(), "why", why)
-	})
+	l := link.ListenTCP(ln, h.cfg.TLS, h.cfg.Logger)
 	h.tcp = append(h.tcp, l)
 	h.wg.Go(func() {
 		for {

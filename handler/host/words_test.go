@@ -109,7 +109,11 @@ func TestTenantsNetwork(t *testing.T) {
 			t.Fatalf("%d tenants", len(stats))
 		}
 		both := stats[0].Network
-		if both.Connections != 2 || both.RTT < 2*time.Millisecond || both.RTT > 20*time.Millisecond || both.PacketsSent == 0 || both.PacketsLost != 0 || both.Delivered != both.BytesSent || both.BytesReceived == 0 {
+		if both.Connections != 2 || both.PacketsLost != 0 || both.BytesSent == 0 || both.Delivered != both.BytesSent || both.BytesReceived == 0 {
+			t.Errorf("%+v", both)
+		}
+		measured := conns[0].Metrics().Transport == "quic" // of a connection over TCP the kernel knows
+		if measured && (both.RTT < 2*time.Millisecond || both.RTT > 20*time.Millisecond || both.PacketsSent == 0) {
 			t.Errorf("%+v", both)
 		}
 		conns[1].Close("")

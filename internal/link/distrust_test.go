@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -100,7 +101,7 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 		{"UE without one", identity.UE, nil, false, true, ours + ": it is missing", theirs + "is missing"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		overBoth(t, tt.name, func(t *testing.T, over link.Transport) {
 			inWorld(t, func(t *testing.T, w *world) {
 				var log bytes.Buffer
 				ca := newIssuer(t)
@@ -122,12 +123,9 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 				}
 				w.listener.Close()
 				w.air.Leave(hostAddr)
-				l, err := link.Listen(link.Logged(w.air.Endpoint(hostAddr), slog.New(slog.NewTextHandler(&log, nil))), w.hostTLS)
-				if err != nil {
-					t.Fatal(err)
-				}
+				l := w.listenOver(t, over, &log)
 				for port := range 3 {
-					err := fate(t, w, port)
+					err := fate(t, w, over, port)
 					if !errors.Is(err, link.ErrIdentity) || !strings.HasPrefix(err.Error(), tt.ue) || strings.Contains(err.Error(), "10.0.0") {
 						t.Errorf("the UE says %q, want %q, no address", err, tt.ue)
 					}
@@ -142,9 +140,30 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 	}
 }
 
+// overBoth runs f for each transport.
+func overBoth(t *testing.T, name string, f func(t *testing.T, over link.Transport)) {
+	for _, over := range []link.Transport{link.QUIC, link.TCP} {
+		t.Run(name+"/"+over.String(), func(t *testing.T) { f(t, over) })
+	}
+}
+
+// listenOver listens at hostAddr, and logs to log.
+func (w *world) listenOver(t *testing.T, over link.Transport, log io.Writer) io.Closer {
+	t.Helper()
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	if over == link.TCP {
+		return link.ListenTCP(w.air.Listen(tcpAddr(hostAddr)), w.hostTLS, logger)
+	}
+	l, err := link.Listen(link.Logged(w.air.Endpoint(hostAddr), logger), w.hostTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // fate dials and returns how the connection ends.
-func fate(t *testing.T, w *world, port int) error {
-	c, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 100 + port}), hostAddr, w.ue)
+func fate(t *testing.T, w *world, over link.Transport, port int) error {
+	c, err := dialOver(t, w, over, port)
 	if err != nil {
 		return err
 	}
@@ -153,27 +172,39 @@ func fate(t *testing.T, w *world, port int) error {
 	return c.Err()
 }
 
-// A peer may speak TLS, or something else, and not our protocol.
+func dialOver(t *testing.T, w *world, over link.Transport, port int) (*link.Conn, error) {
+	if over == link.TCP {
+		return link.DialTCP(t.Context(), w.stream(t), hostAddr, w.ue)
+	}
+	return link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 100 + port}), hostAddr, w.ue)
+}
+
+// A peer may speak TLS, and not our protocol.
+func TestPeerOfAnotherProtocol(t *testing.T) {
+	overBoth(t, "h3", func(t *testing.T, over link.Transport) {
+		inWorld(t, func(t *testing.T, w *world) {
+			var log bytes.Buffer
+			w.listener.Close()
+			w.air.Leave(hostAddr)
+			w.hostTLS.NextProtos = []string{"h3"}
+			l := w.listenOver(t, over, &log)
+			for port := range 3 {
+				if err := fate(t, w, over, port); !errors.Is(err, link.ErrVersion) || !strings.HasPrefix(err.Error(), link.ErrVersion.Error()) {
+					t.Errorf("the UE says %q, want %q", err, link.ErrVersion)
+				}
+			}
+			l.Close()
+			if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), link.ErrVersion.Error()) {
+				t.Errorf("the host says\n%swant one line with %q", log.String(), link.ErrVersion)
+			}
+		})
+	})
+}
+
+// A peer may be something else altogether. Over TCP see TestDialTCPErrors.
 func TestPeerIsSomethingElse(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var log bytes.Buffer
 		w.listener.Close()
-		w.air.Leave(hostAddr)
-		w.hostTLS.NextProtos = []string{"h3"}
-		l, err := link.Listen(link.Logged(w.air.Endpoint(hostAddr), slog.New(slog.NewTextHandler(&log, nil))), w.hostTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for port := range 3 {
-			if err := fate(t, w, port); !errors.Is(err, link.ErrVersion) || err.Error() != link.ErrVersion.Error() {
-				t.Errorf("the UE says %q, want %q", err, link.ErrVersion)
-			}
-		}
-		l.Close()
-		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), link.ErrVersion.Error()) {
-			t.Errorf("the host says\n%swant one line with %q", log.String(), link.ErrVersion)
-		}
-
 		w.air.Leave(hostAddr)
 		pc := w.air.Endpoint(hostAddr)
 		defer pc.Close()
@@ -187,7 +218,7 @@ func TestPeerIsSomethingElse(t *testing.T) {
 				pc.WriteTo([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), from)
 			}
 		}()
-		if err := fate(t, w, 9); !errors.Is(err, link.ErrNoAnswer) {
+		if err := fate(t, w, link.QUIC, 9); !errors.Is(err, link.ErrNoAnswer) {
 			t.Errorf("the UE says %q, want %q", err, link.ErrNoAnswer)
 		}
 	})

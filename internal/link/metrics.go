@@ -53,7 +53,7 @@ func (m Metrics) Rate(before Metrics) float64 {
 const assumedRTT = 100 * time.Millisecond
 
 // Metrics returns what the connection knows of its network. It costs some loads, or, over TCP, a
-// call of the kernel: only Linux tells more than the addresses.
+// call of the kernel: only Linux tells more than addresses and bytes.
 func (c *Conn) Metrics() Metrics { return c.metrics() }
 
 func (c *quicConn) metrics() Metrics {
@@ -74,7 +74,10 @@ func (c *quicConn) metrics() Metrics {
 }
 
 func (c *tcpConn) metrics() Metrics {
-	m := Metrics{At: time.Now(), Transport: "tcp", Local: c.conn.LocalAddr(), Remote: c.remoteAddr()}
+	m := Metrics{
+		At: time.Now(), Transport: "tcp", Local: c.conn.LocalAddr(), Remote: c.remoteAddr(),
+		BytesSent: c.conn.sent.Load(), BytesReceived: c.conn.got.Load(),
+	}
 	m.measure(c.conn.raw)
 	return m
 }

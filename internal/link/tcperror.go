@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/libp2p/go-yamux/v5"
@@ -35,6 +36,15 @@ func explainTCP(err error) error {
 			return fmt.Errorf("%w (%w)", ErrVersion, err)
 		}
 		return distrustAlertText(alert.Err.Error())
+	}
+	if err == nil {
+		return nil
+	}
+	switch text := err.Error(); { // of these crypto/tls gives only the text
+	case strings.Contains(text, "client didn't provide a certificate"):
+		return &CertificateError{Fault: Missing}
+	case strings.Contains(text, "client requested unsupported application protocols"):
+		return ErrVersion
 	}
 	return err
 }

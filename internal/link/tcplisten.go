@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ type TCPListener struct {
 	wg    sync.WaitGroup
 	lives lifelines
 
-	failed func(from net.Addr, why error) // constant
+	strangers strangers
 
 	mu     sync.Mutex
 	closed bool
@@ -44,17 +45,27 @@ type TCPListener struct {
 
 // ListenTCP accepts connections on ln, which belongs to the listener from then on. At most 512 of
 // them, and 64 of one IP address, may be about to prove who they are; a further one is closed.
-// failed is told of each that does not; nil is nobody. It is called by many goroutines.
-func ListenTCP(ln net.Listener, conf *tls.Config, failed func(from net.Addr, why error)) *TCPListener {
+// log hears of each that does not; nil is silent.
+func ListenTCP(ln net.Listener, conf *tls.Config, log *slog.Logger) *TCPListener {
 	conf = conf.Clone()
 	conf.DynamicRecordSizingDisabled = true
-	if failed == nil {
-		failed = func(net.Addr, error) {}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	l := &TCPListener{ln: ln, conf: conf, failed: failed, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
+	l := &TCPListener{ln: ln, conf: conf, strangers: strangers{log: log}, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.wg.Go(l.run)
 	return l
+}
+
+// failed logs that no connection was made with a peer: a warning where one of the two ends has to be
+// mended.
+func (l *TCPListener) failed(from net.Addr, why error) {
+	if isRefused(why) {
+		l.strangers.add(from, why)
+		return
+	}
+	l.strangers.log.Debug("no connection over TCP", "addr", from.String(), "why", why)
 }
 
 func (l *TCPListener) run() {

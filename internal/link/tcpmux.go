@@ -17,6 +17,9 @@ type muxConn struct {
 	r     *bufio.Reader
 	watch *watch      // of a host; else nil
 	hurry atomic.Bool // its last write deadline is set
+
+	got, sent atomic.Uint64 // bytes, within TLS
+
 	once  sync.Once
 	ended chan struct{} // closed by Close
 }
@@ -30,6 +33,7 @@ func (c *muxConn) Read(b []byte) (int, error) {
 		c.watch.await(c.ended)
 	}
 	n, err := c.r.Read(b)
+	c.got.Add(uint64(n))
 	if c.watch != nil {
 		c.watch.see(b[:n])
 	}
@@ -41,6 +45,7 @@ func (c *muxConn) Read(b []byte) (int, error) {
 
 func (c *muxConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
+	c.sent.Add(uint64(n))
 	if err != nil && !os.IsTimeout(err) { // yamux looks for the bare timeout
 		err = gone(err)
 	}
