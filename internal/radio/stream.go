@@ -162,19 +162,19 @@ func (p *pipe) changeLocked() {
 }
 
 // take reads what has arrived. If that is nothing, it returns when to look again.
-func (p *pipe) take(b []byte) (n int, err error, changed <-chan struct{}, again time.Duration) {
+func (p *pipe) take(b []byte) (n int, changed <-chan struct{}, again time.Duration, err error) {
 	held := p.held()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.gone:
-		return 0, net.ErrClosed, nil, 0
+		return 0, nil, 0, net.ErrClosed
 	case held:
-		return 0, nil, p.changed, retransmit
+		return 0, p.changed, retransmit, nil
 	case len(p.chunks) > 0:
 		first := &p.chunks[0]
 		if left := time.Until(first.at); left > 0 {
-			return 0, nil, p.changed, left
+			return 0, p.changed, left, nil
 		}
 		n = copy(b, first.b)
 		if first.b = first.b[n:]; len(first.b) == 0 {
@@ -182,29 +182,29 @@ func (p *pipe) take(b []byte) (n int, err error, changed <-chan struct{}, again 
 		}
 		p.bytes -= n
 		p.changeLocked()
-		return n, nil, nil, 0
+		return n, nil, 0, nil
 	case p.ended:
 		if left := time.Until(p.endAt); left > 0 {
-			return 0, nil, p.changed, left
+			return 0, p.changed, left, nil
 		}
-		return 0, io.EOF, nil, 0
+		return 0, nil, 0, io.EOF
 	}
-	return 0, nil, p.changed, time.Hour
+	return 0, p.changed, time.Hour, nil
 }
 
 // put sends as much of b as has room. If that is nothing, it returns what to wait for.
-func (p *pipe) put(b []byte) (n int, err error, changed <-chan struct{}) {
+func (p *pipe) put(b []byte) (n int, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.ended:
-		return 0, net.ErrClosed, nil
+		return 0, nil, net.ErrClosed
 	case p.gone && !time.Now().Before(p.goneAt):
-		return 0, syscall.ECONNRESET, nil
+		return 0, nil, syscall.ECONNRESET
 	case p.gone:
 		return len(b), nil, nil
 	case p.bytes >= room:
-		return 0, nil, p.changed
+		return 0, p.changed, nil
 	}
 	n = min(len(b), room-p.bytes)
 	p.chunks = append(p.chunks, chunk{append([]byte{}, b[:n]...), time.Now().Add(p.oneWay)})
@@ -245,7 +245,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		if passed {
 			return 0, os.ErrDeadlineExceeded
 		}
-		n, err, changed, again := s.in.take(b)
+		n, changed, again, err := s.in.take(b)
 		if n > 0 || err != nil || len(b) == 0 {
 			return n, err
 		}
@@ -268,7 +268,7 @@ func (s *stream) Write(b []byte) (sent int, err error) {
 		if passed {
 			return sent, os.ErrDeadlineExceeded
 		}
-		n, err, changed := s.out.put(b[sent:])
+		n, changed, err := s.out.put(b[sent:])
 		if err != nil {
 			return sent, err
 		}
