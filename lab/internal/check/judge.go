@@ -128,8 +128,19 @@ func (l *life) tight() bool {
 func (l *life) handover() time.Duration {
 	s := l.settings.withDefaults()
 	kept := min(4*s.Window, int(l.sent.Load()))
+	return stall + l.transfers() + 8*l.w.delay*time.Duration(4+kept/s.Window)
+}
+
+// stall is how long elastic lets a transfer go without a byte.
+const stall = 5 * time.Second
+
+// transfers is how long the slowest link takes for a state and what replays need, beside as much of
+// each other channel.
+func (l *life) transfers() time.Duration {
+	s := l.settings.withDefaults()
+	kept := min(4*s.Window, int(l.sent.Load()))
 	bytes := 4*s.Pad + min(s.Bytes, kept*int(l.largest.Load()))
-	return 5*time.Second + l.w.blame.takes(kept, bytes*max(1, l.w.channels)) + 8*l.w.delay*time.Duration(4+kept/s.Window)
+	return l.w.blame.takes(kept, bytes*max(1, l.w.channels))
 }
 
 // recovery is how long a fallback may take: several places may be tried.

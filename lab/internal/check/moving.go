@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // A place is where a far endpoint is, and how often it has gone elsewhere.
@@ -49,15 +50,21 @@ func (l *life) move(s Step) {
 	if took := time.Since(begin); took > limit+time.Second || s.Patience == 0 && took > l.w.patience()/2 {
 		l.w.hangs("move hangs: it took %v, to %s: %v", took, s.Host, err)
 	}
-	l.moved(s, err)
+	l.moved(s, before, err)
 	l.judge.move(s, before, time.Since(begin), err)
 	l.attempts.Add(1)
 }
 
+// alone says whether no other move ran since before, which was taken in the one that is judged.
+func (l *life) alone(before place) bool {
+	return l.attempts.Load() == before.attempts && l.leeway.underway() == 1
+}
+
 // moved judges what Move returned.
-func (l *life) moved(s Step, err error) {
+func (l *life) moved(s Step, before place, err error) {
 	// A channel leaves a host by itself that misses its deadline, on a slow network too.
-	at, well := hostOf(l.ch.Where()), !l.w.harmed() && !l.over() && l.settings.Deadline == 0 && l.leeway.underway() == 1
+	at, well := hostOf(l.ch.Where()), !l.w.harmed() && !l.over() && l.settings.Deadline == 0
+	well = well && l.alone(before) // asked last: at is of that time
 	switch {
 	case well && err == nil && at != s.Host:
 		l.w.fail("the far endpoint is on %s after a move to %s", at, s.Host)
@@ -81,12 +88,15 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 		pass(l.ctx, time.Millisecond)
 		now = l.place()
 	}
-	alone := now.attempts == before.attempts && l.leeway.underway() == 1
+	alone := l.alone(before)
 	if err != nil && alone && now.moves == before.moves && now.fallbacks == before.fallbacks && now.at != before.at && l.broken.Load() == 0 {
 		l.w.fail("failed move changed where the far endpoint is: %s, not %s: %v", now.at, before.at, err)
 	}
 	if !alone || s.Patience > 0 || l.broken.Load()+l.overruns.Load() > 0 || l.troubled(before.at) || l.troubled(s.Host) {
 		return
+	}
+	if errors.Is(err, offload.ErrDeadline) && l.transfers() > stall {
+		return // the state stood still behind what other channels sent
 	}
 	if err != nil {
 		l.w.fail("move without fault failed: from %s to %s: %v", before.at, s.Host, err)
