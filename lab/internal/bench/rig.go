@@ -84,7 +84,18 @@ type rig struct {
 	certs     string // folder of its certificates
 	edges     []*edgeProcess
 	yard      *yardstick // nil: not built
+	transport ue.Transport
 	ue        *ue.Handler
+}
+
+// overTCP returns r with a UE of its own, which reaches the edge hosts over TCP. Close that
+// before r ends.
+func (r *rig) overTCP(ctx context.Context) (*rig, error) {
+	t := *r
+	t.transport = ue.TCP
+	var err error
+	t.ue, err = t.handler(ctx, ue.Config{})
+	return &t, err
 }
 
 // rig starts edge hosts of these names, and the rest.
@@ -129,7 +140,7 @@ func (r *rig) handler(ctx context.Context, conf ue.Config) (h *ue.Handler, err e
 	if conf.TLS, err = ue.LoadTLS(r.certs); err != nil {
 		return nil, err
 	}
-	conf.TLS.ClientSessionCache = sessions
+	conf.TLS.ClientSessionCache, conf.Transport = sessions, r.transport
 	return ue.Start(ctx, conf)
 }
 
