@@ -132,7 +132,7 @@ func (d *demo) openDevice(context.Context) error {
 
 // openEdge starts the handler, and an edge host if none was named.
 func (d *demo) openEdge(ctx context.Context) error {
-	cfg := ue.Config{Name: "yolo-demo", Policy: ue.Toggle{Every: uint64(d.opt.toggle)}, Logger: d.log}
+	cfg := ue.Config{Name: "yolo-demo", Policy: ue.Toggle{Every: uint64(d.opt.toggle)}, Transport: transports[d.opt.over], Logger: d.log}
 	var err error
 	if cfg.Edge, cfg.TLS, err = d.edge(ctx); err != nil {
 		return err

@@ -26,6 +26,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/bungee-xr/bungee/handler/ue"
 )
 
 // errUsage marks an error of the command line.
@@ -63,11 +65,11 @@ func start(ctx context.Context, args []string) error {
 
 // options are the flags.
 type options struct {
-	video, edge, certs, model, head, out, http, host string
-	loop, display, verbose                           bool
-	frames, toggle, input, quality                   int
-	fps, ueCPU                                       float64
-	wait                                             time.Duration
+	video, edge, certs, model, head, out, http, host, over string
+	loop, display, verbose                                 bool
+	frames, toggle, input, quality                         int
+	fps, ueCPU                                             float64
+	wait                                                   time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -89,6 +91,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the live page; empty: no page")
 	fs.BoolVar(&o.display, "display", false, "show the video in a window")
 	fs.StringVar(&o.host, "host", "wasm", "what the edge host that is started runs: wasm, or native for a comparison")
+	fs.StringVar(&o.over, "over", "auto", "what carries frames to the edge host: quic, tcp, or auto, which takes TCP where UDP is blocked")
 	fs.DurationVar(&o.wait, "wait", 20*time.Second, "longest to wait for the edge host before the first frame; without it, frames meant for it are computed here")
 	fs.BoolVar(&o.verbose, "v", false, "log what the handlers do, not only warnings")
 	if err := fs.Parse(args); err != nil {
@@ -98,6 +101,14 @@ func parse(args []string) (options, error) {
 		return o, errors.Join(errUsage, err)
 	}
 	return o, o.check(fs.NArg())
+}
+
+// transports are what -over names.
+var transports = map[string]ue.Transport{"auto": ue.Auto, "quic": ue.QUIC, "tcp": ue.TCP}
+
+func isTransport(name string) bool {
+	_, ok := transports[name]
+	return ok
 }
 
 func (o *options) check(rest int) error {
@@ -117,6 +128,8 @@ func (o *options) check(rest int) error {
 		return wrong("-quality must be 1 to 100")
 	case o.host != "wasm" && o.host != "native":
 		return wrong("-host must be wasm or native")
+	case !isTransport(o.over):
+		return wrong("-over must be auto, quic or tcp")
 	case o.host == "native" && o.edge != "":
 		return wrong("-host is for the edge host that the demo starts; a running one is as it is")
 	}

@@ -305,7 +305,7 @@ func TestBadInput(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-frames", "0"}, {"-toggle", "-1"}, {"-fps", "-1"}, {"-ue-cpu", "-0.5"}, {"-quality", "0"},
-		{"-host", "docker"}, {"-host", "native", "-edge", "x:1"}, {"extra"}, {"-nonsense"},
+		{"-host", "docker"}, {"-over", "sctp"}, {"-host", "native", "-edge", "x:1"}, {"extra"}, {"-nonsense"},
 	} {
 		if _, err := parse(args); !errors.Is(err, errUsage) {
 			t.Errorf("%v gave %v, want a usage error", args, err)

@@ -28,7 +28,8 @@ func paper001Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "paper001",
 		Short: "Paper 001: a UE of 1, 0.5 and 0.25 of a core; here, on a native and on a Wasm host",
-		Long: `paper001 runs yolo-demo once for each UE and host, prints what it measured beside
+		Long: `paper001 runs yolo-demo once for each UE and host, and for the Wasm host once more over
+TCP, which is what the paper's channels have. It prints what it measured beside
 the figures of paper 001, and leaves the runs' reports and paper001.png in --out.
 It exits 1 when a target is missed. It needs rights to make a cgroup.`,
 		Args: cobra.NoArgs,

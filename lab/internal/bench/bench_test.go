@@ -44,7 +44,7 @@ func made() []arm {
 		local := place{Frames: 10, FPS: 28 * share, CPUFrame: 40}
 		edge := place{Frames: 10, FPS: 50, CPUFrame: 4, Outside: 7}
 		arms = append(arms, arm{share, "local", local, summary{}}, arm{share, "host, native", edge, summary{}},
-			arm{share, "host, Wasm", edge, summary{TempSource: "modelled"}})
+			arm{share, "host, Wasm", edge, summary{TempSource: "modelled"}}, arm{share, "Wasm over TCP", edge, summary{}})
 	}
 	return arms
 }

@@ -17,7 +17,7 @@ import (
 
 // colours of the arms, in their order: a set that colour-blind people can tell
 // apart.
-var colours = []color.RGBA{{230, 126, 34, 255}, {52, 101, 164, 255}, {39, 174, 96, 255}}
+var colours = []color.RGBA{{230, 126, 34, 255}, {52, 101, 164, 255}, {39, 174, 96, 255}, {204, 121, 167, 255}}
 
 // drawArms draws two panels of bars, a group for each UE, into paper001.png.
 func drawArms(dir string, arms []arm) error {
@@ -41,17 +41,17 @@ func drawArms(dir string, arms []arm) error {
 	return writePNG(dir, "paper001.png", img)
 }
 
-// bars draws a group of three bars for each UE.
+// bars draws a group of bars for each UE.
 func bars(title string, arms []arm, value func(arm) float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = title
 	p.Y.Min = 0
 	p.Legend.Top = true
-	width := vg.Points(16)
+	width := vg.Points(13)
 	var groups []string
-	for i := range colours {
+	for i := range armsOfUE {
 		var values plotter.Values
-		for j := i; j < len(arms); j += len(colours) {
+		for j := i; j < len(arms); j += armsOfUE {
 			values = append(values, value(arms[j]))
 			if i == 0 {
 				groups = append(groups, fmt.Sprintf("UE of %g core", arms[j].Share))

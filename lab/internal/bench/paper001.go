@@ -15,7 +15,7 @@ import (
 
 // Paper001 configures the comparison of paper 001: a UE of several strengths,
 // each computing here, on a host that runs the native function, and on a host
-// that runs the same function as Wasm.
+// that runs the same function as Wasm, over QUIC, and over TCP, which is what the paper has.
 type Paper001 struct {
 	Demo     string    // the program yolo-demo
 	Out      string    // folder of the runs' reports and of the figure
@@ -27,7 +27,7 @@ type Paper001 struct {
 // An arm is a place where the frames of a run were computed.
 type arm struct {
 	Share float64
-	Name  string // "local", "host, native", "host, Wasm"
+	Name  string // "local", "host, native", "host, Wasm", "Wasm over TCP"
 	place
 	run summary
 }
@@ -59,23 +59,31 @@ type place struct {
 	Split      map[string]float64 `json:"split_p50_ms"`
 }
 
+// armsOfUE is how many arms each UE has, the local one first.
+const armsOfUE = 4
+
 // Run runs all arms, prints the comparison to w, draws it, and returns its
 // figures.
 func (p Paper001) Run(ctx context.Context, w io.Writer) ([]Figure, error) {
 	var arms []arm
 	for _, share := range p.Shares {
-		native, err := p.demo(ctx, share, "native")
+		native, err := p.demo(ctx, share, "native", "quic")
 		if err != nil {
 			return nil, err
 		}
-		wasm, err := p.demo(ctx, share, "wasm")
+		wasm, err := p.demo(ctx, share, "wasm", "quic")
+		if err != nil {
+			return nil, err
+		}
+		tcp, err := p.demo(ctx, share, "wasm", "tcp")
 		if err != nil {
 			return nil, err
 		}
 		arms = append(arms,
 			arm{share, "local", wasm.Local, wasm},
 			arm{share, "host, native", native.Edge, native},
-			arm{share, "host, Wasm", wasm.Edge, wasm})
+			arm{share, "host, Wasm", wasm.Edge, wasm},
+			arm{share, "Wasm over TCP", tcp.Edge, tcp})
 	}
 	if err := errors.Join(printArms(w, arms), drawArms(p.Out, arms)); err != nil {
 		return nil, err
@@ -84,13 +92,13 @@ func (p Paper001) Run(ctx context.Context, w io.Writer) ([]Figure, error) {
 }
 
 // demo runs the demo once and reads what it measured.
-func (p Paper001) demo(ctx context.Context, share float64, host string) (summary, error) {
-	name := fmt.Sprintf("%g-%s", share, host)
+func (p Paper001) demo(ctx context.Context, share float64, host, over string) (summary, error) {
+	name := fmt.Sprintf("%g-%s-%s", share, host, over)
 	dir := filepath.Join(p.Out, name)
 	cmd := exec.CommandContext(ctx, p.Demo, "-ue-cpu", strconv.FormatFloat(share, 'g', -1, 64),
-		"-frames", strconv.Itoa(p.Frames), "-host", host, "-http", "", "-out", dir)
+		"-frames", strconv.Itoa(p.Frames), "-host", host, "-over", over, "-http", "", "-out", dir)
 	cmd.Stdout, cmd.Stderr = p.Progress, p.Progress
-	fmt.Fprintf(p.Progress, "== UE of %g core, %s host\n", share, host)
+	fmt.Fprintf(p.Progress, "== UE of %g core, %s host over %s\n", share, host, over)
 	if err := cmd.Run(); err != nil {
 		return summary{}, fmt.Errorf("run %s: %w", name, err)
 	}
@@ -152,7 +160,7 @@ func figures(arms []arm) []Figure {
 		}
 	}
 	for i, a := range arms {
-		local := arms[i-i%3]
+		local := arms[i-i%armsOfUE]
 		weak := a.Share == 0.25 && a.Name == "host, Wasm"
 		fps := add(a, "fps_over_local", "x", a.FPS/local.FPS)
 		cpu := add(a, "ue_cpu_per_frame_over_local", "x", a.CPUFrame/local.CPUFrame)
