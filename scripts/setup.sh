@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs what Bungee needs on Debian 12 or Ubuntu 24.04, and nothing that is
 # there already. "setup.sh demo" is for building and running; "setup.sh test" adds
-# the browser of the page's test and the compiler of the C guest in docs/abi.md.
+# the browser of the page's test, the compiler of the C guest in docs/abi.md, and what makes
+# networks.
 set -eu
 
 missing=""
-optional="chromium clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" # of tests, which skip without
+optional="nftables iproute2 chromium clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" # of tests, which skip without
 need() { # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
 	package=$1
 	shift
@@ -19,6 +20,8 @@ need libopencv-dev pkg-config --exists opencv4
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 if [ "${1:-demo}" = test ]; then
 	need chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
+	need nftables sh -c 'command -v nft || test -x /usr/sbin/nft'
+	need iproute2 sh -c 'command -v ip || test -x /usr/sbin/ip'
 	for package in clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32; do
 		need "$package" dpkg -s "$package"
 	done

@@ -10,6 +10,9 @@ import (
 // measure adds what the kernel knows of a connection over TCP. A connection that is not the
 // kernel's, as one through a pipe, adds nothing.
 func (m *Metrics) measure(c net.Conn) {
+	if p, ok := c.(*peeked); ok {
+		c = p.Conn
+	}
 	t, ok := c.(*net.TCPConn)
 	if !ok {
 		return
