@@ -37,17 +37,8 @@ func BenchmarkCarrier(b *testing.B) {
 
 // carrier returns one end of a stream whose other end echoes.
 func carrier(b *testing.B, over string) io.ReadWriter {
-	ca, err := identity.NewAuthority()
-	if err != nil {
-		b.Fatal(err)
-	}
-	config := func(role identity.Role) *tls.Config {
-		c, err := ca.TLS(role, "bench")
-		if err != nil {
-			b.Fatal(err)
-		}
-		return c
-	}
+	ca := authority(b)
+	config := func(role identity.Role) *tls.Config { return config(b, ca, role, "bench") }
 	echo := func(rw io.ReadWriter) { io.Copy(struct{ io.Writer }{rw}, struct{ io.Reader }{rw}) }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

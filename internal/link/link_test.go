@@ -48,7 +48,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
-func authority(t *testing.T) *identity.Authority {
+func authority(t testing.TB) *identity.Authority {
 	t.Helper()
 	ca, err := identity.NewAuthority()
 	if err != nil {
@@ -57,7 +57,7 @@ func authority(t *testing.T) *identity.Authority {
 	return ca
 }
 
-func config(t *testing.T, ca *identity.Authority, role identity.Role, name string) *tls.Config {
+func config(t testing.TB, ca *identity.Authority, role identity.Role, name string) *tls.Config {
 	t.Helper()
 	c, err := ca.TLS(role, name)
 	if err != nil {

@@ -195,16 +195,24 @@ func TestUnreadForGood(t *testing.T) {
 	})
 }
 
+// deaf returns a host's connection to a UE that reads nothing, and a stream of it with a large
+// window.
+func (w *world) deaf(t *testing.T) (host *link.Conn, st link.Stream) {
+	t.Helper()
+	ue, host := w.rude(t)
+	ue.Write(frame(data, syn, 1, 1, 7))
+	ue.Write(frame(window, 0, 1, 64<<20))
+	st, err := host.Accept(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, st
+}
+
 // A UE that reads nothing ends what the host writes to it.
 func TestUEThatNeverReads(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		ue, host := w.rude(t)
-		ue.Write(frame(data, syn, 1, 1, 7))
-		ue.Write(frame(window, 0, 1, 64<<20))
-		st, err := host.Accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		host, st := w.deaf(t)
 		st.SetWriteDeadline(time.Now().Add(time.Second))
 		if _, err := st.Write(make([]byte, 32<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("write: %v, want its deadline", err)
@@ -220,13 +228,7 @@ func TestUEThatNeverReads(t *testing.T) {
 // Closing a connection whose peer reads nothing takes a moment, not a timeout.
 func TestCloseOfOneThatNeverReads(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		ue, host := w.rude(t)
-		ue.Write(frame(data, syn, 1, 1, 7))
-		ue.Write(frame(window, 0, 1, 64<<20))
-		st, err := host.Accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		host, st := w.deaf(t)
 		go st.Write(make([]byte, 32<<20))
 		synctest.Wait()
 		begin := time.Now()
