@@ -1,12 +1,15 @@
 package elastic
 
+import "time"
+
 // An inbox holds the results that wait for Recv.
 type inbox[Out any] struct {
 	ring[Result[Out]]
 	window    int
-	unbounded int    // moves and Shutdowns that let results exceed the window
-	read      uint64 // the message of the last result that Recv gave
-	arrived   gate   // a result has come, or the end
+	unbounded int       // moves and Shutdowns that let results exceed the window
+	read      uint64    // the message of the last result that Recv gave
+	roomy     time.Time // when Recv last made room where there was none; kept where messages have a deadline
+	arrived   gate      // a result has come, or the end
 }
 
 // full says that outcomes must wait until Recv is called.

@@ -55,6 +55,9 @@ func (c *Channel[In, Out]) awaitedLocked() (a *attachment, since time.Time) {
 	if !since.IsZero() && a.free.After(since) {
 		since = a.free
 	}
+	if !since.IsZero() && c.inbox.roomy.After(since) { // until then the application was slow
+		since = c.inbox.roomy
+	}
 	return a, since
 }
 

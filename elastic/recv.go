@@ -21,6 +21,9 @@ func (c *Channel[In, Out]) Recv(ctx context.Context) (Result[Out], error) {
 		c.mu.Lock()
 		if r, ok := c.inbox.pop(); ok {
 			c.inbox.read = r.Seq
+			if c.cfg.Deadline > 0 && c.inbox.len()+1 == c.inbox.window {
+				c.inbox.roomy = time.Now()
+			}
 			c.changed.open()
 			c.mu.Unlock()
 			return r, nil
