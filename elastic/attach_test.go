@@ -147,7 +147,7 @@ func TestWatch(t *testing.T) {
 	}{
 		{"nothing moves", time.Minute, time.Hour, true, offload.ErrDeadline},
 		{"ctx ends", time.Minute, time.Second, true, cause},
-		{"the watch ends before both", 2 * time.Second, 3 * time.Second, false, cause},
+		{"the watch ends before both", 2 * time.Second, 3 * time.Second, false, ErrLost},
 		{"the watch ends before nothing has moved for 5s", 2 * time.Second, time.Hour, false, ErrLost},
 	}
 	for _, tt := range tests {
@@ -155,19 +155,33 @@ func TestWatch(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			h := newFakeHost(nil)
 			w := watch(ctx, h, stallTimeout)
-			time.AfterFunc(tt.stop, w.stop)
+			ended := make(chan error, 1)
+			stop := time.AfterFunc(tt.stop, func() { ended <- w.end(io.ErrClosedPipe) })
 			end := time.AfterFunc(tt.end, func() { cancel(cause) })
 			select {
 			case <-h.reset:
 			case <-time.After(2 * time.Minute):
 			}
 			end.Stop()
-			w.stop()
-			if err := w.explain(io.ErrClosedPipe); h.wasReset() != tt.reset || !errors.Is(err, tt.want) {
+			if stop.Stop() {
+				ended <- w.end(io.ErrClosedPipe)
+			}
+			if err := <-ended; h.wasReset() != tt.reset || !errors.Is(err, tt.want) {
 				t.Errorf("%s: reset %t, because of %v; want %t, %v", tt.name, h.wasReset(), err, tt.reset, tt.want)
 			}
 			cancel(nil)
 		})
+	}
+}
+
+// A transfer that is done when its context ends has failed: the stream is about to be reset.
+func TestWatchEndsWithItsContext(t *testing.T) {
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := watch(ctx, newFakeHost(nil), stallTimeout)
+	cancel(cause)
+	if err := w.end(nil); err != cause {
+		t.Errorf("got %v, want %v", err, cause)
 	}
 }
 
@@ -176,7 +190,7 @@ func TestWatchSeesProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFakeHost(make([]byte, 10))
 		w := watch(t.Context(), h, stallTimeout)
-		defer w.stop()
+		defer w.end(nil)
 		for _, move := range []func([]byte) (int, error){w.Read, w.Write} {
 			for range 10 {
 				time.Sleep(stallTimeout - time.Second)

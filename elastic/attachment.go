@@ -173,12 +173,11 @@ func (a *attachment) restore(ctx context.Context, k checkpoint) error {
 	a.writing.acquire()
 	defer a.writing.release()
 	st := watch(ctx, a.st, stallTimeout)
-	defer st.stop()
 	_, err := st.Write(wire.AppendState(nil, wire.TypeRestore, wire.State{Seq: k.seq, Size: len(k.state)}))
 	if err == nil {
 		_, err = st.Write(k.state)
 	}
-	return st.explain(err)
+	return st.end(err)
 }
 
 // snapshot asks for the far endpoint's state. If the result is the same, its state is that
@@ -191,11 +190,10 @@ func (a *attachment) snapshot(ctx context.Context, have uint64) (k checkpoint, e
 	defer raw.Reset()
 	defer context.AfterFunc(a.alive, raw.Reset)()
 	st := watch(ctx, raw, stallTimeout)
-	defer st.stop()
 	if _, err = st.Write(wire.AppendSnapshot(nil, wire.Snapshot{ID: a.id, Have: have})); err == nil {
 		k, err = readState(st)
 	}
-	return k, st.explain(err)
+	return k, st.end(err)
 }
 
 // readState reads the answer to a Snapshot.

@@ -157,15 +157,14 @@ func (h *onHost[In, Out]) has() uint64 {
 // replay implements newcomer.
 func (h *onHost[In, Out]) replay(ctx context.Context, upTo uint64) (replayed int, err error) {
 	w := watch(ctx, h.a.st, h.patience())
-	defer w.stop()
 	for seq := h.has() + 1; seq <= upTo; seq++ {
 		if err := h.resend(ctx, seq, true); err != nil {
-			return replayed, w.explain(err)
+			return replayed, w.end(err)
 		}
 		w.moved()
 		replayed++
 	}
-	return replayed, nil
+	return replayed, w.end(nil)
 }
 
 // patience is how long a replay may go without a sign of life: a host tells of handled
@@ -220,7 +219,6 @@ func (h *onHost[In, Out]) skip(header wire.Message) error {
 // caughtUp implements newcomer.
 func (h *onHost[In, Out]) caughtUp(ctx context.Context) error {
 	w := watch(ctx, h.a.st, h.patience())
-	defer w.stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	begin, done := time.Now(), h.a.credit.Done
@@ -234,7 +232,7 @@ func (h *onHost[In, Out]) caughtUp(ctx context.Context) error {
 			w.moved()
 		}
 	}
-	return w.explain(h.unfitLocked(ctx, h.a))
+	return w.end(h.unfitLocked(ctx, h.a))
 }
 
 // lead implements newcomer.

@@ -3,7 +3,6 @@ package elastic
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
@@ -23,17 +22,11 @@ type watched struct {
 	ctx      context.Context
 	patience time.Duration
 	timer    *time.Timer
-	stalled  *atomic.Bool
 	detach   func() bool // from ctx
 }
 
 func watch(ctx context.Context, st Stream, patience time.Duration) watched {
-	w := watched{Stream: st, ctx: ctx, patience: patience, stalled: new(atomic.Bool), detach: context.AfterFunc(ctx, st.Reset)}
-	w.timer = time.AfterFunc(patience, func() {
-		w.stalled.Store(true)
-		st.Reset()
-	})
-	return w
+	return watched{Stream: st, ctx: ctx, patience: patience, timer: time.AfterFunc(patience, st.Reset), detach: context.AfterFunc(ctx, st.Reset)}
 }
 
 // Read implements io.Reader.
@@ -59,21 +52,17 @@ func (w watched) Write(b []byte) (n int, err error) {
 // moved notes a sign of life.
 func (w watched) moved() { w.timer.Reset(w.patience) }
 
-// stop ends the watch.
-func (w watched) stop() {
-	w.timer.Stop()
-	w.detach()
-}
-
-// explain says why the stream was reset, if it was the watch that did it.
-func (w watched) explain(err error) error {
+// end ends the watch, once, and returns why the transfer failed. One that gave no err has failed all
+// the same if the watch has reset the stream, or is about to.
+func (w watched) end(err error) error {
+	inTime, detached := w.timer.Stop(), w.detach()
 	switch {
+	case !inTime:
+		return fmt.Errorf("nothing moved for %v: %w", w.patience, offload.ErrDeadline)
+	case !detached:
+		return context.Cause(w.ctx)
 	case err == nil:
 		return nil
-	case w.stalled.Load():
-		return fmt.Errorf("nothing moved for %v: %w", w.patience, offload.ErrDeadline)
-	case w.ctx.Err() != nil:
-		return context.Cause(w.ctx)
 	}
 	return explain(err)
 }
