@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -286,15 +287,22 @@ func (c *Channel[In, Out]) refuges(lost *attachment) (hosts []Target) {
 	if errors.As(lost.lost, new(*unsavedError)) {
 		return nil // another guest would break, too; the UE saves no state
 	}
-	var broken *brokenError
-	same := c.owner.lost == nil || errors.As(c.owner.lost, &broken) && !broken.again
-	if same && c.rests.over(c.owner.target, time.Now()) {
-		hosts = append(hosts, c.owner.target)
+	for _, a := range []*attachment{c.owner, lost} { // two, if the owner before had still to answer
+		if c.serves(a) && !slices.Contains(hosts, a.target) {
+			hosts = append(hosts, a.target)
+		}
 	}
 	if c.standby != nil {
 		hosts = append(hosts, c.standby.target)
 	}
 	return hosts
+}
+
+// serves says whether a's host can have the far endpoint again: a message broke its guest at most.
+func (c *Channel[In, Out]) serves(a *attachment) bool {
+	var broken *brokenError
+	fine := a.lost == nil || errors.As(a.lost, &broken) && !broken.again
+	return fine && c.rests.over(a.target, time.Now())
 }
 
 // found counts a recovery that has found a new owner.
