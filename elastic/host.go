@@ -2,7 +2,9 @@ package elastic
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -80,7 +82,7 @@ func (c *Channel[In, Out]) choose(ctx context.Context, t Target, a *attachment) 
 		}
 		return c.choose(ctx, t, a)
 	}
-	do := c.stepLocked(signal{kind: chosen, at: a})
+	do := c.stepLocked(signal{kind: chosen, at: a, spare: slices.Contains(c.cfg.Standby, t)})
 	if !do.refused {
 		a.epoch = c.epoch
 	}
@@ -127,7 +129,12 @@ func (c *Channel[In, Out]) awaitRestored(ctx context.Context, a *attachment) err
 	for a.acks < a.restores && c.unfitLocked(ctx, a) == nil {
 		c.awaitLocked(ctx)
 	}
-	return c.unfitLocked(ctx, a)
+	err := c.unfitLocked(ctx, a)
+	if errors.Is(err, errUnrestored) { // it would be no standby, either
+		do := c.failLocked(a, err)
+		c.goLocked(do.finish)
+	}
+	return err
 }
 
 var errUnrestored = fmt.Errorf("the state was not restored in %v: %w", stallTimeout, offload.ErrDeadline)

@@ -1,6 +1,7 @@
 package elastic
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 )
 
 // ownedBy opens a channel whose owner is a, of which nothing is read.
@@ -120,6 +122,36 @@ func TestCopyOfALostOwner(t *testing.T) {
 		c.state = state{} // the recovery has nothing to do
 		c.mu.Unlock()
 	})
+}
+
+// A Move that fails leaves its candidate as the standby, if its host is to have one. One that does not
+// restore a state is given back.
+func TestCandidateOfAFailedMove(t *testing.T) {
+	for _, tt := range []struct {
+		fails  string
+		states []byte // what the owner answers
+		stays  bool
+	}{
+		{"the owner", nil, true},
+		{"the candidate", states(0), false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _, owner := answering(t, true, 0)
+			owner.Buffer = *bytes.NewBuffer(tt.states)
+			next := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
+			c.cfg.Standby = []Target{next}
+			c.seeking = true // nobody else prepares a standby
+			if err := c.Move(t.Context(), next); !errors.Is(err, offload.ErrDeadline) {
+				t.Errorf("%s is silent, and the Move says %v", tt.fails, err)
+			}
+			synctest.Wait()
+			if c.mu.Lock(); (c.standby != nil) != tt.stays || (next.released == 0) != tt.stays {
+				t.Errorf("%s is silent: standby %v, candidate given back %d times", tt.fails, c.standby, next.released)
+			}
+			c.mu.Unlock()
+			next.Reset()
+		})
+	}
 }
 
 // Where nothing is replayed, a host's state is that of the last message, or a lie.

@@ -38,14 +38,15 @@ type state struct {
 	sent      uint64 // the last message
 	delivered uint64 // the last message whose outcome has been delivered; in mode Latest the newest
 	oldLast   uint64 // the last message that old answers
-	borrowed  bool   // the candidate was the standby, and is again if the Move fails
+	spare     bool   // the candidate is the standby if the Move fails
 }
 
 // A signal is something that happens to a channel.
 type signal struct {
-	kind signalKind
-	at   *attachment // which it is about; nil: the UE
-	seq  uint64      // the message that it is about
+	kind  signalKind
+	at    *attachment // which it is about; nil: the UE
+	seq   uint64      // the message that it is about
+	spare bool        // at a chosen one: its host may have the standby
 }
 
 type signalKind uint8
@@ -166,9 +167,9 @@ func (s state) choose(g signal) (state, orders) {
 		return s.refuse(g)
 	}
 	before := s
-	s.borrowed = s.standby == g.at
+	s.spare = g.spare || s.standby == g.at
 	if s.standby != nil && s.standby.target == g.at.target {
-		if !s.borrowed {
+		if s.standby != g.at {
 			o.add(s.standby)
 		}
 		s.standby = nil
@@ -209,7 +210,7 @@ func (s state) giveUp(g signal) (state, orders) {
 	switch {
 	case s.phase == serving:
 		return s.refuse(g)
-	case s.phase != fenced && s.borrowed && s.standby == nil:
+	case s.phase != fenced && s.spare && s.standby == nil && s.owner != nil:
 		s.standby, s.candidate = s.candidate, nil
 	}
 	if s.phase != fenced {

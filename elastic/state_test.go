@@ -43,7 +43,7 @@ var pairs = []struct {
 	{"took over UE, no candidate", "-", "-", "serving a s", "serving s", "-"},
 	{"took over UE, no candidate, messages left", "-", "-", "-", "-", "-"},
 	{"move fails", "-", "serving c", "serving c", "fenced c", "-"},
-	{"move fails, of the borrowed standby", "-", "serving", "serving", "fenced c", "-"},
+	{"move fails, of a spare candidate", "-", "serving", "serving", "fenced c", "-"},
 	{"lost a", "fenced a o", "fenced a o c", "fenced a o c", "-", "-"},
 	{"lost o", "fenced a o", "fenced a o c", "fenced a o c", "-", "-"},
 	{"lost a, no standby", "fenced a o", "fenced a o", "fenced a o", "-", "-"}, // c stands by
@@ -90,8 +90,8 @@ func play(s state, row string) (state, signal) {
 	if strings.Contains(but, "no standby") {
 		s.standby = nil
 	}
-	if strings.Contains(but, "borrowed") {
-		s.standby, s.borrowed = nil, true
+	if strings.Contains(but, "spare") {
+		s.standby, s.spare = nil, true
 	}
 	all := map[string]*attachment{"a": s.owner, "o": s.old, "s": s.standby, "c": s.candidate, "UE": nil}
 	role := func(name string) *attachment {
@@ -233,7 +233,7 @@ func (w *walker) signal() signal {
 		if w.standby != nil && w.IntN(2) == 0 {
 			return signal{kind: k, at: w.standby}
 		}
-		return signal{kind: k, at: w.make()}
+		return signal{kind: k, at: w.make(), spare: w.IntN(2) == 0}
 	case stoodBy:
 		return signal{kind: k, at: w.make()}
 	case tookOver:
