@@ -250,7 +250,7 @@ func (s state) lose(g signal) (state, orders) {
 
 // standBy makes an attachment the standby, if there should be one at its host.
 func (s state) standBy(g signal) (state, orders) {
-	if s.phase != serving && s.phase != preparing || s.owner == nil || s.standby != nil || s.uses(g.at.target) {
+	if s.phase >= fenced || s.owner == nil || s.standby != nil || s.uses(g.at.target) {
 		return s.refuse(g)
 	}
 	s.standby = g.at

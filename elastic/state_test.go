@@ -51,7 +51,7 @@ var pairs = []struct {
 	{"lost c", "-", "preparing c", "switching c", "fenced c", "-"},
 	{"lost n", "-", "-", "-", "-", "-"}, // has no role
 	{"stood by n", "- n", "- n", "- n", "- n", "- n"},
-	{"stood by n, no standby", "serving", "preparing", "- n", "- n", "- n"},
+	{"stood by n, no standby", "serving", "preparing", "switching", "- n", "- n"},
 	{"stood by a, no standby", "- a", "- a", "- a", "- a", "- a"},
 	{"stood by o, no standby", "- o", "- o", "- o", "- o", "- o"},
 	{"stood by c, no standby", "serving", "- c", "- c", "- c", "- c"}, // serving has no candidate
