@@ -165,13 +165,22 @@ func (h *onHost[In, Out]) has() uint64 {
 func (h *onHost[In, Out]) replay(ctx context.Context, upTo uint64) (replayed int, err error) {
 	w := watch(ctx, h.a.st, h.patience())
 	for seq := h.has() + 1; seq <= upTo; seq++ {
-		if err := h.resend(ctx, seq, true); err != nil {
-			return replayed, w.end(err)
+		if err = h.resend(ctx, seq, true); err != nil {
+			break
 		}
 		w.moved()
 		replayed++
 	}
-	return replayed, w.end(nil)
+	return replayed, h.unwatch(w, err)
+}
+
+// unwatch ends a watch over the far endpoint's own stream. One that has failed is no use any longer, not
+// even as the standby: the watch may have reset its stream.
+func (h *onHost[In, Out]) unwatch(w watched, err error) error {
+	if err = w.end(err); err != nil {
+		h.fail(h.a, err)
+	}
+	return err
 }
 
 // patience is how long a replay may go without a sign of life: a host tells of handled
@@ -226,6 +235,11 @@ func (h *onHost[In, Out]) skip(header wire.Message) error {
 // caughtUp implements newcomer.
 func (h *onHost[In, Out]) caughtUp(ctx context.Context) error {
 	w := watch(ctx, h.a.st, h.patience())
+	return h.unwatch(w, h.awaitHandled(ctx, w))
+}
+
+// awaitHandled waits until nearly all messages that the far endpoint was given are handled.
+func (h *onHost[In, Out]) awaitHandled(ctx context.Context, w watched) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	begin, done := time.Now(), h.a.credit.Done
@@ -239,7 +253,7 @@ func (h *onHost[In, Out]) caughtUp(ctx context.Context) error {
 			w.moved()
 		}
 	}
-	return w.end(h.unfitLocked(ctx, h.a))
+	return h.unfitLocked(ctx, h.a)
 }
 
 // lead implements newcomer.

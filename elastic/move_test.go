@@ -154,6 +154,36 @@ func TestCandidateOfAFailedMove(t *testing.T) {
 	}
 }
 
+// A watch that ends with a Move's context has reset the candidate's stream: it is given back, and is not the
+// standby.
+func TestCandidateWithoutStream(t *testing.T) {
+	for _, tt := range []struct {
+		step string
+		take func(h *onHost[int64, int64], ctx context.Context) error
+	}{
+		{"replay", func(h *onHost[int64, int64], ctx context.Context) error { _, err := h.replay(ctx, 1); return err }},
+		{"caught up", (*onHost[int64, int64]).caughtUp},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _, _ := answering(t, true, 0)
+			candidate, st := at("b"), newFakeHost(nil)
+			candidate.host, candidate.st, candidate.stop = newFakeHost(nil), st, func() {}
+			candidate.alive, candidate.die = context.WithCancel(t.Context())
+			candidate.sent.Messages = 100
+			c.phase, c.candidate, c.spare = preparing, candidate, true
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := tt.take(&onHost[int64, int64]{Channel: c, a: candidate}, ctx)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v, want the end of ctx", tt.step, err)
+			}
+			if c.endMove(); c.standby != nil || !st.wasReset() {
+				t.Errorf("%s: the standby is %v, the stream was reset: %t", tt.step, c.standby, st.wasReset())
+			}
+		})
+	}
+}
+
 // Where nothing is replayed, a host's state is that of the last message, or a lie.
 func TestCopyOfAnotherMessage(t *testing.T) {
 	c, _, _ := answering(t, false, 4)
