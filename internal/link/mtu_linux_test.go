@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bungee-xr/bungee/internal/needs"
 )
 
 // mtuEnv is set in the process that is alone in a network of its own.
@@ -23,7 +25,7 @@ func TestMTUDiscovery(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	out, err := cmd.CombinedOutput()
 	if os.IsPermission(err) {
-		t.Skip("a network of its own needs root: sudo go test -run TestMTUDiscovery ./internal/link")
+		needs.Network(t, "a network of its own needs root: sudo go test -run TestMTUDiscovery ./internal/link")
 	}
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestInOwnNetwork") {
 		t.Errorf("%v\n%s", err, out)

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+
+	"github.com/bungee-xr/bungee/internal/needs"
 )
 
 // asCaller makes the test's program a UE that calls: a Caller in the environment's variable of
@@ -23,11 +25,11 @@ func callAs(conf string) error {
 // On each network calls run on the edge host in the end, and again after each change.
 func TestNetworks(t *testing.T) {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip(`networks are made by root on Linux: "sudo env PATH=$PATH go test -run TestNetworks ./lab/internal/bench"`)
+		needs.Network(t, `networks are made by root on Linux: "sudo env PATH=$PATH go test -run TestNetworks ./lab/internal/bench"`)
 	}
 	r, err := newRouter()
 	if err != nil {
-		t.Skip(err) // it names the command; .ci/run says whether its machine can
+		needs.Network(t, err.Error()) // it names the command
 	}
 	if err := r.end(); err != nil {
 		t.Fatal(err)
