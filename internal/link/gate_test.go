@@ -1,7 +1,9 @@
 package link
 
 import (
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,7 +23,7 @@ func TestGate(t *testing.T) {
 		{"a flood of ten seconds lets the first in", ms / 10, 100_000, 100},
 	}
 	for _, tt := range tests {
-		var g gate
+		g := newGate(slog.New(slog.DiscardHandler))
 		let, floods := 0, 0
 		for i := range tt.n {
 			ok, begins := g.admit(begin.Add(time.Duration(i) * tt.every))
@@ -39,4 +41,33 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: an hour later none is let in", tt.name)
 		}
 	}
+}
+
+// A handshake waits while quic-go has as many Retries as it keeps, but not for one that never goes out.
+func TestGateWaitsForRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, begin := newGate(slog.New(slog.DiscardHandler)), time.Now()
+		waited := func() time.Duration {
+			begin = time.Now()
+			if g.await(); time.Since(begin) > retryPatience {
+				t.Errorf("it waited for %v", time.Since(begin))
+			}
+			return time.Since(begin)
+		}
+		for i := range mostRetries {
+			if d := waited(); d > 0 {
+				t.Errorf("Retry %d waits for %v", i, d)
+			}
+		}
+		if d := waited(); d != retryPatience {
+			t.Errorf("with none sent it waits for %v, want %v", d, retryPatience)
+		}
+		for _, packet := range [][]byte{nil, {0x40}, {0xc0}, {0xd0}, {0xe0}} { // none is a Retry
+			g.sent(packet)
+		}
+		time.AfterFunc(retryPatience/2, func() { g.sent([]byte{0xff}) })
+		if d := waited(); d != retryPatience/2 {
+			t.Errorf("with one sent after %v it waits for %v", retryPatience/2, d)
+		}
+	})
 }

@@ -25,7 +25,7 @@ type Listener struct {
 	wg    sync.WaitGroup
 
 	strangers strangers
-	gate      gate
+	gate      *gate
 }
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
@@ -34,7 +34,8 @@ func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
 	s := newSocket(pc)
 	sl, conn := newSlot(s)
 	sl.steady.Store(true)
-	l.pc, l.strangers.log, l.gate.log = conn, s.log, s.log
+	l.pc, l.strangers.log, l.gate = conn, s.log, newGate(s.log)
+	sl.sends = l.gate.sent
 	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch, VerifySourceAddress: l.gate.verify}
 	var err error
 	if l.ln, err = l.tr.ListenEarly(conf, quicConfig()); err != nil {

@@ -22,6 +22,20 @@ type gate struct {
 	begin   time.Time // of the second
 	count   int       // in it
 	flooded bool      // the second before had too many
+
+	retries chan struct{} // those that quic-go is asked for and has not sent
+}
+
+// mostRetries is how many Retries quic-go keeps until it has sent them (its server.go): it drops
+// those that come beyond.
+const mostRetries = 8
+
+// retryPatience is how long a handshake waits until a Retry goes out. They take a few
+// microseconds each, except one that quic-go could not send: its place is taken then.
+const retryPatience = time.Millisecond
+
+func newGate(log *slog.Logger) *gate {
+	return &gate{log: log, retries: make(chan struct{}, mostRetries)}
 }
 
 // admit says whether to begin a handshake with an unverified address, and whether a flood
@@ -37,11 +51,42 @@ func (g *gate) admit(now time.Time) (ok, begins bool) {
 	return !g.flooded && g.count <= retryRate, !g.flooded && g.count == retryRate+1
 }
 
-// verify is a quic.Transport's VerifySourceAddress.
+// verify is a quic.Transport's VerifySourceAddress. It returns true, which asks for a Retry, once
+// quic-go has room for one. One goroutine calls it, which only begins handshakes: connections
+// do not wait.
 func (g *gate) verify(net.Addr) bool {
 	ok, begins := g.admit(time.Now())
 	if begins {
 		g.log.Info("many handshakes: addresses are verified by Retry", "most", retryRate, "in", time.Second)
 	}
+	if !ok {
+		g.await()
+	}
 	return !ok
+}
+
+// await waits for room for a Retry.
+func (g *gate) await() {
+	select {
+	case g.retries <- struct{}{}:
+		return
+	default:
+	}
+	late := time.NewTimer(retryPatience)
+	defer late.Stop()
+	select {
+	case g.retries <- struct{}{}:
+	case <-late.C:
+	}
+}
+
+// sent sees each packet that the host sends.
+func (g *gate) sent(b []byte) {
+	if len(b) == 0 || b[0]&0xf0 != 0xf0 { // no Retry (RFC 9000 section 17.2.5)
+		return
+	}
+	select {
+	case <-g.retries:
+	default:
+	}
 }

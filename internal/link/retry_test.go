@@ -2,28 +2,16 @@ package link_test
 
 import (
 	"crypto/tls"
-	"encoding/binary"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/link/linktest"
 )
-
-// initial returns a packet that begins a handshake, as far as a host can tell before it has
-// looked at what is inside (RFC 9000 section 17.2.2).
-func initial(n int) []byte {
-	b := make([]byte, 1200)
-	b[0] = 0xc3
-	binary.BigEndian.PutUint32(b[1:], 1) // the version
-	b[5] = 8                             // the length of the host's connection ID
-	binary.BigEndian.PutUint64(b[6:], uint64(n)+1<<32)
-	b[14], b[15] = 0, 0                                        // no ID of the UE, no token
-	binary.BigEndian.PutUint16(b[16:], 0x4000|uint16(1200-18)) // the rest
-	return b
-}
 
 // A flood of handshakes from forged addresses is answered by Retry; who is connected does not
 // notice, and who comes gets in.
@@ -48,7 +36,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if n > 0 && b[0]&0xf0 == 0xf0 {
+					if linktest.IsRetry(b[:n]) {
 						retries.Add(1)
 					}
 				}
@@ -56,7 +44,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 		}
 		for r := range rounds {
 			for p, pc := range flood {
-				pc.WriteTo(initial(r*ports+p), hostAddr)
+				pc.WriteTo(linktest.Initial(r*ports+p), hostAddr)
 				time.Sleep(time.Millisecond)
 			}
 			begin := time.Now()
@@ -90,4 +78,61 @@ func TestFloodOfHandshakes(t *testing.T) {
 		}
 		readers.Wait()
 	})
+}
+
+// A host answers each Initial of a flood with a Retry, though quic-go drops those that come
+// faster than it sends: a UE that comes amid the flood would be one of them.
+func TestEachInitialOfAFloodGetsARetry(t *testing.T) {
+	const bursts, burst = 50, 40
+	ca, err := identity.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, err := ca.TLS(identity.Host, "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := link.Listen(pc, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	ue, err := net.DialUDP("udp4", nil, pc.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ue.Close() })
+	retries := 0
+	for b := range bursts {
+		for i := range burst {
+			if _, err := ue.Write(linktest.Initial(b*burst + i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		retries += countRetries(ue, burst)
+	}
+	t.Logf("%d Retries for %d Initials", retries, bursts*burst)
+	if least := (bursts*burst - 100) * 99 / 100; retries < least {
+		t.Errorf("want %d at least: the first 100 begin handshakes", least)
+	}
+}
+
+// countRetries reads until n Retries have come, or nothing comes for a while.
+func countRetries(ue *net.UDPConn, n int) (retries int) {
+	b := make([]byte, 2048)
+	for retries < n {
+		ue.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		k, err := ue.Read(b)
+		if err != nil {
+			break
+		}
+		if linktest.IsRetry(b[:k]) {
+			retries++
+		}
+	}
+	return retries
 }

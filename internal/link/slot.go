@@ -22,6 +22,8 @@ type slot struct {
 	steady atomic.Bool           // failed sends are silent; until then a dial reports them
 	failed atomic.Pointer[error] // of the last such send: quic-go keeps its text only
 
+	sends func(b []byte) // sees each packet before it is sent; set before the slot is used
+
 	mu      sync.Mutex
 	sock    *socket       // nil: none
 	addr    net.Addr      // of the last socket
@@ -47,7 +49,7 @@ func newSlot(s *socket) (*slot, net.PacketConn) {
 }
 
 func (sl *slot) init(s *socket) {
-	sl.sock, sl.addr, sl.changed = s, s.LocalAddr(), make(chan struct{})
+	sl.sock, sl.addr, sl.changed, sl.sends = s, s.LocalAddr(), make(chan struct{}), func([]byte) {}
 }
 
 // put makes s the slot's socket, nil for none, and returns the one before, which

@@ -23,6 +23,7 @@ func (sl *plainSlot) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
 
 // WriteTo implements net.PacketConn.
 func (sl *plainSlot) WriteTo(b []byte, addr net.Addr) (int, error) {
+	sl.sends(b)
 	return len(b), sl.write(func(s *socket) error {
 		_, err := s.WriteTo(b, addr)
 		return err
@@ -119,5 +120,6 @@ func (sl *oobSlot) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPA
 
 // WriteMsgUDP implements quic.OOBCapablePacketConn.
 func (sl *oobSlot) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (int, int, error) {
+	sl.sends(b)
 	return len(b), len(oob), sl.write(func(s *socket) error { return s.send(b, oob, addr) })
 }
