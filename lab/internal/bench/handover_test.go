@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if conf := os.Getenv(asCaller); conf != "" {
-		if err := callAs(conf); err != nil {
+	if conf := os.Getenv(asProcess); conf != "" {
+		if err := playRole(conf); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -18,6 +18,9 @@ type Networks struct {
 	Setup
 	// UE makes the command of a process that runs a [Caller].
 	UE func(Caller) *exec.Cmd
+	// Flood and Sink make the commands of processes that run them.
+	Flood func(Flood) *exec.Cmd
+	Sink  func(Sink) *exec.Cmd
 }
 
 // Run measures. It needs Linux, root, iproute2 and nftables.
@@ -50,6 +53,7 @@ func (n Networks) Run(ctx context.Context) (figures []Figure, err error) {
 		{"change/the UE has another address", here.changes(readdress)},
 		{"change/the NAT has another address", here.changes(rebind)},
 		{"change/the interface is down for 2 s", here.changes(unplug)},
+		{"flood/10,000 Initials a second from 1,000 ports", here.floods(Flood{Ports: 1000, Rate: 10_000, For: time.Duration(n.pick(10, 2)) * time.Second})},
 	})
 }
 

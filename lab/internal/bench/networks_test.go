@@ -10,16 +10,40 @@ import (
 	"github.com/bungee-xr/bungee/internal/needs"
 )
 
-// asCaller makes the test's program a UE that calls: a Caller in the environment's variable of
-// this name.
-const asCaller = "BUNGEE_BENCH_CALLER"
+// asProcess makes the test's program one of those that networks start: a role in the environment's
+// variable of this name.
+const asProcess = "BUNGEE_BENCH_PROCESS"
 
-func callAs(conf string) error {
-	var c Caller
-	if err := json.Unmarshal([]byte(conf), &c); err != nil {
+// A role is what such a process runs: one of them.
+type role struct {
+	Caller *Caller `json:",omitempty"`
+	Flood  *Flood  `json:",omitempty"`
+	Sink   *Sink   `json:",omitempty"`
+}
+
+func playRole(conf string) error {
+	var r role
+	if err := json.Unmarshal([]byte(conf), &r); err != nil {
 		return err
 	}
-	return c.Run(untilParent(), os.Stdout)
+	switch {
+	case r.Caller != nil:
+		return r.Caller.Run(untilParent(), os.Stdout)
+	case r.Flood != nil:
+		return r.Flood.Run(untilParent(), os.Stdout)
+	}
+	return r.Sink.Run(untilParent(), os.Stdout)
+}
+
+// process makes the command of such a process.
+func (r role) process() *exec.Cmd {
+	conf, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // a role is text and numbers
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asProcess+"="+string(conf))
+	return cmd
 }
 
 // On each network calls run on the edge host in the end, and again after each change.
@@ -35,15 +59,12 @@ func TestNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := quick(t)
-	n := Networks{Setup: *s, UE: func(c Caller) *exec.Cmd {
-		conf, err := json.Marshal(c)
-		if err != nil {
-			panic(err) // a Caller is text and numbers
-		}
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), asCaller+"="+string(conf))
-		return cmd
-	}}
+	n := Networks{
+		Setup: *s,
+		UE:    func(c Caller) *exec.Cmd { return role{Caller: &c}.process() },
+		Flood: func(f Flood) *exec.Cmd { return role{Flood: &f}.process() },
+		Sink:  func(s Sink) *exec.Cmd { return role{Sink: &s}.process() },
+	}
 	figures, err := n.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
