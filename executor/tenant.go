@@ -31,7 +31,7 @@ type Tenant struct {
 // A Holding is what a tenant holds at a moment.
 type Holding struct {
 	Instances int
-	Memory    int64 // the sum of the memory limits of its instances, in bytes
+	Memory    int64 // the sum of the memory limits of its instances and of HoldMemory, in bytes
 	Modules   int
 }
 
@@ -106,6 +106,31 @@ func (t *Tenant) ReleaseInstance(memory int64) {
 	t.mu.Lock()
 	t.holds.Instances--
 	t.holds.Memory -= memory
+	t.mu.Unlock()
+}
+
+// HoldMemory counts bytes that a host function holds for an instance outside its memory. It
+// returns ErrQuota when the quota has no room. t may be nil, which has no quota.
+func (t *Tenant) HoldMemory(bytes int64) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if most := t.quota.Memory; most > 0 && t.holds.Memory+bytes > most {
+		return t.over("%d bytes of memory, of which %d are held and %d are asked for", most, t.holds.Memory, bytes)
+	}
+	t.holds.Memory += bytes
+	return nil
+}
+
+// ReleaseMemory counts bytes of HoldMemory no longer.
+func (t *Tenant) ReleaseMemory(bytes int64) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.holds.Memory -= bytes
 	t.mu.Unlock()
 }
 

@@ -76,6 +76,33 @@ func TestTenantHolds(t *testing.T) {
 
 // A tenant that has spent its fuel waits until it has some, and saves no more than
 // that of a second.
+// What host functions hold and the memory of instances have one quota.
+func TestTenantMemory(t *testing.T) {
+	tenant := executor.NewTenant("acme", capability.Quota{Memory: 100})
+	for _, step := range []struct {
+		what      string
+		err, want error
+	}{
+		{"60 of a host function", tenant.HoldMemory(60), nil},
+		{"an instance of 41", tenant.HoldInstance(41), executor.ErrQuota},
+		{"an instance of 40", tenant.HoldInstance(40), nil},
+		{"one more of a host function", tenant.HoldMemory(1), executor.ErrQuota},
+	} {
+		if !errors.Is(step.err, step.want) {
+			t.Errorf("%s: %v, want %v", step.what, step.err, step.want)
+		}
+	}
+	tenant.ReleaseMemory(60)
+	if got := tenant.Holding().Memory; got != 40 {
+		t.Errorf("%d bytes are held at last, want 40", got)
+	}
+	var nobody *executor.Tenant
+	if err := nobody.HoldMemory(1 << 40); err != nil {
+		t.Errorf("nobody has a quota: %v", err)
+	}
+	nobody.ReleaseMemory(1 << 40)
+}
+
 func TestTenantFuel(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: 1000})

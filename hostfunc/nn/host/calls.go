@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -25,11 +26,18 @@ func (s *state) init(a args) error {
 	if i < 0 {
 		return fmt.Errorf("%w: %d contexts are open; drop one", errTooLarge, MaxContexts)
 	}
-	b, err := g.g.NewSession()
-	if err != nil {
+	c := &session{inputs: g.inputs}
+	if account := executor.AccountOf(a.ctx); account != nil {
+		c.tenant = account.Tenant
+	}
+	if err := c.hold(sizeOfAll(g.inputs)); err != nil {
 		return err
 	}
-	s.contexts[i] = &session{BackendSession: b, inputs: g.inputs}
+	if c.BackendSession, err = g.g.NewSession(); err != nil {
+		c.tenant.ReleaseMemory(c.held)
+		return err
+	}
+	s.contexts[i] = c
 	return a.put(1, uint32(i+1))
 }
 
@@ -129,7 +137,27 @@ func (s *state) compute(a args) error {
 	}
 	err = c.Compute(a.ctx)
 	c.report(a)
-	return err
+	if err != nil {
+		return err
+	}
+	if err := c.holdOutputs(); err != nil {
+		s.contexts[a.u32(0)-1] = nil
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+// holdOutputs has the tenant hold the outputs, too: only now their size is known.
+func (c *session) holdOutputs() error {
+	out, err := c.Outputs()
+	if err != nil {
+		return err
+	}
+	size := sizeOfAll(c.inputs)
+	for _, t := range out {
+		size += sizeOf(t.Shape)
+	}
+	return c.hold(size)
 }
 
 // report adds the spans of the time since the last report.

@@ -21,7 +21,9 @@
 // # Limits
 //
 // Graphs and contexts are outside the memory limit of an instance, which can hold
-// [MaxGraphs] and [MaxContexts] of them. They are closed with the instance. A function
+// [MaxGraphs] and [MaxContexts] of them. They are closed with the instance. The tensors of
+// contexts count against the memory that the tenant may hold; what a backend needs while it
+// computes does not, as instances share that. A function
 // that gets a bad handle, pointer or size returns an errno and changes nothing. Guests can
 // read the text of the backend's errors.
 package host
@@ -89,6 +91,46 @@ type session struct {
 	nn.BackendSession
 	inputs   [][]int
 	reported nn.Timings // that spans tell already
+
+	tenant *executor.Tenant // whose memory it holds
+	held   int64            // bytes of it
+}
+
+// hold has the tenant hold bytes in all for the session.
+func (c *session) hold(bytes int64) error {
+	if bytes <= c.held {
+		return nil
+	}
+	if err := c.tenant.HoldMemory(bytes - c.held); err != nil {
+		return fmt.Errorf("%w: the tensors of a context: %w", errTooLarge, err)
+	}
+	c.held = bytes
+	return nil
+}
+
+// Close frees the session.
+func (c *session) Close() error {
+	c.tenant.ReleaseMemory(c.held)
+	c.held = 0
+	return c.BackendSession.Close()
+}
+
+// sizeOf returns the bytes of a tensor of that shape, which is one of a network.
+func sizeOf(shape []int) int64 {
+	size := int64(4)
+	for _, n := range shape {
+		size *= int64(n)
+	}
+	return size
+}
+
+// sizeOfAll returns the bytes of all inputs: twice, since the backend's copy of each stands beside
+// the one that is being set.
+func sizeOfAll(inputs [][]int) (size int64) {
+	for _, shape := range inputs {
+		size += 2 * sizeOf(shape)
+	}
+	return size
 }
 
 func (s *state) close() {

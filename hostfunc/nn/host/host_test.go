@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/nntest"
@@ -40,11 +41,12 @@ type guest struct {
 	mem   memory
 	funcs map[string]executor.HostFunc
 	close func()
+	ctx   context.Context // of its calls
 }
 
 func newGuest(tb testing.TB, b nn.Backend, size int, models ...string) *guest {
 	funcs, done := Functions(b, models).New()
-	g := &guest{tb: tb, mem: make(memory, size), funcs: map[string]executor.HostFunc{}, close: done}
+	g := &guest{tb: tb, mem: make(memory, size), funcs: map[string]executor.HostFunc{}, close: done, ctx: context.Background()}
 	for _, f := range funcs {
 		g.funcs[f.Name] = f
 	}
@@ -62,7 +64,7 @@ func (g *guest) call(name string, args ...uint32) uint32 {
 	for i, a := range args {
 		stack[i] = uint64(a)
 	}
-	if err := f.Call(context.Background(), g.mem, stack); err != nil {
+	if err := f.Call(g.ctx, g.mem, stack); err != nil {
 		g.tb.Fatalf("%s%v trapped: %v", name, args, err)
 	}
 	return uint32(stack[0])
@@ -301,6 +303,74 @@ func TestHandlesAreBounded(t *testing.T) {
 		t.Errorf("%d sessions open after close; want 0", n)
 	}
 }
+
+// The tensors of contexts are the tenant's to hold: eight contexts of a detector are 26 MB.
+func TestContextsCountAsMemory(t *testing.T) {
+	const input, outputs = 2 * 4 * 48, 4 * (3 + 48) // bytes
+	b := nntest.Mean()
+	tenant := executor.NewTenant("acme", capability.Quota{Memory: 2*input + outputs})
+	g := newGuest(t, b, memSize, "me*")
+	g.ctx = executor.WithCall(t.Context(), &executor.Call{Account: &executor.Account{Tenant: tenant}})
+	holds := func(when string, want int64, sessions int) {
+		t.Helper()
+		if got := tenant.Holding().Memory; got != want || b.Open() != sessions {
+			t.Errorf("%s: %d bytes are held for %d sessions, want %d for %d", when, got, b.Open(), want, sessions)
+		}
+	}
+	g.open()
+	g.call("init_execution_context", 1, 16)
+	holds("two contexts", 2*input, 2)
+	if e := g.call("init_execution_context", 1, 16); e != errnoTooLarge || !strings.Contains(g.said(), `tenant "acme" may have 972 bytes`) {
+		t.Errorf("a third context: errno %d, %q; want %d, and the quota's name", e, g.said(), errnoTooLarge)
+	}
+	holds("a third one is refused", 2*input, 2)
+	g.tensorAt()
+	for c, want := range []uint32{0, errnoTooLarge} {
+		g.call("set_input", uint32(c+1), 0, atTensor)
+		for range 2 {
+			if e := g.call("compute", uint32(c+1)); e != want {
+				t.Errorf("compute in context %d = %d, want %d: %s", c+1, e, want, g.said())
+			}
+			if want != 0 {
+				break // the context is gone
+			}
+		}
+	}
+	holds("one has outputs, the other had no room for its own", input+outputs, 1)
+	if e := g.call("compute", 2); e != errnoArgument {
+		t.Errorf("compute in the context that is gone = %d, want %d", e, errnoArgument)
+	}
+	g.call("bungee_drop_context", 1)
+	holds("all are dropped", 0, 0)
+	g.open()
+	g.close()
+	holds("the instance is closed", 0, 0)
+}
+
+// A session that cannot be made holds nothing.
+func TestNoSessionHoldsNothing(t *testing.T) {
+	tenant := executor.NewTenant("acme", capability.Quota{})
+	g := newGuest(t, noSessions{nntest.Mean()}, memSize, "*")
+	g.ctx = executor.WithCall(t.Context(), &executor.Call{Account: &executor.Account{Tenant: tenant}})
+	copy(g.mem, nntest.Name)
+	g.call("load_by_name", 0, uint32(len(nntest.Name)), 16)
+	if e := g.call("init_execution_context", 1, 16); e != errnoRuntime || tenant.Holding().Memory != 0 {
+		t.Errorf("init_execution_context = %d, %d bytes are held; want %d, 0", e, tenant.Holding().Memory, errnoRuntime)
+	}
+	g.close()
+}
+
+// noSessions has graphs that have no room for sessions.
+type noSessions struct{ nn.Backend }
+
+type noSession struct{ nn.BackendGraph }
+
+func (b noSessions) Graph(name string) (nn.BackendGraph, error) {
+	g, err := b.Backend.Graph(name)
+	return noSession{g}, err
+}
+
+func (noSession) NewSession() (nn.BackendSession, error) { return nil, errors.New("no room") }
 
 // TestRandomCalls calls all functions in random order with random and
 // plausible arguments. The invariants: no trap, no panic, bounded handles.
