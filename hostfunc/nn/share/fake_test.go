@@ -28,6 +28,8 @@ type fake struct {
 	peak    int      // most that ran at once
 	runs    []string // what ran, in order: inputs joined by +
 	fail    error    // of batches of more than one
+	deaf    bool     // nothing stops a computation
+	closed  int      // sessions
 }
 
 func (f *fake) Graph(name string) (nn.BackendGraph, error) {
@@ -51,6 +53,9 @@ func (g *fakeGraph) NewSession() (nn.BackendSession, error) {
 func (g *fakeGraph) ComputeBatch(ctx context.Context, sessions []nn.BackendSession) error {
 	g.f.begin(sessions)
 	defer g.f.end()
+	if g.f.deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
 	d := g.f.each + time.Duration(len(sessions))*g.f.more
 	select {
 	case <-time.After(d):
@@ -115,7 +120,19 @@ func (s *fakeSession) Outputs() ([]nn.Tensor, error) {
 	return []nn.Tensor{{Shape: []int{1}, Data: []float32{s.out}}}, nil
 }
 func (s *fakeSession) Timings() nn.Timings { return nn.Timings{Compute: s.took} }
-func (s *fakeSession) Close() error        { return nil }
+func (s *fakeSession) Close() error {
+	s.g.f.mu.Lock()
+	defer s.g.f.mu.Unlock()
+	s.g.f.closed++
+	return nil
+}
+
+// released returns how many sessions were closed.
+func (f *fake) released() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
 
 // tenant returns a context of a call of a tenant.
 func tenant(ctx context.Context, name string, weight int) context.Context {

@@ -2,6 +2,8 @@ package share
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
@@ -60,37 +62,109 @@ type session struct {
 	nn.BackendSession
 	g     *graph
 	queue time.Duration // since the input was set
+
+	mu     sync.Mutex // leaf
+	runs   bool       // a computation waits or runs, perhaps for nobody any longer
+	closed bool
+}
+
+// errRuns is the error of a session whose computation did not stop when its context ended.
+var errRuns = errors.New("share: the session's last computation still runs, though its context has ended; wait, or use another session")
+
+// begin notes that a computation begins, unless one runs.
+func (s *session) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs {
+		return errRuns
+	}
+	s.runs = true
+	return nil
+}
+
+// ended notes that the computation has ended, and closes the session where that was to be done.
+func (s *session) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = false
+	if s.closed {
+		s.BackendSession.Close() // nobody is left to hear how that went
+	}
+}
+
+// idle returns an error while a computation runs.
+func (s *session) idle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs {
+		return errRuns
+	}
+	return nil
 }
 
 func (s *session) SetInput(index int, t nn.Tensor) error {
+	if err := s.idle(); err != nil {
+		return err
+	}
 	s.queue = 0
 	return s.BackendSession.SetInput(index, t)
 }
 
 func (s *session) SetImage(ctx context.Context, index int, encoded []byte) (nn.Fit, error) {
+	if err := s.idle(); err != nil {
+		return nn.Fit{}, err
+	}
 	s.queue = 0
 	return s.BackendSession.SetImage(ctx, index, encoded)
 }
 
-// Timings are those of the wrapped session, and the time that was spent waiting here.
-func (s *session) Timings() nn.Timings {
-	t := s.BackendSession.Timings()
+func (s *session) Outputs() ([]nn.Tensor, error) {
+	if err := s.idle(); err != nil {
+		return nil, err
+	}
+	return s.BackendSession.Outputs()
+}
+
+// Timings are those of the wrapped session, and the time that was spent waiting here. Of a computation
+// that still runs it is only the latter.
+func (s *session) Timings() (t nn.Timings) {
+	if s.idle() == nil {
+		t = s.BackendSession.Timings()
+	}
 	t.Queue += s.queue
 	return t
 }
 
-// Compute waits for its turn until ctx ends, and computes: for all of its batch, or
-// as another's part.
+// Close closes the session, once it has no computation that runs.
+func (s *session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed = true; s.runs {
+		return nil
+	}
+	return s.BackendSession.Close()
+}
+
+// Compute waits for its turn until ctx ends, and computes: for all of its batch, or as another's
+// part. What does not stop soon after ctx has ended goes on without its caller, and counts
+// for its tenant; until it ends, the session is of no use.
 func (s *session) Compute(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := s.begin(); err != nil {
 		return err
 	}
 	b := s.g.b
 	j := b.join(ctx, s)
 	var o outcome
 	executor.Aside(ctx, func() { o = b.wait(ctx, j) })
-	if o.batch == nil {
-		return o.err
+	if o.batch != nil {
+		go b.run(ctx, o.batch)
+		o = j.result(ctx)
 	}
-	return b.run(ctx, o.batch)
+	if o.broken != nil {
+		panic(o.broken)
+	}
+	return o.err
 }

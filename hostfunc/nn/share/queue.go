@@ -28,13 +28,15 @@ type job struct {
 	wake     chan outcome // capacity 1: who wakes it does not wait for it
 
 	charged time.Duration // to its account, beforehand; Backend.mu guards it
+	leads   bool          // it is the first of a batch, which it is to run; Backend.mu guards it
 }
 
-// An outcome is what a job waits for: to compute a batch, in which it is the first,
-// or to hear how that went that another did.
+// An outcome is what a job waits for: to run a batch, of which it is the first, and then to hear
+// how that went.
 type outcome struct {
-	batch []*job
-	err   error
+	batch  []*job
+	err    error
+	broken any // what the network panicked with, for the first
 }
 
 // join adds a computation of s.
@@ -95,32 +97,57 @@ func (b *Backend) untilLocked(j *job) time.Time {
 	return until
 }
 
-// wait waits for j's turn, until ctx ends. A job that is part of a batch by then is
-// waited for, as the batch uses its session.
+// wait waits for j's turn, until ctx ends: then j leaves the queue. Where it has its turn by then, wait
+// returns what result does, or a batch, whose other jobs count on it.
 func (b *Backend) wait(ctx context.Context, j *job) outcome {
 	select {
 	case o := <-j.wake:
 		return o
 	case <-ctx.Done():
 	}
-	if b.withdraw(j) {
+	switch waited, leads := b.withdraw(j); {
+	case waited:
 		return outcome{err: context.Cause(ctx)}
+	case leads:
+		return <-j.wake
 	}
-	return <-j.wake
+	return j.result(ctx)
 }
 
-// withdraw takes j out of the queue, and says whether it was there.
-func (b *Backend) withdraw(j *job) bool {
+// grace is how long a computation may take to stop once its context has ended.
+const grace = 5 * time.Millisecond
+
+// result waits for the end of a computation that runs, or until ctx has ended and it does not stop.
+func (j *job) result(ctx context.Context) outcome {
+	select {
+	case o := <-j.wake:
+		return o
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case o := <-j.wake:
+		return o
+	case <-late.C:
+		return outcome{err: context.Cause(ctx)}
+	}
+}
+
+// withdraw takes j out of the queue, and says whether it was there, and if not, whether it is
+// the first of a batch.
+func (b *Backend) withdraw(j *job) (waited, leads bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.Index(b.waiting, j)
 	if i < 0 {
-		return false
+		return false, j.leads
 	}
 	b.waiting = slices.Delete(b.waiting, i, i+1)
 	j.account.jobs--
+	j.s.ended()
 	b.assignLocked()
-	return true
+	return true, false
 }
 
 // assignLocked gives the networks that are free to those who wait.
@@ -136,6 +163,7 @@ func (b *Backend) assignLocked() {
 		b.free--
 		b.floor = max(b.floor, first.account.served)
 		b.beginLocked(batch, now)
+		first.leads = true
 		first.wake <- outcome{batch: batch}
 	}
 	b.scheduleLocked(now)

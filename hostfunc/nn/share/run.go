@@ -11,21 +11,27 @@ import (
 // errBroken is the error of computations whose batch broke off in a panic.
 var errBroken = errors.New("share: the computation broke off")
 
-// run computes a batch, whose first is the caller's own.
-func (b *Backend) run(ctx context.Context, batch []*job) error {
+// run computes a batch, and tells each job how that went. It has a goroutine of its own: whoever waits
+// for it may give up.
+func (b *Backend) run(ctx context.Context, batch []*job) {
 	errs := make([]error, len(batch))
 	for i := range errs {
 		errs[i] = errBroken // unless it is known better
 	}
 	begin := time.Now()
 	defer func() {
+		broken := recover()
 		b.finish(batch, time.Since(begin), errors.Join(errs...) == nil)
-		for i, j := range batch[1:] {
-			j.wake <- outcome{err: errs[i+1]}
+		for i, j := range batch {
+			j.s.ended()
+			o := outcome{err: errs[i]}
+			if i == 0 {
+				o.broken = broken
+			}
+			j.wake <- o
 		}
 	}()
 	compute(ctx, batch, errs)
-	return errs[0]
 }
 
 // compute computes a batch. Where that fails, each is computed alone: one of them

@@ -24,14 +24,14 @@
 // # What is not promised
 //
 // A running computation is not interrupted for another tenant: the tenant whose turn it
-// is waits until one computation of another ends. A computation in a batch runs to its
-// end, even when its context ends earlier.
+// is waits until one computation of another ends. A computation in a batch, or on a backend that
+// cannot stop one, runs to its end, even when its context ends earlier. Its caller does not
+// wait for that, its tenant is charged for it, and its session is of no use until then.
 //
 // # Concurrency
 //
-// A Backend may be used by many goroutines. It has none of its own: the caller that gets a
-// network computes for the whole batch. A computation gives up the core of its call while
-// it waits ([executor.Aside]).
+// A Backend may be used by many goroutines. A run of a network has a goroutine of its own. A
+// computation gives up the core of its call while it waits ([executor.Aside]).
 package share
 
 import (

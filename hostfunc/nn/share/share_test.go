@@ -245,12 +245,12 @@ func TestCancel(t *testing.T) {
 			t.Errorf("ran %v, and %d wait; want one run and none", got, b.Stats().Waiting)
 		}
 
-		// A batch runs to its end.
+		// A batch runs to its end, and who gives up does not wait for it.
 		occupy(t, b, &wg)
 		ctx, cancel = context.WithCancelCause(t.Context())
 		wg.Go(func() {
-			if _, err := double(ctx, b, 1); err != nil {
-				t.Errorf("the first of a batch, cancelled while it ran: %v; want nil", err)
+			if _, err := double(ctx, b, 1); !errors.Is(err, why) {
+				t.Errorf("the first of a batch, cancelled while it ran: %v; want its cause", err)
 			}
 		})
 		synctest.Wait()
@@ -259,9 +259,64 @@ func TestCancel(t *testing.T) {
 				t.Errorf("the second of a batch whose first was cancelled: %v; want nil", err)
 			}
 		})
-		time.Sleep(15 * ms)
+		time.Sleep(12 * ms)
 		cancel(why)
 		wg.Wait()
+	})
+}
+
+// TestDeafNetwork has a network that does not stop when a call's context ends: the call does not wait
+// for it, its tenant is charged for all of it, and its session is left alone.
+func TestDeafNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{most: 1, each: 50 * ms, deaf: true}
+		b := New(f, Config{})
+		g, err := b.Graph("net")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := g.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		input := nn.Tensor{Shape: []int{1}, Data: []float32{1}}
+		if err := s.SetInput(0, input); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(tenant(t.Context(), "acme", 1), 10*ms)
+		defer cancel()
+		begin := time.Now()
+		if err := s.Compute(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 10*ms+grace {
+			t.Errorf("Compute = %v after %v; want the end of its context, %v later at most", err, time.Since(begin), grace)
+		}
+		_, outputs := s.Outputs()
+		_, image := s.SetImage(t.Context(), 0, nil)
+		for what, err := range map[string]error{"SetInput": s.SetInput(0, input), "SetImage": image, "Outputs": outputs, "Compute": s.Compute(t.Context())} {
+			if err != errRuns {
+				t.Errorf("%s while it runs: %v; want %v", what, err, errRuns)
+			}
+		}
+		if got := s.Timings(); got != (nn.Timings{}) {
+			t.Errorf("timings while it runs: %+v", got)
+		}
+		if _, err := double(tenant(t.Context(), "other", 1), b, 3); err != nil || time.Since(begin) != 100*ms {
+			t.Errorf("another computation: %v after %v; want it behind the one that runs on", err, time.Since(begin))
+		}
+		if got := b.Stats(); got.Busy != 100*ms || got.Computed != 2 {
+			t.Errorf("stats %+v; want both runs", got)
+		}
+		if err := s.SetInput(0, input); err != nil {
+			t.Errorf("SetInput after it has run: %v", err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), 10*ms)
+		defer cancel()
+		if err := errors.Join(s.Compute(ctx), s.Close()); !errors.Is(err, context.DeadlineExceeded) || f.released() != 1 {
+			t.Errorf("Close while it runs: %v, %d sessions are closed; want one, of the other", err, f.released())
+		}
+		time.Sleep(50 * ms)
+		if f.released() != 2 {
+			t.Errorf("the session is not closed after its run")
+		}
 	})
 }
 
