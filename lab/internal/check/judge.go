@@ -2,6 +2,7 @@ package check
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
@@ -17,6 +18,14 @@ type judge struct {
 	at      Host      // where events say that the far endpoint is
 	left    int       // hosts left without a fault of theirs
 	ended   bool
+
+	before atomic.Value // the Host that it left last, which may still have messages to answer; movers ask
+}
+
+// goes notes that the far endpoint has gone elsewhere.
+func (j *judge) goes(e elastic.Event) {
+	j.before.Store(hostOf(e.From))
+	j.at, j.changed = hostOf(e.To), time.Now()
 }
 
 // event judges an event.
@@ -33,9 +42,9 @@ func (j *judge) event(e elastic.Event) {
 		j.took(e)
 		j.leaves(e)
 		j.skips(e)
-		j.at, j.changed = hostOf(e.To), time.Now()
+		j.goes(e)
 	case e.Kind == elastic.Moved:
-		j.at, j.changed = hostOf(e.To), time.Now()
+		j.goes(e)
 	case e.Kind == elastic.StandbyLost:
 		j.changed = time.Now()
 	}

@@ -95,6 +95,9 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 	if !alone || s.Patience > 0 || l.broken.Load()+l.overruns.Load() > 0 || l.troubled(before.at) || l.troubled(s.Host) {
 		return
 	}
+	if offload.CodeOf(err) == offload.CodeUnavailable && j.recoversOld() {
+		return // that recovery goes first
+	}
 	if errors.Is(err, offload.ErrDeadline) && l.transfers() > stall {
 		return // the state stood still behind what other channels sent
 	}
@@ -108,4 +111,12 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 // troubled says whether a move from or to h may fail or take long.
 func (l *life) troubled(h Host) bool {
 	return h != UE && (l.mayLeave(h) || l.w.blame.has(h, doomed, gone, unwilling, refusing, withholding))
+}
+
+// recoversOld says whether a recovery may be for the owner before: its host is in trouble, and may still
+// have had messages to answer.
+func (j *judge) recoversOld() bool {
+	pass(j.l.ctx, time.Millisecond) // a move tells at its end where the owner was before
+	h, ok := j.before.Load().(Host)
+	return ok && j.l.troubled(h)
 }
