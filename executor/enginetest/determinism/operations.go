@@ -169,5 +169,7 @@ func sequences() []operation {
 		{name: "f64 demote, promote", in: []kind{f64}, out: f64, code: []byte{0xb6, 0xbb}},
 		{name: "f32 add, bits", in: []kind{f32, f32}, out: i32, code: []byte{0x92, 0xbc}},
 		{name: "f32x4 multiply, minimum", in: []kind{v128, v128}, out: v128, code: []byte{0xfd, 0xe6, 1, 0xfd, 0x0c, 0, 0, 0, 0, 0, 0, 0x80, 0x7f, 0, 0, 0xc0, 0xff, 0, 0, 0, 0x80, 0xfd, 0xe8, 1}},
+		{name: "f32x4 divide, f64x2 less", in: []kind{v128, v128, v128}, out: v128, code: []byte{0xfd, 0xe7, 1, 0xfd, 0x49}},
+		{name: "f64x2 divide, f32x4 truncate", in: []kind{v128, v128}, out: v128, code: []byte{0xfd, 0xf3, 1, 0xfd, 0xf8, 1}},
 	}
 }

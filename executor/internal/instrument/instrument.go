@@ -67,7 +67,7 @@ const FuelGlobal = "bungee_fuel"
 const RefusedGlobal = "bungee_refused"
 
 // Version changes when engines get other code of a module.
-const Version = 2
+const Version = 3
 
 // Options say what Rewrite does. Two that are equal do the same.
 type Options struct {

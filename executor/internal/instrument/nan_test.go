@@ -79,9 +79,9 @@ func TestNaN(t *testing.T) {
 }
 
 // bits calls a function that returns the bits of a float.
-func (g guest) bits(name string, a, b uint64) uint64 {
+func (g guest) bits(name string, args ...uint64) uint64 {
 	g.t.Helper()
-	results, err := g.module.ExportedFunction(name).Call(g.t.Context(), a, b)
+	results, err := g.module.ExportedFunction(name).Call(g.t.Context(), args...)
 	if err != nil {
 		g.t.Fatalf("%s: %v", name, err)
 	}

@@ -50,7 +50,8 @@ func (c Costs) weights() [classes]uint64 {
 	}
 }
 
-// A float is the type of a NaN that an instruction may compute.
+// A float is a type of floats, of one or of the lanes of a vector: which bits are a NaN
+// depends on it.
 type float uint8
 
 const (
@@ -59,6 +60,7 @@ const (
 	f64
 	f32x4
 	f64x2
+	anyFloat // of an operand: whatever it is
 )
 
 // An op is what Rewrite has to know of an instruction.
@@ -66,9 +68,11 @@ type op struct {
 	imm   imm
 	class class
 	nan   float // its result may be a NaN whose bits are the processor's choice
-	// sink says that the result does not depend on the bits of a NaN that it
-	// takes, but for those of a NaN, which are the processor's choice again.
-	sink       bool
+	// sinks is the type of the floats that it takes, where its result does not depend on
+	// the bits of a NaN among them, but for those of a NaN, which are the processor's
+	// choice again. The NaN of another type is bits like all others: to f64x2.add two
+	// lanes of f32x4 are one number.
+	sinks      float
 	plain      bool // it takes pops values and leaves pushes, and does nothing else with the stack
 	pops, push uint8
 	size       sized
@@ -125,16 +129,19 @@ func sink(c class, i imm, pops uint8) op {
 	return op{class: c, imm: i, plain: true, pops: pops}
 }
 
-// taking returns o as one that takes floats and shows nothing of a NaN's bits.
-func (o op) taking() op {
-	o.sink = true
+// taking returns o as one that takes floats of type f and shows nothing of a NaN's bits.
+func (o op) taking(f float) op {
+	o.sinks = f
 	return o
 }
 
 // making returns o as one that also computes floats of type f.
-func (o op) making(f float) op {
+func (o op) making(f float) op { return o.taking(f).giving(f) }
+
+// giving returns o as one that computes floats of type f.
+func (o op) giving(f float) op {
 	o.nan = f
-	return o.taking()
+	return o
 }
 
 func basicTable() *table {
@@ -154,7 +161,7 @@ func (t *table) control() {
 	t[0x0e] = op{class: branch, imm: immTable}          // br_table
 	t[0x10] = op{class: call, imm: immIndex}            // call
 	t[0x11] = op{class: call, imm: immIndex2}           // call_indirect
-	t[0x1a] = sink(free, immNone, 1).taking()           // drop
+	t[0x1a] = sink(free, immNone, 1).taking(anyFloat)   // drop
 	t[0x1b] = ternary(compute)                          // select
 	t[0x1c] = ternary(compute)                          // select with a type
 	t[0x1c].imm = immTypes
@@ -198,16 +205,17 @@ func (t *table) integers() {
 }
 
 func (t *table) floats() {
-	t.set(0x5b, 0x66, binary(compute).taking()) // comparisons
+	t.set(0x5b, 0x60, binary(compute).taking(f32)) // comparisons
+	t.set(0x61, 0x66, binary(compute).taking(f64))
 	t.arithmetic(0x8b, f32)
 	t.arithmetic(0x99, f64)
-	t.set(0xa8, 0xab, unary(compute).taking()) // i32.trunc
-	t.set(0xae, 0xb1, unary(compute).taking()) // i64.trunc
-	t.set(0xb2, 0xb5, unary(compute))          // f32.convert
-	t[0xb6] = unary(compute).making(f32)       // f32.demote_f64
-	t.set(0xb7, 0xba, unary(compute))          // f64.convert
-	t[0xbb] = unary(compute).making(f64)       // f64.promote_f32
-	t.set(0xbc, 0xbf, unary(compute))          // reinterpret
+	t.these(unary(compute).taking(f32), 0xa8, 0xa9, 0xae, 0xaf) // trunc
+	t.these(unary(compute).taking(f64), 0xaa, 0xab, 0xb0, 0xb1)
+	t.set(0xb2, 0xb5, unary(compute))                // f32.convert
+	t[0xb6] = unary(compute).taking(f64).giving(f32) // f32.demote_f64
+	t.set(0xb7, 0xba, unary(compute))                // f64.convert
+	t[0xbb] = unary(compute).taking(f32).giving(f64) // f64.promote_f32
+	t.set(0xbc, 0xbf, unary(compute))                // reinterpret
 }
 
 // arithmetic describes the instructions of a float type, which begin with abs at code.
@@ -223,7 +231,8 @@ func (t *table) arithmetic(code int, f float) {
 
 func bulkTable() *table {
 	t := newTable()
-	t.set(0, 7, unary(compute).taking()) // trunc_sat
+	t.these(unary(compute).taking(f32), 0, 1, 4, 5) // trunc_sat
+	t.these(unary(compute).taking(f64), 2, 3, 6, 7)
 	t[8] = op{class: memory, imm: immDataMem, size: memBulk}
 	t[9] = op{class: compute, imm: immIndex} // data.drop
 	t[10] = op{class: memory, imm: immMemory2, size: memBulk}
@@ -284,9 +293,10 @@ func (t *table) vectorUnary() {
 }
 
 func (t *table) vectorFloats() {
-	t.set(0x41, 0x4c, binary(compute).taking()) // comparisons
-	t[0x5e] = unary(compute).making(f32x4)      // demote
-	t[0x5f] = unary(compute).making(f64x2)      // promote
+	t.set(0x41, 0x46, binary(compute).taking(f32x4)) // comparisons
+	t.set(0x47, 0x4c, binary(compute).taking(f64x2))
+	t[0x5e] = unary(compute).taking(f64x2).giving(f32x4) // demote
+	t[0x5f] = unary(compute).taking(f32x4).giving(f64x2) // promote
 	for _, c := range []int{0x67, 0x68, 0x69, 0x6a} {
 		t[c] = unary(compute).making(f32x4) // ceil, floor, trunc, nearest
 	}
@@ -295,8 +305,9 @@ func (t *table) vectorFloats() {
 	}
 	t.vectorArithmetic(0xe0, f32x4)
 	t.vectorArithmetic(0xec, f64x2)
-	t.these(unary(compute).taking(), 0xf8, 0xf9, 0xfc, 0xfd) // trunc_sat
-	t.these(unary(compute), 0xfa, 0xfb, 0xfe, 0xff)          // convert
+	t.these(unary(compute).taking(f32x4), 0xf8, 0xf9) // trunc_sat
+	t.these(unary(compute).taking(f64x2), 0xfc, 0xfd)
+	t.these(unary(compute), 0xfa, 0xfb, 0xfe, 0xff) // convert
 }
 
 // vectorArithmetic describes the instructions of a float vector, which begin with

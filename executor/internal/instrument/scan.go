@@ -240,6 +240,11 @@ func (s *scanner) memoryIndices(i imm, at int) {
 	}
 }
 
+// drops says whether o shows nothing of the bits that the edit w of its operand is for.
+func (o op) drops(w what) bool {
+	return o.sinks == anyFloat || o.sinks != noFloat && w == canonical+what(o.sinks)
+}
+
 // value follows what instruction o does to the stack, to leave NaNs as they are where
 // only sinks take them.
 func (s *scanner) value(o op) {
@@ -256,7 +261,7 @@ func (s *scanner) value(o op) {
 	for range min(int(o.pops), len(s.stack)) {
 		e := s.stack[len(s.stack)-1]
 		s.stack = s.stack[:len(s.stack)-1]
-		if o.sink && e != none {
+		if e != none && o.drops(s.edits[e].what) {
 			s.edits[e].what = nothing
 		}
 	}
