@@ -23,6 +23,12 @@ func (s suite) call(t *testing.T) {
 			mustEcho(t, in, strings.Repeat("x", n))
 		}
 	})
+	t.Run("NoBuffer", func(t *testing.T) {
+		in := instance(t, s.module(t, Guest(t, "buf0")), executor.InstanceConfig{})
+		for range 2 { // bungee_buf answers -1, which is of no interest where there are no bytes
+			call(t, in, 0, "", abi.OK)
+		}
+	})
 	t.Run("Error", func(t *testing.T) {
 		code, text, err := abi.ParseError([]byte(call(t, in, fnError, "no such frame", abi.Error)))
 		if code != "" || text != "no such frame" || err != nil {

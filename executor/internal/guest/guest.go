@@ -167,7 +167,7 @@ func (g *Instance) enter(ctx context.Context, fn uint32, request []byte) (reply 
 		return executor.Reply{}, false, fmt.Errorf("%w: %w: the guest has no buffer for %d bytes", executor.ErrNotStarted, executor.ErrTooLarge, n)
 	}
 	b, ok := g.raw.Bytes(ptr, n)
-	if !ok {
+	if !ok && n > 0 {
 		return executor.Reply{}, true, fmt.Errorf("%w: its buffer of %d bytes at %#x is outside its memory", executor.ErrABI, n, ptr)
 	}
 	copy(b, request)

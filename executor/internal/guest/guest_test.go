@@ -81,6 +81,20 @@ func TestGuestBuffers(t *testing.T) {
 	}
 }
 
+// A request of no bytes needs no buffer, whatever the guest answers: docs/abi.md.
+func TestGuestBufferOfNothing(t *testing.T) {
+	for _, ptr := range []uint32{0, 100, 101, math.MaxUint32} {
+		f := &guesttest.Raw{Memory: make([]byte, 100), OnBuf: func(uint32) (uint32, error) { return ptr, nil },
+			OnInvoke: func(_, _, n uint32) (uint64, error) { return guesttest.Reply(0, 1+n), nil }}
+		in := guesttest.Start(t, f, executor.InstanceConfig{}, guest.Need{})
+		for range 2 {
+			if r, err := in.Call(t.Context(), 0, nil); err != nil || len(r.Payload) != 0 {
+				t.Errorf("buffer of 0 bytes at %#x of 100: got %q, %v; want an empty reply", ptr, r.Payload, err)
+			}
+		}
+	}
+}
+
 func TestGuestOfAnotherVersion(t *testing.T) {
 	closed := 0
 	nothing := func(context.Context, executor.Memory, []uint64) error { return nil }
