@@ -14,8 +14,8 @@ func (m *module) code(r reader) ([]byte, error) {
 	if !m.opts.Fuel {
 		s.weights = [classes]uint64{}
 	}
-	out := slices.Grow([]byte(nil), 2*(len(r.b)-r.at))
-	out = appendUnsigned(out, uint32(len(m.funcs)))
+	const room = 5 // for the count of functions
+	out := slices.Grow(make([]byte, room), 2*(len(r.b)-r.at))
 	funcs := m.funcs
 	r.each(func() {
 		if len(funcs) == 0 {
@@ -25,7 +25,7 @@ func (m *module) code(r reader) ([]byte, error) {
 		typ := funcs[0]
 		s.first = int64(len(m.funcs)-len(funcs)) == m.first
 		funcs = funcs[1:]
-		body, err := m.function(r.part(r.u32()), typ, s, w)
+		body, err := m.rewritten(r.part(r.u32()), typ, s, w)
 		switch {
 		case r.err != nil:
 		case err != nil:
@@ -40,15 +40,17 @@ func (m *module) code(r reader) ([]byte, error) {
 		r.fail("less code than functions")
 	}
 	r.done("section")
-	return out, r.err
+	for _, k := range m.splitters {
+		body := m.body(k)
+		out = append(appendUnsigned(out, uint32(len(body))), body...)
+	}
+	count := appendUnsigned(nil, uint32(len(m.funcs)+len(m.splitters)))
+	return slices.Replace(out, 0, room, count...), r.err
 }
 
-// function returns the body of a function with its edits. It is valid until the
+// rewritten returns the body of a function with its edits. It is valid until the
 // next call.
-func (m *module) function(r reader, typ uint32, s *scanner, w *writer) ([]byte, error) {
-	if r.err == nil && int64(typ) >= int64(len(m.params)) {
-		r.fail("no type %d", typ)
-	}
+func (m *module) rewritten(r reader, typ uint32, s *scanner, w *writer) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}

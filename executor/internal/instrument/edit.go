@@ -20,7 +20,7 @@ var tempTypes = [temporaries]byte{typeI64, typeI32, typeI32, typeF32, typeF64, t
 // temps are the locals that each edit uses.
 var temps = [...][]int{
 	charge: {tempFuel}, chargeBulk: {tempFuel, tempSize}, chargeCells: {tempFuel, tempSize},
-	keepSize: {tempSize}, chargeGrown: {tempFuel, tempSize, tempGrown}, chargeAdded: {tempFuel, tempSize, tempGrown},
+	split: {}, keepSize: {tempSize}, chargeGrown: {tempFuel, tempSize, tempGrown}, chargeAdded: {tempFuel, tempSize, tempGrown},
 	noteRefused:           {tempGrown},
 	canonical + what(f32): {tempF32}, canonical + what(f64): {tempF64},
 	canonical + what(f32x4): {tempV128}, canonical + what(f64x2): {tempV128},
@@ -75,6 +75,7 @@ func (w *writer) declare(groups uint32, own []byte) {
 
 // Opcodes that edits consist of.
 const (
+	opCall      = 0x10
 	opGet       = 0x20
 	opSet       = 0x21
 	opTee       = 0x22
@@ -109,9 +110,11 @@ func (w *writer) edit(e edit) {
 			w.charge(func() { w.constant(int64(e.cost)) })
 		}
 	case chargeBulk:
-		w.chargeOperand(6)
+		w.chargeOperand(memFill.shift())
 	case chargeCells:
-		w.chargeOperand(3)
+		w.chargeOperand(tableFill.shift())
+	case split:
+		w.out = appendUnsigned(append(w.out, opCall), uint32(e.cost))
 	case keepSize:
 		w.local(opTee, tempSize)
 	case chargeGrown:

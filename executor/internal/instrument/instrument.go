@@ -74,6 +74,7 @@ type Options struct {
 	Fuel         bool  // count fuel, in FuelGlobal
 	CanonicalNaN bool  // make the bits of each NaN that is computed the same
 	Refusals     bool  // note in RefusedGlobal that memory did not grow
+	Split        bool  // do bulk instructions in chunks
 	Costs        Costs // of fuel; all zero means DefaultCosts
 }
 
@@ -135,7 +136,7 @@ func (e *FeatureError) Is(target error) bool { return target == ErrModule }
 // Rewrite does not validate: what comes of an invalid module is an error or
 // another invalid module, which the engine will refuse.
 func Rewrite(wasm []byte, opts Options) ([]byte, error) {
-	if !opts.Fuel && !opts.CanonicalNaN && !opts.Refusals {
+	if !opts.Fuel && !opts.CanonicalNaN && !opts.Refusals && !opts.Split {
 		return wasm, nil
 	}
 	m, err := parse(wasm, opts)

@@ -47,10 +47,15 @@ type module struct {
 	params    []uint32 // how many each type has
 	imported  uint32   // functions
 	funcs     []uint32 // types of those that the module defines
+	tables    []byte   // types of their elements
+	data      []uint32 // bytes of each segment
+	elements  []uint32 // of each segment, how many
 	first     int64    // the function with which a call begins; none where there is no such
 	globals   uint32   // imported ones, too
 	memories  uint32
 	allLocals uint64 // of all functions
+	splitters []splitter
+	numbers   map[splitter]uint32 // of splitters
 }
 
 type section struct {
@@ -69,7 +74,7 @@ const maxSize = 1 << 30
 
 // parse reads all of wasm but its code.
 func parse(wasm []byte, opts Options) (*module, error) {
-	m := &module{wasm: wasm, opts: opts, first: none}
+	m := &module{wasm: wasm, opts: opts, first: none, numbers: map[splitter]uint32{}}
 	r := reader{b: wasm}
 	switch {
 	case len(wasm) > maxSize:
@@ -119,8 +124,10 @@ func (m *module) ordered(r *reader, s section, last int) int {
 func (m *module) read(s section) error {
 	r := s.body
 	switch s.id {
-	case secStart, secDataCount, secCode:
+	case secDataCount, secCode:
 		return nil
+	case secStart:
+		m.function(&r)
 	case secCustom:
 		return readCustom(r)
 	case secType:
@@ -128,9 +135,9 @@ func (m *module) read(s section) error {
 	case secImport:
 		r.each(func() { m.readImport(&r) })
 	case secFunction:
-		r.each(func() { m.funcs = append(m.funcs, r.u32()) })
+		r.each(func() { m.funcs = append(m.funcs, m.typeIndex(&r)) })
 	case secTable:
-		r.each(r.tableType)
+		r.each(func() { m.tableType(&r) })
 	case secMemory:
 		r.each(func() { m.memoryType(&r) })
 	case secGlobal:

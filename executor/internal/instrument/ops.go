@@ -9,6 +9,8 @@ const (
 	immBlock
 	immIndex  // u32
 	immIndex2 // u32, u32
+	immFunc
+	immIndirect // type, table
 	immLabel
 	immTable // vector of u32, u32
 	immTypes // vector of types
@@ -39,6 +41,7 @@ const (
 	memory
 	branch
 	call
+	bulk
 	classes
 )
 
@@ -46,7 +49,7 @@ const (
 func (c Costs) weights() [classes]uint64 {
 	return [classes]uint64{
 		move: uint64(c.Move), compute: uint64(c.Compute), divide: uint64(c.Divide),
-		memory: uint64(c.Memory), branch: uint64(c.Branch), call: uint64(c.Call),
+		memory: uint64(c.Memory), branch: uint64(c.Branch), call: uint64(c.Call), bulk: uint64(c.Bulk),
 	}
 }
 
@@ -83,11 +86,20 @@ type sized uint8
 
 const (
 	notSized sized = iota
-	memBulk
-	tableBulk
+	memInit
+	memCopy
+	memFill
+	tableInit
+	tableCopy
+	tableFill
 	memGrow
 	tableGrow
 )
+
+// bulk says that the instruction fills, copies or initialises as much as its last
+// operand says, and cells that this counts elements of a table, not bytes.
+func (z sized) bulk() bool  { return z >= memInit && z <= tableFill }
+func (z sized) cells() bool { return z >= tableInit && z <= tableFill }
 
 // A table holds the instructions of one prefix by their opcode.
 type table [256]op
@@ -159,15 +171,15 @@ func (t *table) control() {
 	t[0x04] = op{class: branch, imm: immBlock}          // if
 	t.set(0x0c, 0x0d, op{class: branch, imm: immLabel}) // br, br_if
 	t[0x0e] = op{class: branch, imm: immTable}          // br_table
-	t[0x10] = op{class: call, imm: immIndex}            // call
-	t[0x11] = op{class: call, imm: immIndex2}           // call_indirect
+	t[0x10] = op{class: call, imm: immFunc}             // call
+	t[0x11] = op{class: call, imm: immIndirect}         // call_indirect
 	t[0x1a] = sink(free, immNone, 1).taking(anyFloat)   // drop
 	t[0x1b] = ternary(compute)                          // select
 	t[0x1c] = ternary(compute)                          // select with a type
 	t[0x1c].imm = immTypes
 	t.set(0xd0, 0xd0, op{class: compute, imm: immType}) // ref.null
 	t[0xd1] = unary(compute)                            // ref.is_null
-	t[0xd2] = source(compute, immIndex)                 // ref.func
+	t[0xd2] = source(compute, immFunc)                  // ref.func
 }
 
 func (t *table) variables() {
@@ -233,16 +245,16 @@ func bulkTable() *table {
 	t := newTable()
 	t.these(unary(compute).taking(f32), 0, 1, 4, 5) // trunc_sat
 	t.these(unary(compute).taking(f64), 2, 3, 6, 7)
-	t[8] = op{class: memory, imm: immDataMem, size: memBulk}
+	t[8] = op{class: memory, imm: immDataMem, size: memInit}
 	t[9] = op{class: compute, imm: immIndex} // data.drop
-	t[10] = op{class: memory, imm: immMemory2, size: memBulk}
-	t[11] = op{class: memory, imm: immMemory, size: memBulk}
-	t[12] = op{class: memory, imm: immIndex2, size: tableBulk}
+	t[10] = op{class: memory, imm: immMemory2, size: memCopy}
+	t[11] = op{class: memory, imm: immMemory, size: memFill}
+	t[12] = op{class: memory, imm: immIndex2, size: tableInit}
 	t[13] = op{class: compute, imm: immIndex} // elem.drop
-	t[14] = op{class: memory, imm: immIndex2, size: tableBulk}
+	t[14] = op{class: memory, imm: immIndex2, size: tableCopy}
 	t[15] = op{class: memory, imm: immIndex, size: tableGrow}
 	t[16] = source(compute, immIndex) // table.size
-	t[17] = op{class: memory, imm: immIndex, size: tableBulk}
+	t[17] = op{class: memory, imm: immIndex, size: tableFill}
 	return t
 }
 

@@ -61,15 +61,20 @@ func (r *reader) u32() uint32 {
 	}
 }
 
-// signed skips a signed LEB128 number of at most size bytes. The engine checks the
+// signed reads a signed LEB128 number of at most size bytes. The engine checks the
 // bits of the last one.
-func (r *reader) signed(size int) {
-	for range size {
-		if r.byte() < 0x80 {
-			return
+func (r *reader) signed(size int) int64 {
+	var v int64
+	for k := range size {
+		b := r.byte()
+		v |= int64(b&0x7f) << (7 * k)
+		if b < 0x80 {
+			unused := max(0, 64-7*(k+1))
+			return v << unused >> unused
 		}
 	}
 	r.fail("number of more than %d bytes", size)
+	return 0
 }
 
 // each calls f for each element of a vector. Elements have a byte at least, so the
@@ -130,9 +135,10 @@ const (
 	typeEmpty  = 0x40 // of a block only
 )
 
-func (r *reader) valueType() {
+func (r *reader) valueType() byte {
 	at := r.at
-	switch r.byte() {
+	t := r.byte()
+	switch t {
 	case typeI32, typeI64, typeF32, typeF64, typeV128, typeFunc, typeExtern:
 	case 0x69, 0x74:
 		r.unsupported("exceptions", at)
@@ -142,10 +148,12 @@ func (r *reader) valueType() {
 		r.at = at
 		r.fail("bad value type")
 	}
+	return t
 }
 
-// blockType skips what follows block, loop and if: a value type, or the index of a type.
-func (r *reader) blockType() {
+// blockType skips what follows block, loop and if: a value type, or the index of one of
+// so many types.
+func (r *reader) blockType(types int) {
 	if r.more() {
 		switch b := r.b[r.at]; {
 		case b == typeEmpty:
@@ -156,7 +164,9 @@ func (r *reader) blockType() {
 			return
 		}
 	}
-	r.signed(5)
+	if index := r.signed(5); index < 0 || index >= int64(types) {
+		r.fail("no type %d", index)
+	}
 }
 
 // limits skips those of a memory or a table.

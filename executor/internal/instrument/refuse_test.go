@@ -35,7 +35,7 @@ func function(t testing.TB, code string) []byte {
 	return module(t, "01 01 60 00 00", "03 01 00", "04 01 70 00 00", "05 01 00 01", "06 01 7f 01 41 00 0b", "0a 01"+n+b)
 }
 
-var all = instrument.Options{Fuel: true, CanonicalNaN: true, Refusals: true}
+var all = instrument.Options{Fuel: true, CanonicalNaN: true, Refusals: true, Split: true}
 
 // TestHidden checks that a module cannot name what Rewrite adds to it.
 func TestHidden(t *testing.T) {

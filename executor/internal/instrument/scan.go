@@ -2,7 +2,7 @@ package instrument
 
 // An edit is code to put into a function, before what is at offset at.
 type edit struct {
-	cost uint64 // of charge
+	cost uint64 // of charge; the function that split calls
 	at   uint32
 	what what
 }
@@ -15,6 +15,7 @@ const (
 	charge          // the cost of a block
 	chargeBulk      // by the operand on top of the stack, before a bulk instruction
 	chargeCells
+	split       // has a bulk instruction left with the last part of its work
 	keepSize    // keeps the operand of what grows
 	chargeGrown // by what was kept, once it has grown
 	chargeAdded
@@ -23,11 +24,8 @@ const (
 	canonical   // canonical + float: makes a NaN canonical
 )
 
-// after is what follows an instruction of each size, before what precedes one.
-var (
-	before = [...]what{memBulk: chargeBulk, tableBulk: chargeCells, memGrow: keepSize, tableGrow: keepSize}
-	after  = [...]what{memGrow: chargeGrown, tableGrow: chargeAdded}
-)
+// after is what follows an instruction that grows something.
+var after = [...]what{memGrow: chargeGrown, tableGrow: chargeAdded}
 
 // A scanner finds the edits of one function.
 type scanner struct {
@@ -40,8 +38,10 @@ type scanner struct {
 	locals uint64 // the function's own, parameters included
 	edits  []edit
 	frames []frame
-	block  int   // the edit that charges for the code at hand; none in dead code
-	stack  []int // edits that make the topmost values canonical; none for other values
+	block  int       // the edit that charges for the code at hand; none in dead code
+	number int64     // what i32.const has just left on the stack; none after other instructions
+	index  [2]uint32 // in the instruction at hand
+	stack  []int     // edits that make the topmost values canonical; none for other values
 }
 
 const none = -1
@@ -71,6 +71,7 @@ const (
 func (s *scanner) scan(body reader) error {
 	s.reader = body
 	s.edits, s.stack, s.frames = s.edits[:0], s.stack[:0], append(s.frames[:0], frame{kind: opBlock, live: true})
+	s.number = none
 	s.open()
 	if s.first && s.opts.Refusals {
 		s.put(forget)
@@ -111,17 +112,42 @@ func (s *scanner) step() {
 		s.refuse(code, at)
 		return
 	}
-	if s.live() {
-		s.edits[s.block].cost += s.weights[o.class]
-		if o.size != notSized && s.opts.Fuel {
-			s.edits = append(s.edits, edit{at: uint32(at), what: before[o.size]})
-		}
-	}
+	operand := s.number
+	s.number = none
 	s.immediate(o.imm, at)
 	if s.live() {
+		s.edits[s.block].cost += s.weights[o.class]
+		s.sized(o.size, at, operand)
 		s.value(o)
 	}
 	s.flow(code)
+}
+
+// sized has an instruction at offset at pay for its size, and do a lot of work bit by bit.
+// operand is what it works on, none where that is not known.
+func (s *scanner) sized(z sized, at int, operand int64) {
+	switch {
+	case z == notSized:
+	case !z.bulk():
+		s.before(s.opts.Fuel, edit{at: uint32(at), what: keepSize})
+	case operand != none && operand <= z.small():
+		s.edits[s.block].cost += uint64(operand>>z.shift()) * s.weights[bulk]
+	default:
+		charge := chargeBulk
+		if z.cells() {
+			charge = chargeCells
+		}
+		s.before(s.opts.Fuel, edit{at: uint32(at), what: charge})
+		f, needed := s.m.splitter(&s.reader, splitter{z, s.index})
+		s.before(needed && s.opts.Split, edit{at: uint32(at), what: split, cost: uint64(f)})
+	}
+}
+
+// before adds an edit if it is wanted.
+func (s *scanner) before(wanted bool, e edit) {
+	if wanted {
+		s.edits = append(s.edits, e)
+	}
 }
 
 // lookup returns the instruction that begins with code.
@@ -168,17 +194,21 @@ func (s *scanner) immediate(i imm, at int) {
 	switch i {
 	case immNone:
 	case immBlock:
-		s.blockType()
+		s.blockType(len(s.m.params))
 	case immIndex:
-		s.u32()
+		s.index[0] = s.u32()
 	case immIndex2:
-		s.u32()
+		s.index = [2]uint32{s.u32(), s.u32()}
+	case immFunc:
+		s.m.function(&s.reader)
+	case immIndirect:
+		s.m.typeIndex(&s.reader)
 		s.u32()
 	case immTable:
 		s.each(s.branch)
 		s.branch()
 	case immTypes:
-		s.each(s.valueType)
+		s.each(func() { s.valueType() })
 	case immType:
 		s.valueType()
 	case immMem, immMemLane:
@@ -186,7 +216,7 @@ func (s *scanner) immediate(i imm, at int) {
 	case immMemory, immMemory2, immDataMem:
 		s.memoryIndices(i, at)
 	case immSigned5:
-		s.signed(5)
+		s.number = int64(uint32(s.signed(5)))
 	case immSigned10:
 		s.signed(10)
 	case immLabel:
@@ -229,7 +259,7 @@ func (s *scanner) memarg(i imm, at int) {
 
 func (s *scanner) memoryIndices(i imm, at int) {
 	if i == immDataMem {
-		s.u32()
+		s.index[0] = s.u32()
 	}
 	memory := s.u32()
 	if i == immMemory2 {

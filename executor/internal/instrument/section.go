@@ -13,15 +13,19 @@ func (r *reader) funcType() (params uint32) {
 		r.fail("bad type")
 	}
 	r.each(func() { r.valueType(); params++ })
-	r.each(r.valueType)
+	r.each(func() { r.valueType() })
 	return params
 }
 
-func (r *reader) tableType() {
+func (m *module) tableType(r *reader) {
 	if at := r.at; r.more() && r.b[at] == typeEmpty {
 		r.unsupported("typed references", at)
 	}
-	r.valueType()
+	t := r.valueType()
+	if t != typeFunc && t != typeExtern {
+		r.fail("table of values")
+	}
+	m.tables = append(m.tables, t)
 	r.limits()
 }
 
@@ -39,10 +43,10 @@ func (m *module) readImport(r *reader) {
 	at := r.at
 	switch r.byte() {
 	case kindFunc:
-		r.u32()
+		m.typeIndex(r)
 		m.imported++
 	case kindTable:
-		r.tableType()
+		m.tableType(r)
 	case kindMemory:
 		m.memoryType(r)
 	case kindGlobal:
@@ -84,10 +88,12 @@ func (m *module) readExport(r *reader) {
 	case m.opts.adds(name):
 		r.at = at
 		r.fail("its own export %q, a name that belongs to the host,", name)
-	case kind == kindFunc && name == abi.ExportBuf:
-		m.first = int64(index) - int64(m.imported)
 	case kind == kindTag:
 		r.unsupported("exceptions", at)
+	case kind == kindFunc && index >= m.functions():
+		r.fail("no function %d", index)
+	case kind == kindFunc && name == abi.ExportBuf:
+		m.first = int64(index) - int64(m.imported)
 	case kind == kindGlobal && index >= m.globals:
 		r.fail("no global %d", index)
 	}
@@ -113,7 +119,7 @@ func (m *module) constant(r *reader) {
 		case 0xd0: // ref.null
 			r.valueType()
 		case 0xd2: // ref.func
-			r.u32()
+			m.function(r)
 		case 0xfd:
 			if r.u32() != 0x0c { // v128.const
 				r.fail("instruction in a constant")
@@ -137,6 +143,25 @@ func (m *module) global(r *reader) {
 	}
 }
 
+// functions returns how many functions the module has.
+func (m *module) functions() uint32 { return m.imported + uint32(len(m.funcs)) }
+
+// function reads the index of a function, which must be the module's own.
+func (m *module) function(r *reader) {
+	if index := r.u32(); index >= m.functions() {
+		r.fail("no function %d", index)
+	}
+}
+
+// typeIndex reads the index of a type, which must be the module's own.
+func (m *module) typeIndex(r *reader) uint32 {
+	index := r.u32()
+	if int64(index) >= int64(len(m.params)) {
+		r.fail("no type %d", index)
+	}
+	return index
+}
+
 // readElement reads an element segment. Its flags say whether it is passive or
 // declared (1), names its table or is declared (2), and has expressions (4).
 func (m *module) readElement(r *reader) {
@@ -158,11 +183,13 @@ func (m *module) readElement(r *reader) {
 	case r.byte() != 0:
 		r.fail("bad element kind")
 	}
+	count := *r
 	if exprs {
 		r.each(func() { m.constant(r) })
 	} else {
-		r.each(func() { r.u32() })
+		r.each(func() { m.function(r) })
 	}
+	m.elements = append(m.elements, count.u32())
 }
 
 func (m *module) readData(r *reader) {
@@ -179,7 +206,9 @@ func (m *module) readData(r *reader) {
 	default:
 		r.fail("bad data segment")
 	}
-	r.part(r.u32())
+	n := r.u32()
+	r.part(n)
+	m.data = append(m.data, n)
 }
 
 // readCustom checks a custom section as far as engines read it, which is the names.

@@ -35,69 +35,75 @@ func (m *module) added(name string) uint32 {
 
 // rewrite returns the module with the code that its options ask for.
 func (m *module) rewrite() ([]byte, error) {
+	code, err := m.newCode()
+	if err != nil {
+		return nil, err
+	}
+	added := m.addedTo()
 	out := slices.Grow([]byte(nil), 2*len(m.wasm))
 	out = append(out, magic...)
-	none := len(m.opts.added()) == 0
-	global, export := none, none // are there already
 	for _, s := range m.sections {
-		if !global && s.id != secCustom && order[s.id] >= order[secGlobal] {
-			out, global = m.globalSection(out, s), true
-			if s.id == secGlobal {
-				continue
-			}
+		if s.id != secCustom {
+			out = missing(out, added, order[s.id])
 		}
-		if !export && s.id != secCustom && order[s.id] >= order[secExport] {
-			out, export = m.exportSection(out, s), true
-			if s.id == secExport {
-				continue
-			}
-		}
-		if s.id != secCode {
+		switch more := added[s.id]; {
+		case s.id == secCode:
+			out = appendSection(out, secCode, code)
+		case len(more) > 0:
+			out = appendSection(out, s.id, extended(s, more))
+			delete(added, s.id)
+		default:
 			out = append(out, m.wasm[s.from:len(s.body.b)]...)
-			continue
 		}
-		code, err := m.code(s.body)
-		if err != nil {
-			return nil, err
-		}
-		out = appendSection(out, secCode, code)
 	}
-	if !global {
-		out = m.globalSection(out, section{})
-	}
-	if !export {
-		out = m.exportSection(out, section{})
-	}
-	return out, nil
+	return missing(out, added, len(order)), nil
 }
 
-// globalSection appends the section of globals, s if it is that, and in it those that
-// are added.
-func (m *module) globalSection(out []byte, s section) []byte {
-	var all [][]byte
-	for _, g := range m.opts.added() {
-		all = append(all, g.code)
+// newCode returns the body of the code section, nil where there is none.
+func (m *module) newCode() ([]byte, error) {
+	for _, s := range m.sections {
+		if s.id == secCode {
+			return m.code(s.body)
+		}
 	}
-	return appendSection(out, secGlobal, extended(s, secGlobal, all))
+	return nil, nil
 }
 
-// exportSection appends the section of exports, s if it is that, and in it the globals
-// that are added.
-func (m *module) exportSection(out []byte, s section) []byte {
-	var all [][]byte
+// addedTo returns what each section gets, by its identifier. The code has been read.
+func (m *module) addedTo() map[byte][][]byte {
+	added := map[byte][][]byte{}
 	for _, g := range m.opts.added() {
+		added[secGlobal] = append(added[secGlobal], g.code)
 		e := append(appendUnsigned(nil, uint32(len(g.name))), g.name...)
-		all = append(all, appendUnsigned(append(e, kindGlobal), m.added(g.name)))
+		added[secExport] = append(added[secExport], appendUnsigned(append(e, kindGlobal), m.added(g.name)))
 	}
-	return appendSection(out, secExport, extended(s, secExport, all))
+	if len(m.splitters) == 0 {
+		return added
+	}
+	added[secType] = splitterTypeCodes()
+	for _, k := range m.splitters {
+		added[secFunction] = append(added[secFunction], appendUnsigned(nil, uint32(len(m.params)+m.splitterType(k))))
+	}
+	return added
 }
 
-// extended returns the vector of section s with more elements. A section of another
-// kind than id counts as an empty vector.
-func extended(s section, id byte, more [][]byte) []byte {
+// missing appends the sections that get something, and that the module does not have,
+// which come before the place before. A module with code has types and functions.
+func missing(out []byte, added map[byte][][]byte, before int) []byte {
+	for _, id := range []byte{secGlobal, secExport} {
+		if more := added[id]; len(more) > 0 && order[id] < before {
+			out = appendSection(out, id, extended(section{}, more))
+			delete(added, id)
+		}
+	}
+	return out
+}
+
+// extended returns the vector of section s, empty if it is none, with more elements.
+func extended(s section, more [][]byte) []byte {
 	var n uint32
 	var body []byte
-	if s.id == id {
+	if s.id != secCustom {
 		r := s.body
 		n = r.u32()
 		body = r.b[r.at:]
