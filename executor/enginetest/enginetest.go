@@ -68,6 +68,7 @@ func (s suite) guests(t *testing.T) {
 	t.Run("Cancel", s.cancel)
 	t.Run("Host", s.host)
 	t.Run("Memory", s.memory)
+	t.Run("Bulk", s.bulk)
 }
 
 type suite struct {

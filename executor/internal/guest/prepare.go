@@ -10,7 +10,8 @@ import (
 
 // Prepare returns the module of src as an engine compiles it: of the right digest, and
 // with its instrumentation. What the source and the module's manifest ask for is part of
-// that, and that the module tells when it was refused memory, always: no engine tells.
+// that, and two things always: that the module tells when it was refused memory, as no engine
+// tells, and that it does bulk instructions bit by bit, as no engine stops one.
 // Engines call Prepare in Load where their cache has nothing.
 func Prepare(src executor.Source) (wasm []byte, m capability.Manifest, err error) {
 	if wasm, err = src.Read(); err != nil {
@@ -19,7 +20,7 @@ func Prepare(src executor.Source) (wasm []byte, m capability.Manifest, err error
 	if m, err = capability.Read(wasm); err != nil {
 		return nil, m, fmt.Errorf("%w: %w", executor.ErrABI, err)
 	}
-	opts := instrument.Options{Fuel: src.Meter, CanonicalNaN: m.Deterministic, Refusals: true}
+	opts := instrument.Options{Fuel: src.Meter, CanonicalNaN: m.Deterministic, Refusals: true, Split: true}
 	if wasm, err = instrument.Rewrite(wasm, opts); err != nil {
 		return nil, m, fmt.Errorf("%w: %w", executor.ErrABI, err)
 	}

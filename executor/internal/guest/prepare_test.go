@@ -34,10 +34,10 @@ func TestPrepare(t *testing.T) {
 		want    instrument.Options
 		because capability.Manifest
 	}{
-		{"what each module gets", plain, false, instrument.Options{Refusals: true}, capability.Manifest{}},
-		{"metered", plain, true, instrument.Options{Fuel: true, Refusals: true}, capability.Manifest{}},
-		{"its manifest asks for it", with(deterministic), false, instrument.Options{CanonicalNaN: true, Refusals: true}, deterministic},
-		{"both", with(deterministic), true, instrument.Options{Fuel: true, CanonicalNaN: true, Refusals: true}, deterministic},
+		{"what each module gets", plain, false, instrument.Options{Refusals: true, Split: true}, capability.Manifest{}},
+		{"metered", plain, true, instrument.Options{Fuel: true, Refusals: true, Split: true}, capability.Manifest{}},
+		{"its manifest asks for it", with(deterministic), false, instrument.Options{CanonicalNaN: true, Refusals: true, Split: true}, deterministic},
+		{"both", with(deterministic), true, instrument.Options{Fuel: true, CanonicalNaN: true, Refusals: true, Split: true}, deterministic},
 	}
 	for _, tt := range tests {
 		src := executor.Bytes(tt.wasm)
