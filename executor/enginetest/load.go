@@ -124,6 +124,9 @@ func (s suite) instantiate(t *testing.T) {
 		{"inittrap", "a guest may trap before its first call", executor.ErrTrap, []string{"initialise"}},
 		{"inithungry", "or be out of memory", executor.ErrMemory, []string{"initialise", fmt.Sprint(executor.DefaultMemory)}},
 		{"starttrap", "or even earlier", executor.ErrTrap, []string{"instantiate"}},
+		{"dataoutside", "a segment that does not fit is a trap", executor.ErrTrap, []string{"instantiate"}},
+		{"elemoutside", "that of a table, too", executor.ErrTrap, []string{"instantiate"}},
+		{"elemempty", "and one that is empty", executor.ErrTrap, []string{"instantiate"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.guest, func(t *testing.T) {

@@ -75,7 +75,7 @@ func (e *Engine) Load(ctx context.Context, src executor.Source) (executor.Module
 	if err != nil {
 		return nil, fmt.Errorf("%w: it does not compile: %q", executor.ErrABI, clip(err.Error()))
 	}
-	m := &module{code: code, manifest: manifest, need: needOf(code.CompiledModule, found, src.Meter, manifest.Deterministic)}
+	m := &module{code: code, manifest: manifest, outside: instrument.Outside(wasm), need: needOf(code.CompiledModule, found, src.Meter, manifest.Deterministic)}
 	if err := m.link(); err != nil {
 		m.Close()
 		return nil, err

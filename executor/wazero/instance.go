@@ -83,6 +83,9 @@ func (i *instance) used() uint64 { return i.budget - uint64(max(0, i.left())) }
 
 // Start implements [guest.Raw].
 func (i *instance) Start() error {
+	if i.of.outside {
+		return fmt.Errorf("instantiate: %w", i.link.Trap("out of bounds table access", nil, false))
+	}
 	i.run.values = experimental.WithMemoryAllocator(i.run.values, &i.memory)
 	m, err := i.of.code.runtime.InstantiateModule(i.run, i.of.code.CompiledModule, wz.NewModuleConfig().WithName("").WithStartFunctions())
 	if err = i.result(err); err != nil {

@@ -19,6 +19,7 @@ type module struct {
 	code     *code
 	manifest capability.Manifest
 	need     guest.Need
+	outside  bool // an instance traps as it is made: see [instrument.Outside]
 }
 
 // Manifest implements [executor.Module].

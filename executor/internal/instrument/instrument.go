@@ -146,6 +146,14 @@ func Rewrite(wasm []byte, opts Options) ([]byte, error) {
 	return m.rewrite()
 }
 
+// Outside says whether an active segment of elements in wasm, which Check let pass, reaches
+// beyond the end of its table. To make an instance is a trap then (WebAssembly 2.0, section
+// 4.5.4), which wazero v1.12 leaves out.
+func Outside(wasm []byte) bool {
+	m, err := parse(wasm, Options{})
+	return err == nil && m.outside
+}
+
 // Check returns the error that Rewrite would. An engine is safe from a module that it
 // let pass: all counts fit the bytes that they are for, which engines trust (wazero
 // v1.12 reserves what a count asks for, so that 20 bytes end the process).

@@ -48,6 +48,8 @@ type module struct {
 	imported  uint32   // functions
 	funcs     []uint32 // types of those that the module defines
 	tables    []byte   // types of their elements
+	cells     []uint32 // elements that the tables begin with
+	outside   bool     // an active segment of elements reaches beyond its table
 	data      []uint32 // bytes of each segment
 	elements  []uint32 // of each segment, how many
 	first     int64    // the function with which a call begins; none where there is no such

@@ -169,8 +169,8 @@ func (r *reader) blockType(types int) {
 	}
 }
 
-// limits skips those of a memory or a table.
-func (r *reader) limits() {
+// limits reads those of a memory or a table, and returns the least.
+func (r *reader) limits() uint32 {
 	at := r.at
 	flags := r.byte()
 	switch {
@@ -183,8 +183,9 @@ func (r *reader) limits() {
 	case flags&0x08 != 0:
 		r.unsupported("custom page sizes", at)
 	}
-	r.u32()
+	least := r.u32()
 	if flags&0x01 != 0 {
 		r.u32()
 	}
+	return least
 }

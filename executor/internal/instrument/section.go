@@ -25,8 +25,7 @@ func (m *module) tableType(r *reader) {
 	if t != typeFunc && t != typeExtern {
 		r.fail("table of values")
 	}
-	m.tables = append(m.tables, t)
-	r.limits()
+	m.tables, m.cells = append(m.tables, t), append(m.cells, r.limits())
 }
 
 func (m *module) memoryType(r *reader) {
@@ -99,17 +98,18 @@ func (m *module) readExport(r *reader) {
 	}
 }
 
-// constant reads a constant expression.
-func (m *module) constant(r *reader) {
-	for r.err == nil {
+// constant reads a constant expression. It returns the i32 that it is, none if it is anything
+// else.
+func (m *module) constant(r *reader) (v int64) {
+	for v = none; r.err == nil; {
 		at := r.at
 		switch code := r.byte(); code {
 		case 0x0b: // end
-			return
+			return v
 		case 0x23: // global.get
 			m.global(r)
 		case 0x41: // i32.const
-			r.signed(5)
+			v = int64(uint32(r.signed(5)))
 		case 0x42: // i64.const
 			r.signed(10)
 		case 0x43: // f32.const
@@ -134,6 +134,7 @@ func (m *module) constant(r *reader) {
 			r.fail("instruction %#x in a constant", code)
 		}
 	}
+	return v
 }
 
 // global reads the index of a global, which must be the module's own.
@@ -169,11 +170,13 @@ func (m *module) readElement(r *reader) {
 	if flags > 7 {
 		r.fail("bad element segment")
 	}
+	var table uint32
+	offset := int64(none)
 	if flags&1 == 0 {
 		if flags&2 != 0 {
-			r.u32()
+			table = r.u32()
 		}
-		m.constant(r)
+		offset = m.constant(r)
 	}
 	exprs := flags&4 != 0
 	switch {
@@ -189,7 +192,11 @@ func (m *module) readElement(r *reader) {
 	} else {
 		r.each(func() { m.function(r) })
 	}
-	m.elements = append(m.elements, count.u32())
+	n := count.u32()
+	m.elements = append(m.elements, n)
+	if offset != none && int64(table) < int64(len(m.cells)) && offset+int64(n) > int64(m.cells[table]) {
+		m.outside = true
+	}
 }
 
 func (m *module) readData(r *reader) {

@@ -50,15 +50,15 @@ func bulkModule(t testing.TB) []byte {
 		(func $a (result i32) (i32.const 1)) (func $b (result i32) (i32.const 2)) (func $c (result i32) (i32.const 3))
 		(data $big "%[3]s") (data $small "0123456789")
 		(elem $e func %[4]s) (elem declare func $b)`, bulkMemory>>16, bulkCells, data.String(), strings.Repeat("$a $b $c ", bulkElements/3)) +
-		function("fill", "(memory.fill "+args+")")+function("copy", "(memory.copy "+args+")")+
-		function("init", "(memory.init $big "+args+")")+function("initsmall", "(memory.init $small "+args+")")+function("drop", "(data.drop $big)")+
-		function("tablefill", "(table.fill $t (local.get 0) (ref.func $b) (local.get 2))")+
-		function("tablenull", "(table.fill $t (local.get 0) (ref.null func) (local.get 2))")+
-		function("externfill", "(table.fill $x (local.get 0) (ref.null extern) (local.get 2))")+
-		function("tablecopy", "(table.copy $t $t "+args+")")+
-		function("tableother", "(table.copy $u $t "+args+")")+function("tableback", "(table.copy $t $u "+args+")")+
-		function("tableinit", "(table.init $t $e "+args+")")+function("tabledrop", "(elem.drop $e)")+
-		cells("$t")+cells("$u")+")")
+		function("fill", "(memory.fill "+args+")") + function("copy", "(memory.copy "+args+")") +
+		function("init", "(memory.init $big "+args+")") + function("initsmall", "(memory.init $small "+args+")") + function("drop", "(data.drop $big)") +
+		function("tablefill", "(table.fill $t (local.get 0) (ref.func $b) (local.get 2))") +
+		function("tablenull", "(table.fill $t (local.get 0) (ref.null func) (local.get 2))") +
+		function("externfill", "(table.fill $x (local.get 0) (ref.null extern) (local.get 2))") +
+		function("tablecopy", "(table.copy $t $t "+args+")") +
+		function("tableother", "(table.copy $u $t "+args+")") + function("tableback", "(table.copy $t $u "+args+")") +
+		function("tableinit", "(table.init $t $e "+args+")") + function("tabledrop", "(elem.drop $e)") +
+		cells("$t") + cells("$u") + ")")
 	if err != nil {
 		t.Fatal(err)
 	}
