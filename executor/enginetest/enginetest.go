@@ -54,6 +54,7 @@ func Run(t *testing.T, newEngine func(t testing.TB) executor.Engine) {
 	t.Run("Pool", s.pool)
 	t.Run("Ledger", s.ledger)
 	t.Run("GoGuest", s.goGuest)
+	t.Run("Stack", s.stack)
 	if err := goleak.Find(before); err != nil {
 		t.Errorf("after Close of all engines: %v", err)
 	}

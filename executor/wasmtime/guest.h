@@ -112,6 +112,12 @@ typedef struct {
 // Makes config use the pooling allocator.
 void bungee_config_pool(wasm_config *config, bungee_pool pool);
 
+// How many bytes of stack a new thread has.
+size_t bungee_thread_stack(void);
+
+// Makes config give guests so many of them.
+void bungee_config_stack(wasm_config *config, size_t bytes);
+
 // Whether so many bytes of address space can be had.
 bool bungee_reserve(size_t bytes);
 

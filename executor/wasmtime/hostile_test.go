@@ -5,6 +5,9 @@ package wasmtime_test
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +99,24 @@ func TestRecursionOnFreshGoroutines(t *testing.T) {
 			wg.Go(func() { attack(t, m, 6) })
 		}
 		wg.Wait()
+	}
+}
+
+// Where threads have less stack than guests may use, recursion still is a trap: the limit
+// follows what threads have.
+func TestRecursionOnSmallStacks(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("ulimit -s sets the stacks of threads on Linux only; there: go test -run TestRecursionOnSmallStacks ./executor/wasmtime")
+	}
+	for _, kilobytes := range []string{"1024", "2048", "unlimited"} {
+		cmd := exec.Command("sh", "-c", "ulimit -S -s "+kilobytes+` && exec "$0" "$@"`, os.Args[0], "-test.run=^TestRecursionOnFreshGoroutines$", "-test.count=1", "-test.v")
+		out, err := cmd.CombinedOutput()
+		if strings.Contains(string(out), "ulimit") {
+			t.Skipf("the system does not let a test set %s: %s", cmd, out)
+		}
+		if err != nil || !strings.Contains(string(out), "--- PASS") {
+			t.Errorf("ulimit -s %s: %v\n%s", kilobytes, err, out[:min(len(out), 2000)])
+		}
 	}
 }
 

@@ -48,6 +48,9 @@ typedef struct { uint64_t word, upper; } wasmtime_val_raw;
 typedef wasm_trap *(*wasmtime_callback)(void *env, wasmtime_caller *, wasmtime_val_raw *, size_t);
 typedef wasmtime_error *(*wasmtime_epoch_callback)(wasmtime_context *, void *data, uint64_t *delta, uint8_t *kind);
 
+void wasmtime_config_max_wasm_stack_set(wasm_config *, size_t);
+void wasmtime_config_async_stack_size_set(wasm_config *, uint64_t);
+
 wasm_engine *wasmtime_engine_clone(wasm_engine *);
 void wasm_engine_delete(wasm_engine *);
 

@@ -2,6 +2,9 @@
 
 #include "guest.h"
 
+#ifdef __linux__
+#include <pthread.h>
+#endif
 #ifndef _WIN32
 #include <sys/mman.h>
 #endif
@@ -23,6 +26,25 @@ void bungee_config_pool(wasm_config *config, bungee_pool pool) {
   wasmtime_pooling_allocation_config_total_gc_heaps_set(p, pool.instances);
   wasmtime_pooling_allocation_strategy_set(config, p);
   wasmtime_pooling_allocation_config_delete(p);
+}
+
+size_t bungee_thread_stack(void) {
+  size_t n = 8 << 20; // what Go asks for where it does not take the system's default
+#ifdef __linux__
+  // ulimit -s, or 2 MiB where that is unlimited. A guest that had more would end the process.
+  pthread_attr_t a;
+  if (pthread_attr_init(&a) == 0) {
+    pthread_attr_getstacksize(&a, &n);
+    pthread_attr_destroy(&a);
+  }
+#endif
+  return n;
+}
+
+void bungee_config_stack(wasm_config *config, size_t bytes) {
+  wasmtime_config_max_wasm_stack_set(config, bytes);
+  // Nothing here is asynchronous, but wasmtime wants the stacks of fibers to be no smaller.
+  wasmtime_config_async_stack_size_set(config, 2 * (uint64_t)bytes);
 }
 
 bool bungee_reserve(size_t bytes) {

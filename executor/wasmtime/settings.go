@@ -13,9 +13,15 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// maxStack is the most stack a guest may use, of the 8 MB that a thread has.
-// Go guests keep their own in linear memory.
-const maxStack = 512 << 10
+// maxStack is the most stack a guest may use, of the 8 MB that a thread has. A Go guest keeps
+// its variables in linear memory, but each of its calls is one on this stack, too: 10,000
+// values within each other, the most that encoding/json decodes, need 3 MiB, and to encode them
+// 5 MiB.
+const maxStack = 6 << 20
+
+// stack returns the most stack of a guest on threads with so much: what the host's own
+// code needs has to be left, as a thread that has none ends the process.
+func stack(thread uint64) uint64 { return min(maxStack, thread/4*3) }
 
 // settings returns wasmtime's configuration. What changes the compiled code is
 // part of [salt], too. NaNs are not made canonical here, but by package instrument,
@@ -29,7 +35,11 @@ func settings(cfg Config) *wt.Config {
 	c.SetWasmMultiMemory(false)
 	c.SetWasmMemory64(false)
 	c.SetWasmTailCall(false) // no more than WebAssembly 2.0, as other engines
-	c.SetMaxWasmStack(maxStack)
+	most := stack(uint64(C.bungee_thread_stack()))
+	if most < maxStack {
+		cfg.Logger.Warn("guests have less stack than docs/abi.md says, as threads have little; run the host with ulimit -s 8192", "bytes", most, "want", maxStack)
+	}
+	C.bungee_config_stack((*C.wasm_config)(pointer(c)), C.size_t(most))
 	c.SetCraneliftOptLevel(wt.OptLevelSpeed)
 	c.SetParallelCompilation(cfg.ParallelCompile)
 	n := slots(cfg.Instances)
