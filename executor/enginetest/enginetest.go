@@ -39,6 +39,7 @@ func Run(t *testing.T, newEngine func(t testing.TB) executor.Engine) {
 	before := goleak.IgnoreCurrent()
 	s := suite{newEngine, false}
 	t.Run("Load", s.load)
+	t.Run("Features", s.features)
 	t.Run("LoadAtOnce", s.loadAtOnce)
 	t.Run("Instantiate", s.instantiate)
 	s.guests(t)

@@ -42,10 +42,10 @@
 // # Limits
 //
 // A host function is not stopped: it must watch its context. Instances must be closed;
-// no finalizer does it. Modules can use WebAssembly 2.0, without threads and relaxed
-// SIMD, and at most four tables, which share [executor.Limits].Table equally; with slots
-// each table has at most [executor.DefaultTable] elements. Guests have 6 MiB of stack,
-// or three quarters of what the host's threads have; a thread keeps what a guest used of it.
+// no finalizer does it. The tables of a module share [executor.Limits].Table equally; with
+// slots each table has at most [executor.DefaultTable] elements. Guests have 6 MiB of
+// stack, or three quarters of what the host's threads have; a thread keeps what a guest
+// used of it.
 // Whoever can write to the cache folder can run any code in this process: the checksums
 // there guard against accidents, not against attacks.
 package wasmtime

@@ -11,6 +11,7 @@ import (
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
 // maxStack is the most stack a guest may use, of the 8 MB that a thread has. A Go guest keeps
@@ -62,6 +63,8 @@ const (
 	defaultInstances = 4096
 	// maxMemory is the most memory of a guest: all that 32 bits address.
 	maxMemory = 4 << 30
+	// There are slots for as many tables as a module may have.
+	_ = uint(C.BUNGEE_TABLES - instrument.MaxTables)
 	// slotBytes is the address space of a slot: its memory with a guard before and
 	// behind it, which lets the code do without bounds checks, and its tables.
 	slotBytes = maxMemory + 64<<20 + C.BUNGEE_TABLES*executor.DefaultTable*8

@@ -47,5 +47,5 @@ func ExampleFeatureError() {
 	_, err := instrument.Rewrite(shared, instrument.Options{CanonicalNaN: true})
 	var feature *instrument.FeatureError
 	fmt.Println(errors.As(err, &feature), err)
-	// Output: true module cannot be instrumented: it uses threads at offset 0xb; build it without
+	// Output: true module cannot be instrumented: it uses threads at offset 0xb; build it without: docs/abi.md says what a module can use
 }

@@ -2,8 +2,9 @@
 // same everywhere, on any engine.
 //
 // A module is core WebAssembly 2.0: the MVP with sign extension, saturating
-// conversions, bulk memory, multiple values, reference types and SIMD. [Rewrite]
-// refuses anything else with a [FeatureError].
+// conversions, bulk memory, multiple values, reference types and SIMD, and [MaxTables]
+// tables at most. [Rewrite] refuses anything else with a [FeatureError]. Each module is rewritten
+// before an engine compiles it, so that what hosts take does not depend on their engines.
 //
 //	wasm, err := instrument.Rewrite(wasm, instrument.Options{Fuel: true})
 //
@@ -66,6 +67,10 @@ const FuelGlobal = "bungee_fuel"
 // during its call, a mutable i32: 1 once a memory.grow has answered -1, else 0.
 const RefusedGlobal = "bungee_refused"
 
+// MaxTables is how many tables a module may have. Compilers make one, or two where they use
+// references.
+const MaxTables = 4
+
 // Version changes when engines get other code of a module.
 const Version = 3
 
@@ -123,7 +128,7 @@ type FeatureError struct {
 }
 
 func (e *FeatureError) Error() string {
-	return fmt.Sprintf("%v: it uses %s at offset %#x; build it without", ErrModule, e.Feature, e.Offset)
+	return fmt.Sprintf("%v: it uses %s at offset %#x; build it without: docs/abi.md says what a module can use", ErrModule, e.Feature, e.Offset)
 }
 
 // Is says that the error is [ErrModule].

@@ -162,8 +162,15 @@ func (s *scanner) lookup(code byte, at int) op {
 		return t[code]
 	}
 	n := s.u32()
-	if code == 0xfd && n >= 0x100 && n < 0x200 {
+	switch {
+	case code == 0xfd && n >= 0x100 && n < 0x120:
 		s.unsupported("relaxed SIMD", at)
+	case code == 0xfd && n >= 0x120 && n < 0x200:
+		s.unsupported("half precision", at)
+	case code == 0xfc && n == 18:
+		s.unsupported("memory control", at)
+	case code == 0xfc && n >= 19 && n <= 22:
+		s.unsupported("wide arithmetic", at)
 	}
 	if n >= uint32(len(t)) {
 		return op{imm: immBad}
@@ -180,6 +187,8 @@ func (s *scanner) refuse(code byte, at int) {
 		s.unsupported("tail calls", at)
 	case 0x14, 0x15, 0xd3, 0xd4, 0xd5, 0xd6:
 		s.unsupported("typed references", at)
+	case 0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6:
+		s.unsupported("stack switching", at)
 	case 0xfb:
 		s.unsupported("garbage collection", at)
 	case 0xfe:

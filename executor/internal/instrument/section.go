@@ -1,6 +1,10 @@
 package instrument
 
-import "github.com/bungee-xr/bungee/internal/abi"
+import (
+	"fmt"
+
+	"github.com/bungee-xr/bungee/internal/abi"
+)
 
 // funcType reads a function's type and returns how many parameters it has.
 func (r *reader) funcType() (params uint32) {
@@ -20,6 +24,9 @@ func (r *reader) funcType() (params uint32) {
 func (m *module) tableType(r *reader) {
 	if at := r.at; r.more() && r.b[at] == typeEmpty {
 		r.unsupported("typed references", at)
+	}
+	if len(m.tables) == MaxTables {
+		r.unsupported(fmt.Sprintf("more than %d tables", MaxTables), r.at)
 	}
 	t := r.valueType()
 	if t != typeFunc && t != typeExtern {
