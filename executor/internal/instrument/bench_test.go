@@ -3,6 +3,7 @@ package instrument_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,15 +13,21 @@ import (
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
 
-// ways are the options whose price is measured, the first being none.
-var ways = []struct {
+// A way is options whose price is measured.
+type way struct {
 	name string
 	opts instrument.Options
-}{
+}
+
+// ways are those, the first being none.
+var ways = []way{
 	{"none", instrument.Options{}},
 	{"fuel", instrument.Options{Fuel: true}},
 	{"nan", instrument.Options{CanonicalNaN: true}},
 	{"refusals", instrument.Options{Refusals: true}},
+	{"split", instrument.Options{Split: true}},
+	{"unmetered", instrument.Options{Refusals: true, Split: true}}, // what a host has by default
+	{"metered", instrument.Options{Refusals: true, Split: true, Fuel: true}},
 	{"all", all},
 }
 
@@ -80,7 +87,7 @@ func price(b *testing.B, load func(wasm []byte) func(k kernels.Kernel, times uin
 	for b.Loop() {
 		for n, k := range kernels.All() {
 			if best[n] == nil {
-				best[n] = []time.Duration{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}
+				best[n] = slices.Repeat([]time.Duration{math.MaxInt64}, len(ways))
 			}
 			for i, run := range runs {
 				began := time.Now()
@@ -90,15 +97,27 @@ func price(b *testing.B, load func(wasm []byte) func(k kernels.Kernel, times uin
 		}
 	}
 	for i, way := range ways[1:] {
-		var sum, worst float64
-		name := ""
-		for n, k := range kernels.All() {
-			ratio := float64(best[n][i+1]) / float64(best[n][0])
-			if sum += math.Log(ratio); ratio > worst {
-				worst, name = ratio, k.Name
-			}
-		}
-		b.ReportMetric(math.Exp(sum/float64(len(best))), way.name+"-ratio")
+		mean, worst, name := ratios(best, i+1, 0)
+		b.ReportMetric(mean, way.name+"-ratio")
 		b.ReportMetric(worst, way.name+"-worst("+name+")")
 	}
+	named := func(name string) int {
+		return slices.IndexFunc(ways, func(w way) bool { return w.name == name })
+	}
+	mean, worst, name := ratios(best, named("metered"), named("unmetered"))
+	b.ReportMetric(mean, "metering-ratio")
+	b.ReportMetric(worst, "metering-worst("+name+")")
+}
+
+// ratios returns the geometric mean of how much longer the kernels take in one way than in
+// another, and the worst of them.
+func ratios(best [][]time.Duration, one, other int) (mean, worst float64, name string) {
+	sum := 0.0
+	for n, k := range kernels.All() {
+		ratio := float64(best[n][one]) / float64(best[n][other])
+		if sum += math.Log(ratio); ratio > worst {
+			worst, name = ratio, k.Name
+		}
+	}
+	return math.Exp(sum / float64(len(best))), worst, name
 }

@@ -19,7 +19,8 @@
 //
 // Instructions that can do any amount of work are charged by its size, too.
 // memory.fill, copy and init cost Bulk for each full 64 bytes, table.fill, copy and
-// init for each full 8 elements, before they run. memory.grow costs Grow for each
+// init for each full 8 elements, before they run; where that is a small constant, it is
+// a part of the block's cost. memory.grow costs Grow for each
 // page, and table.grow Bulk for each full 8 elements, once they have succeeded:
 // one that the host refuses does no work.
 //
@@ -33,6 +34,16 @@
 // begins anew at the head of the function that it exports as bungee_buf, with which each
 // call begins. Nothing of it costs fuel.
 //
+// # Bulk
+//
+// An engine does memory.fill, copy and init and table.fill, copy and init in one piece,
+// however large, and looks at the time only in loops and at the head of functions. With Split the module
+// calls a function in front of each such instruction, which does all but the last 64 KiB,
+// or 8,192 elements, in a loop, and leaves the rest to the instruction. What is out of bounds
+// is left to it as a whole: it traps where it did, before anything is written. One that works on
+// at most 1 KiB, or 128 elements, because the instruction before it is a constant or because its
+// segment has no more, stays as it is. Nothing of it costs fuel.
+//
 // # NaN
 //
 // WebAssembly leaves the sign and the payload of a NaN that is computed to
@@ -42,8 +53,8 @@
 //
 // # What the module can do about it
 //
-// Nothing. The globals that are added and the temporaries get the first indices that
-// the module does not have; a module that names one of them is refused.
+// Nothing. What is added (globals, temporaries, functions and their types) gets the first
+// indices that the module does not have; a module that names one of them is refused.
 //
 // # Cost
 //
