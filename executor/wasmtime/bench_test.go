@@ -13,6 +13,7 @@ import (
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/enginetest"
 	"github.com/bungee-xr/bungee/executor/wasi"
@@ -57,12 +58,104 @@ func call(b *testing.B, in executor.Instance, fn uint32, request []byte) {
 // BenchmarkStop is how late guests that spin are stopped: after their deadline, and
 // after they were cancelled, one alone and as many at once as there are cores.
 func BenchmarkStop(b *testing.B) {
-	m := module(b, wasmtime.Config{}, executor.Bytes(wat(b, spin)))
-	for _, parallel := range []int{1, runtime.GOMAXPROCS(0)} {
-		b.Run(fmt.Sprintf("deadline/%d", parallel), func(b *testing.B) {
-			stopAll(b, m, parallel, context.WithDeadline)
+	for _, guest := range []struct{ name, body string }{{"loop", spin}, {"bulk", bulk}} {
+		m := module(b, wasmtime.Config{}, executor.Bytes(wat(b, guest.body)))
+		for _, parallel := range []int{1, runtime.GOMAXPROCS(0)} {
+			b.Run(fmt.Sprintf("%s/deadline/%d", guest.name, parallel), func(b *testing.B) {
+				stopAll(b, m, parallel, context.WithDeadline)
+			})
+			b.Run(fmt.Sprintf("%s/cancel/%d", guest.name, parallel), func(b *testing.B) { stopAll(b, m, parallel, cancelAt) })
+		}
+	}
+}
+
+// bulk is a body that, on function 1, copies a quarter of a gigabyte to and fro for ever.
+const bulk = `(memory (export "memory") 8192)
+	(func $call (param i32) (if (local.get 0) (then (loop $l
+		(memory.copy (i32.const 0x4000) (i32.const 0x10000000) (i32.const 0xffff000))
+		(memory.copy (i32.const 0x10000000) (i32.const 0x4000) (i32.const 0xffff000))
+		(br $l)))))`
+
+// BenchmarkNeighbour is how long calls of a tenant take, of a millisecond or so every three, alone
+// and beside two calls of another one that never end, on two cores: their p99, and the ratio.
+func BenchmarkNeighbour(b *testing.B) {
+	for _, loud := range []struct {
+		name, body string
+		deadline   time.Duration // after which a new instance goes on
+	}{{"loops", spin, time.Hour}, {"copies", bulk, time.Hour}, {"copies and restarts", bulk, time.Second}} {
+		b.Run(loud.name, func(b *testing.B) {
+			m := module(b, wasmtime.Config{}, executor.Bytes(wat(b, loud.body)))
+			neighbour(b, func(ctx context.Context, turns *executor.Turns, tenant *executor.Tenant) {
+				callUntil(ctx, b, turns, tenant, m, loud.deadline)
+			})
 		})
-		b.Run(fmt.Sprintf("cancel/%d", parallel), func(b *testing.B) { stopAll(b, m, parallel, cancelAt) })
+	}
+}
+
+// neighbour measures calls alone and beside two goroutines of loud.
+func neighbour(b *testing.B, loud func(context.Context, *executor.Turns, *executor.Tenant)) {
+	quiet := instance(b, module(b, wasmtime.Config{}, executor.Bytes(wat(b, `(memory (export "memory") 1)
+		(func $call (param $n i32) (loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))))`))), executor.InstanceConfig{})
+	const rounds, turnsOfMs = 400, 1_500_000
+	var alone, beside []time.Duration
+	for b.Loop() {
+		turns := executor.NewTurns(2)
+		tenant := executor.NewTenant("quiet", capability.Quota{})
+		for range rounds {
+			alone = append(alone, turnTime(b, turns, tenant, quiet, turnsOfMs))
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		var wg sync.WaitGroup
+		noise := executor.NewTenant("loud", capability.Quota{})
+		for range 2 {
+			wg.Go(func() { loud(ctx, turns, noise) })
+		}
+		for range rounds {
+			beside = append(beside, turnTime(b, turns, tenant, quiet, turnsOfMs))
+		}
+		cancel()
+		wg.Wait()
+	}
+	report(b, alone, 50, "alone-p50-ns")
+	report(b, alone, 99, "alone-p99-ns")
+	report(b, beside, 50, "beside-p50-ns")
+	report(b, beside, 99, "beside-p99-ns")
+	b.ReportMetric(float64(beside[len(beside)*99/100])/float64(alone[len(alone)*99/100]), "p99-ratio")
+}
+
+// turnTime waits for a while, and returns how long a call then takes with its turn.
+func turnTime(b *testing.B, turns *executor.Turns, tenant *executor.Tenant, in executor.Instance, fn uint32) time.Duration {
+	<-time.After(2 * time.Millisecond) // the load that is offered
+	begin := time.Now()
+	turn, err := turns.Take(b.Context(), tenant)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer turn.Done()
+	if _, err := in.Call(executor.WithCall(b.Context(), &executor.Call{Turn: turn}), fn, nil); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(begin)
+}
+
+// callUntil runs calls of m that never end, each until its deadline, until ctx ends.
+func callUntil(ctx context.Context, b *testing.B, turns *executor.Turns, tenant *executor.Tenant, m executor.Module, deadline time.Duration) {
+	for ctx.Err() == nil {
+		in, err := m.Instantiate(b.Context(), executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 30}})
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		bounded, cancel := context.WithTimeout(ctx, deadline)
+		if turn, err := turns.Take(bounded, tenant); err == nil {
+			_, err = in.Call(executor.WithCall(bounded, &executor.Call{Turn: turn}), 1, nil)
+			turn.Done()
+			if err == nil {
+				b.Error("a guest that goes on for ever has ended")
+			}
+		}
+		cancel()
+		in.Close()
 	}
 }
 
@@ -95,7 +188,7 @@ func stopAll(b *testing.B, m executor.Module, parallel int, bound func(context.C
 
 // stop returns how late a guest that spins is stopped.
 func stop(b *testing.B, m executor.Module, bound func(context.Context, time.Time) (context.Context, context.CancelFunc)) time.Duration {
-	in, err := m.Instantiate(b.Context(), executor.InstanceConfig{})
+	in, err := m.Instantiate(b.Context(), executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 30}})
 	if err != nil {
 		b.Error(err)
 		return 0
