@@ -62,7 +62,7 @@ func validLabel(l string) bool {
 
 // A pattern is what a policy grants to connect to. One of the first five is set.
 type pattern struct {
-	any     bool         // "*": names and public addresses
+	any     bool         // "*": names and addresses that are not special
 	below   string       // "*.example.com": ".example.com"
 	name    string       // "example.com"
 	ip      netip.Addr   // "192.0.2.1"
@@ -117,10 +117,10 @@ func (p *pattern) parseHost(host string) (err error) {
 // allows says whether a guest may ask for a.
 func (p pattern) allows(a address) bool {
 	switch {
-	case p.port != 0 && p.port != a.port:
+	case !p.at(a.port):
 		return false
 	case a.name == "":
-		return (p.any || p.ip.IsValid() || p.network.IsValid()) && p.reaches(a.ip)
+		return p.reaches(a.ip)
 	case p.any:
 		return a.name != localhost
 	case p.below != "":
@@ -129,76 +129,34 @@ func (p pattern) allows(a address) bool {
 	return p.name == a.name
 }
 
-// reaches says whether a connection that p allows may go to ip: the loopback and
-// other special addresses are reached only by who is granted that very address, or
-// "localhost", and private ones not by "*". So a name that its owner lets point into
-// the host or its network opens nothing.
+func (p pattern) at(port uint16) bool { return p.port == 0 || p.port == port }
+
+// reaches says whether p grants a connection to ip without a name: "*" grants what is not
+// special, and a number what it contains, except that a network which is wider than the
+// special block around ip does not speak of ip. 0.0.0.0/0 grants no private address.
 func (p pattern) reaches(ip netip.Addr) bool {
+	to := inner(ip)
+	b, special := blockOf(to)
 	switch {
 	case p.ip.IsValid():
-		return ip == p.ip
-	case p.name == localhost:
-		return ip.IsLoopback()
-	case special(ip):
-		return false
+		return p.ip == ip.Unmap() || p.ip == to
 	case p.network.IsValid():
-		return p.network.Contains(ip)
-	case p.any:
-		return !private(ip)
+		return p.network.Contains(to) && (!special || p.network.Bits() >= b.prefix.Bits()) || !special && p.network.Contains(ip)
 	}
-	return true
+	return p.any && !special
+}
+
+// leads says whether a connection that was asked for by a name of p may go to ip: only to
+// what is not special, since the operator does not choose where other people's names lead. The name localhost has its meaning (RFC 6761, 6.3) and no other.
+func (p pattern) leads(ip netip.Addr) bool {
+	if p.name == localhost {
+		return ip.IsLoopback()
+	}
+	_, special := blockOf(inner(ip))
+	return !special
 }
 
 const localhost = "localhost"
-
-// Addresses that are inside others, or inside the operator's network.
-var (
-	nat64      = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052: an IPv4 address in its last 32 bits
-	compatible = netip.MustParsePrefix("::/96")          // RFC 4291, 2.5.5.1: likewise
-	sixToFour  = netip.MustParsePrefix("2002::/16")      // RFC 3056: one in the 32 bits behind
-	thisHost   = netip.MustParsePrefix("0.0.0.0/8")      // RFC 791
-	reserved   = netip.MustParsePrefix("240.0.0.0/4")    // RFC 1112
-	shared     = netip.MustParsePrefix("100.64.0.0/10")  // RFC 6598
-	benchmark  = netip.MustParsePrefix("198.18.0.0/15")  // RFC 2544
-	protocols  = netip.MustParsePrefix("192.0.0.0/24")   // RFC 6890
-	siteLocal  = netip.MustParsePrefix("fec0::/10")      // RFC 3879
-	localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215
-)
-
-// special says whether ip is no address of a host that one connects to: loopback,
-// link-local (metadata services of clouds are there), multicast, broadcast,
-// unspecified or reserved.
-func special(ip netip.Addr) bool {
-	ip = inner(ip)
-	return !ip.IsGlobalUnicast() || thisHost.Contains(ip) || reserved.Contains(ip)
-}
-
-// private says whether ip is one of a network that has no public addresses.
-func private(ip netip.Addr) bool {
-	ip = inner(ip)
-	if ip.IsPrivate() {
-		return true
-	}
-	for _, p := range []netip.Prefix{shared, benchmark, protocols, siteLocal, localNAT64} {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
-// inner returns the IPv4 address that ip stands for, if it does for one.
-func inner(ip netip.Addr) netip.Addr {
-	ip = ip.Unmap()
-	b := ip.As16()
-	switch {
-	case nat64.Contains(ip), compatible.Contains(ip):
-		return netip.AddrFrom4([4]byte(b[12:]))
-	case sixToFour.Contains(ip):
-		return netip.AddrFrom4([4]byte(b[2:6]))
-	}
-	return ip
-}
 
 // Connects returns nil if the module may ask to connect to hostport, a name or an IP with
 // a port. Check it before the name is resolved, and [Grant.Dials] afterwards. The error
@@ -230,15 +188,33 @@ func (g Grant) Dials(ip netip.AddrPort, hostport string) error {
 	if err != nil {
 		return err
 	}
-	to := ip.Addr().Unmap()
-	if ip.Port() == a.port && to.IsValid() && (a.name != "" || to == a.ip) {
-		for p := range g.patterns {
-			if p.allows(a) && p.reaches(to) {
-				return nil
-			}
+	to := ip.Addr().Unmap().WithZone("")
+	if ip.Port() == a.port && to.IsValid() && g.goes(a, to) {
+		return nil
+	}
+	what := hostport + " at " + ip.String()
+	if b, special := blockOf(inner(to)); special {
+		what += " (" + b.name + ")"
+	}
+	return g.refuse(what)
+}
+
+// goes says whether a connection for a, which the guest may ask for, may go to ip.
+func (g Grant) goes(a address, ip netip.Addr) bool {
+	if a.name == "" {
+		return ip == a.ip
+	}
+	for p := range g.patterns {
+		if p.allows(a) && p.leads(ip) {
+			return true
 		}
 	}
-	return g.refuse(hostport + " at " + ip.String())
+	for p := range g.patterns {
+		if a.name != localhost && p.at(a.port) && p.reaches(ip) {
+			return true
+		}
+	}
+	return false
 }
 
 // asks says whether the manifest asks for a.
@@ -262,5 +238,5 @@ func (g Grant) patterns(yield func(pattern) bool) {
 
 func (g Grant) refuse(what string) error {
 	return &Refusal{Capability: "connect", What: what, Tenant: g.tenant, Where: g.connectAt,
-		Cure: "special addresses must be named there, and private ones not only by *"}
+		Cure: "private and special addresses must be there by IP or network, also for a name"}
 }

@@ -91,7 +91,7 @@ func TestParsePatternRefuses(t *testing.T) {
 // TestDials goes through patterns, what is asked for, and what that is resolved to.
 func TestDials(t *testing.T) {
 	const (
-		public, public6 = "192.0.2.7", "2001:db8::7"
+		public, public6 = "8.8.8.7", "2606:4700::7"
 		metadata        = "169.254.169.254"
 	)
 	tests := []struct {
@@ -114,7 +114,8 @@ func TestDials(t *testing.T) {
 		{"the dot counts", "*.example.com:443", "badexample.com:443", public, false, false},
 		{"any name", "*:443", "example.com:443", public, true, true},
 		{"any public address", "*:443", public + ":443", public, true, true},
-		{"a name may be in the operator's network", "*.internal:80", "db.internal:80", "10.1.2.3", true, true},
+		{"a name may not be in the operator's network", "*.internal:80", "db.internal:80", "10.1.2.3", true, false},
+		{"nor a name that is written whole", "db.internal:80", "db.internal:80", "192.168.0.1", true, false},
 		{"any name may not: its owner would choose where", "*:80", "example.com:80", "10.1.2.3", true, false},
 		{"nor in shared space", "*:80", "example.com:80", "100.100.100.200", true, false},
 		{"nor in the network's IPv6", "*:80", "example.com:80", "fd00:ec2::254", true, false},
@@ -127,11 +128,17 @@ func TestDials(t *testing.T) {
 		{"IPv4 in IPv6 is IPv4", "10.1.2.3:80", "[::ffff:10.1.2.3]:80", "::ffff:10.1.2.3", true, true},
 		{"a network", "10.0.0.0/8:80", "10.1.2.3:80", "10.1.2.3", true, true},
 		{"beside it", "10.0.0.0/8:80", "11.1.2.3:80", "11.1.2.3", false, false},
-		{"an IPv6 network", "[2001:db8::/32]:443", "[2001:db8::7]:443", public6, true, true},
-		{"of another kind", "[2001:db8::/32]:443", public + ":443", public, false, false},
+		{"an IPv6 network", "[2606:4700::/32]:443", "[2606:4700::7]:443", public6, true, true},
+		{"of another kind", "[2606:4700::/32]:443", public + ":443", public, false, false},
 		{"all of IPv4 has no special ones", "0.0.0.0/0:80", metadata + ":80", metadata, false, false},
-		{"all of IPv4 has private ones, being a network", "0.0.0.0/0:80", "10.1.2.3:80", "10.1.2.3", true, true},
-		{"a network of special addresses has none", "127.0.0.0/8:80", "127.0.0.1:80", "127.0.0.1", false, false},
+		{"nor private ones: it does not name them", "0.0.0.0/0:80", "10.1.2.3:80", "10.1.2.3", false, false},
+		{"nor a network a bit wider than the private one", "10.0.0.0/7:80", "10.1.2.3:80", "10.1.2.3", false, false},
+		{"a part of the private network", "10.1.0.0/16:80", "10.1.2.3:80", "10.1.2.3", true, true},
+		{"all of IPv6 has no local ones", "[::/0]:80", "[fd00::1]:80", "fd00::1", false, false},
+		{"a network of special addresses names them", "127.0.0.0/8:80", "127.0.0.1:80", "127.0.0.1", true, true},
+		{"but not the metadata service in it", "169.254.0.0/16:80", metadata + ":80", metadata, false, false},
+		{"nor one with a public address", "*:80", "168.63.129.16:80", "168.63.129.16", false, false},
+		{"nor by a network around it", "168.63.0.0/16:80", "168.63.129.16:80", "168.63.129.16", false, false},
 
 		{"loopback by any", "*:80", "127.0.0.1:80", "127.0.0.1", false, false},
 		{"loopback by its address", "127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", true, true},
@@ -148,7 +155,11 @@ func TestDials(t *testing.T) {
 		{"through NAT64", "example.com:80", "example.com:80", "64:ff9b::7f00:1", true, false},
 		{"in the old form of IPv4 in IPv6", "example.com:80", "example.com:80", "::7f00:1", true, false},
 		{"through 6to4", "example.com:80", "example.com:80", "2002:7f00:1::1", true, false},
-		{"a public one through NAT64", "example.com:80", "example.com:80", "64:ff9b::c000:207", true, true},
+		{"a public one through NAT64", "example.com:80", "example.com:80", "64:ff9b::808:807", true, true},
+		{"the network of NAT64 is no grant of private ones behind it", "[64:ff9b::/96]:80", "[64:ff9b::a01:203]:80", "64:ff9b::a01:203", false, false},
+		{"a private one through NAT64, by its network", "10.0.0.0/8:80", "[64:ff9b::a01:203]:80", "64:ff9b::a01:203", true, true},
+		{"through Teredo", "*:80", "example.com:80", "2001:0:808:807::1", true, false},
+		{"with a zone", "*:80", "example.com:80", "fe80::1%eth0", true, false},
 		{"a private one through NAT64, by any", "*:80", "example.com:80", "64:ff9b::a01:203", true, false},
 		{"a name that points to the cloud's metadata", "*.internal:80", "metadata.google.internal:80", metadata, true, false},
 		{"link-local IPv6", "example.com:80", "example.com:80", "fe80::1", true, false},
@@ -188,6 +199,37 @@ func target(t *testing.T, asked, ip string) netip.AddrPort {
 		t.Fatal(err)
 	}
 	return netip.AddrPortFrom(netip.MustParseAddr(ip), a.port)
+}
+
+// TestNameAndNetwork holds that a name leads to a special address only where the policy has
+// the address by number, too, at that port.
+func TestNameAndNetwork(t *testing.T) {
+	tests := []struct {
+		why     string
+		connect []string
+		asked   string
+		ip      string
+		want    bool
+	}{
+		{"name and network", []string{"*.internal:80", "10.0.0.0/8:80"}, "db.internal:80", "10.1.2.3", true},
+		{"name and address", []string{"*.internal:80", "10.1.2.3:*"}, "db.internal:80", "10.1.2.3", true},
+		{"any name", []string{"*:*", "10.0.0.0/8:80"}, "example.com:80", "10.1.2.3", true},
+		{"through NAT64", []string{"*:*", "10.0.0.0/8:80"}, "example.com:80", "64:ff9b::a01:203", true},
+		{"the network at another port", []string{"*.internal:80", "10.0.0.0/8:443"}, "db.internal:80", "10.1.2.3", false},
+		{"another network", []string{"*.internal:80", "192.168.0.0/16:80"}, "db.internal:80", "10.1.2.3", false},
+		{"the network without the name", []string{"other:80", "10.0.0.0/8:80"}, "db.internal:80", "10.1.2.3", false},
+		{"all networks at once", []string{"*.internal:80", "0.0.0.0/0:80", "[::/0]:80"}, "db.internal:80", "10.1.2.3", false},
+		{"metadata around it", []string{"*:80", "169.254.0.0/16:80"}, "example.com:80", "169.254.169.254", false},
+		{"metadata itself", []string{"*:80", "169.254.169.254:80"}, "example.com:80", "169.254.169.254", true},
+		{"localhost is nowhere else", []string{"localhost:80", "10.0.0.0/8:80"}, "localhost:80", "10.1.2.3", false},
+		{"and does not grant loopback to others", []string{"localhost:80", "*:80"}, "example.com:80", "127.0.0.1", false},
+	}
+	for _, tt := range tests {
+		err := Grant{Connect: tt.connect}.Dials(target(t, tt.asked, tt.ip), tt.asked)
+		if (err == nil) != tt.want {
+			t.Errorf("%s: %v lets %s go to %s: %v; want %t", tt.why, tt.connect, tt.asked, tt.ip, err, tt.want)
+		}
+	}
 }
 
 // TestOnly holds that a module connects to what both it asks for and the policy has.

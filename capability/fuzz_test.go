@@ -74,7 +74,11 @@ func FuzzPolicy(f *testing.F) {
 			t.Fatalf("%q was granted and is no address: %v", address, err)
 		}
 		metadata := netip.AddrPortFrom(netip.MustParseAddr("169.254.169.254"), a.port)
-		if g.Dials(metadata, address) == nil && a.ip != metadata.Addr() {
+		named := false
+		for p := range g.patterns {
+			named = named || p.ip == metadata.Addr()
+		}
+		if g.Dials(metadata, address) == nil && !named {
 			t.Fatalf("%q may go to %v", address, metadata)
 		}
 	})
@@ -99,6 +103,33 @@ func FuzzAddress(f *testing.F) {
 		}
 		if a.ip.Is4In6() || a.name == "" && !a.ip.IsValid() {
 			t.Fatalf("%q gave %+v", s, a)
+		}
+	})
+}
+
+// FuzzPattern holds that a pattern which is read grants a special address only if it is
+// that address, or a network within the block that makes it special.
+func FuzzPattern(f *testing.F) {
+	for _, s := range []string{"*:*", "*.a:443", "localhost:80", "10.0.0.0/8:*", "[fd00::/8]:1", "[64:ff9b::/96]:1", "0.0.0.0/0:1", "[::ffff:10.0.0.1]:1", "127.1:1"} {
+		for _, ip := range []string{"10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fd00::1", "169.254.169.254", "2002:a00:1::", "8.8.8.8"} {
+			f.Add(s, netip.MustParseAddr(ip).AsSlice())
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string, raw []byte) {
+		p, err := parsePattern(s)
+		ip, ok := netip.AddrFromSlice(raw)
+		if err != nil || !ok {
+			return
+		}
+		to := inner(ip)
+		b, special := blockOf(to)
+		if !special || !p.reaches(ip) && (p.name == localhost || !p.leads(ip)) {
+			return
+		}
+		byAddress := p.ip == to || p.ip == ip.Unmap()
+		byNetwork := p.network.IsValid() && b.prefix.Contains(p.network.Addr()) && p.network.Bits() >= b.prefix.Bits()
+		if !byAddress && !byNetwork {
+			t.Fatalf("pattern %q reaches %v, which is %s", s, ip, b.name)
 		}
 	})
 }
