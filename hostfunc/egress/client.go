@@ -44,6 +44,12 @@ type Config struct {
 	// Conns bounds the open connections, those for HTTP included. Zero means no
 	// bound.
 	Conns int
+	// Admit is asked before each connection is made, by many goroutines. It returns
+	// what is called once when the connection is closed or was not made, or an error that is
+	// the error of the request or dial. Nil admits all.
+	Admit func() (release func(), err error)
+	// Resolver resolves names, once for each connection. Nil means the system's.
+	Resolver *net.Resolver
 }
 
 // dialTimeout bounds a dial that goes on although its request was given up, for
@@ -70,6 +76,9 @@ type Client struct {
 func NewClient(cfg Config) *Client {
 	if cfg.Body <= 0 {
 		cfg.Body = MaxBody
+	}
+	if cfg.Admit == nil {
+		cfg.Admit = func() (func(), error) { return func() {}, nil }
 	}
 	c := &Client{cfg: cfg, open: map[*tcpConn]struct{}{}}
 	c.life, c.end = context.WithCancel(context.Background())
@@ -219,20 +228,22 @@ func (c *Client) dial(ctx context.Context, hostport string) (net.Conn, error) {
 			return nil, fmt.Errorf("%w: %w", ErrDenied, err)
 		}
 	}
-	if err := c.reserve(); err != nil {
+	release, err := c.reserve()
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	d := net.Dialer{ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+	d := net.Dialer{Resolver: c.cfg.Resolver, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		return c.resolved(address, hostport)
 	}}
 	conn, err := d.DialContext(ctx, "tcp", hostport)
-	return c.adopt(conn, err)
+	return c.adopt(conn, err, release)
 }
 
-// resolved checks an address that hostport resolved to.
+// resolved checks an address that hostport resolved to, when the socket is about to be
+// connected to it: nothing is resolved in between.
 func (c *Client) resolved(address, hostport string) error {
 	if c.cfg.Rules == nil {
 		return nil

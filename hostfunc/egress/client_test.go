@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/bungee-xr/bungee/hostfunc/egress"
 	"github.com/bungee-xr/bungee/hostfunc/egress/internal/tcptest"
@@ -426,4 +427,155 @@ func FuzzHeader(f *testing.F) {
 			t.Errorf("%q reads as %q, is written as %q, and reads as %q, %v", text, h, made, again, err)
 		}
 	})
+}
+
+// lying returns a resolver whose n-th answer for an IPv4 address has the addresses of
+// answers[n], of which the last is the answer to all further questions. asked counts them.
+func lying(t *testing.T, answers ...[]string) (r *net.Resolver, asked *atomic.Int32) {
+	asked = &atomic.Int32{}
+	answer := func(query []byte) []byte {
+		var m dnsmessage.Message
+		if err := m.Unpack(query); err != nil {
+			t.Error(err)
+			return nil
+		}
+		m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+		if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+			n := int(asked.Add(1)) - 1
+			for _, ip := range answers[min(n, len(answers)-1)] {
+				m.Answers = append(m.Answers, dnsmessage.Resource{
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class},
+					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(ip).As4()},
+				})
+			}
+		}
+		packed, err := m.Pack()
+		if err != nil {
+			t.Error(err)
+		}
+		return packed
+	}
+	server := tcptest.Listen(t, func(c net.Conn) {
+		for size := make([]byte, 2); ; { // RFC 1035, 4.2.2
+			if _, err := io.ReadFull(c, size); err != nil {
+				return
+			}
+			query := make([]byte, int(size[0])<<8|int(size[1]))
+			if _, err := io.ReadFull(c, query); err != nil {
+				return
+			}
+			a := answer(query)
+			_, _ = c.Write(append([]byte{byte(len(a) >> 8), byte(len(a))}, a...))
+		}
+	})
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", server)
+	}}, asked
+}
+
+// only are rules that let any name lead to one address.
+type only struct{ ip string }
+
+func (only) Connects(string) error { return nil }
+
+func (r only) Dials(addr netip.AddrPort, _ string) error {
+	if addr.Addr().String() != r.ip {
+		return errRule
+	}
+	return nil
+}
+
+// TestRebinding has a resolver that first answers with the address that is granted, and
+// then with one that is not: what was checked is what is connected to.
+func TestRebinding(t *testing.T) {
+	granted, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer granted.Close()
+	_, port, _ := net.SplitHostPort(granted.Addr().String())
+	inside, err := net.Listen("tcp", "127.0.0.2:"+port)
+	if err != nil {
+		t.Skipf("no second loopback address: %v; on Linux run go test -run TestRebinding ./hostfunc/egress", err)
+	}
+	var reached atomic.Int32
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := inside.Accept()
+			if err != nil {
+				return
+			}
+			reached.Add(1)
+			c.Close()
+		}
+	})
+	tests := []struct {
+		why     string
+		answers [][]string
+		dials   []bool // whether each succeeds
+	}{
+		{"another answer to the second question", [][]string{{"127.0.0.1"}, {"127.0.0.2"}}, []bool{true, false, false}},
+		{"both at once", [][]string{{"127.0.0.2", "127.0.0.1"}}, []bool{true, true}},
+		{"the wrong one, and then the right one", [][]string{{"127.0.0.2"}, {"127.0.0.1"}}, []bool{false, true}},
+	}
+	for _, tt := range tests {
+		resolver, asked := lying(t, tt.answers...)
+		c := newClient(t, egress.Config{Rules: only{"127.0.0.1"}, Resolver: resolver})
+		for i, want := range tt.dials {
+			conn, err := c.Dial(t.Context(), "rebind.example:"+port)
+			if (err == nil) != want || err != nil && !errors.Is(err, egress.ErrDenied) {
+				t.Errorf("%s: dial %d: %v; want success %t", tt.why, i, err, want)
+			}
+			if err == nil {
+				conn.Close()
+			}
+			if got := int(asked.Load()); got != i+1 {
+				t.Errorf("%s: %d questions for %d dials; want one each", tt.why, got, i+1)
+			}
+		}
+	}
+	inside.Close()
+	wg.Wait()
+	if n := reached.Load(); n != 0 {
+		t.Errorf("the address that was not granted was connected to %d times", n)
+	}
+}
+
+// TestAdmit has each connection admitted, those of HTTP and of redirects too, and released
+// once.
+func TestAdmit(t *testing.T) {
+	full := errors.New("full")
+	web, _ := serve(t, func(http.ResponseWriter, *http.Request) {})
+	redirector, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://"+web, http.StatusFound)
+	})
+	var admitted, released atomic.Int32
+	c := newClient(t, egress.Config{Admit: func() (func(), error) {
+		if admitted.Load() == 3 {
+			return nil, full
+		}
+		admitted.Add(1)
+		return func() { released.Add(1) }, nil
+	}})
+	if _, err := c.Do(t.Context(), egress.Request{URL: "http://" + redirector}); err != nil {
+		t.Fatal(err)
+	}
+	if n := admitted.Load(); n != 2 {
+		t.Errorf("a redirect took %d connections; want 2", n)
+	}
+	conn, err := c.Dial(t.Context(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Dial(t.Context(), web); !errors.Is(err, full) {
+		t.Errorf("one more: %v; want the error of Admit", err)
+	}
+	conn.Close()
+	conn.Close()
+	c.Close()
+	if n := released.Load(); n != 3 {
+		t.Errorf("%d releases of 3 connections", n)
+	}
 }

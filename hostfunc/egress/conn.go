@@ -58,8 +58,9 @@ func (c *Conn) until(deadline func(time.Time) error, move func() (int, error)) (
 // A tcpConn is a connection that its client counts.
 type tcpConn struct {
 	net.Conn
-	client *Client
-	once   sync.Once
+	client  *Client
+	once    sync.Once
+	release func() // what reserve returned
 }
 
 func (t *tcpConn) Read(p []byte) (int, error) {
@@ -79,17 +80,19 @@ func (t *tcpConn) Close() error {
 	return t.Conn.Close()
 }
 
-// reserve counts a connection to be dialled. At the bound, those that HTTP keeps for
-// later make room.
-func (c *Client) reserve() error {
-	if c.take() {
-		return nil
+// reserve counts a connection to be dialled, until release is called. At the bound, those
+// that HTTP keeps for later make room.
+func (c *Client) reserve() (release func(), err error) {
+	if !c.take() {
+		c.http.CloseIdleConnections()
+		if !c.take() {
+			return nil, ErrTooMany
+		}
 	}
-	c.http.CloseIdleConnections()
-	if c.take() {
-		return nil
+	if release, err = c.cfg.Admit(); err != nil {
+		c.give()
 	}
-	return ErrTooMany
+	return release, err
 }
 
 func (c *Client) take() bool {
@@ -102,20 +105,27 @@ func (c *Client) take() bool {
 	return true
 }
 
-// adopt takes over what a dial gave, which reserve has counted.
-func (c *Client) adopt(conn net.Conn, err error) (net.Conn, error) {
+func (c *Client) give() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil && c.life.Err() != nil {
-		err = net.ErrClosed
-		conn.Close()
-	}
+	c.dialled--
+	c.mu.Unlock()
+}
+
+// adopt takes over what a dial gave, which reserve has counted.
+func (c *Client) adopt(conn net.Conn, err error, release func()) (net.Conn, error) {
 	if err != nil {
-		c.dialled--
+		c.give()
+		release()
 		return nil, err
 	}
-	t := &tcpConn{Conn: conn, client: c}
+	t := &tcpConn{Conn: conn, client: c, release: release}
+	c.mu.Lock()
 	c.open[t] = struct{}{}
+	c.mu.Unlock()
+	if c.life.Err() != nil { // Close may have looked before
+		t.Close()
+		return nil, net.ErrClosed
+	}
 	return t, nil
 }
 
@@ -124,4 +134,5 @@ func (c *Client) release(t *tcpConn) {
 	delete(c.open, t)
 	c.dialled--
 	c.mu.Unlock()
+	t.release()
 }

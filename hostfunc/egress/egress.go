@@ -48,8 +48,9 @@ var (
 	ErrDenied = errors.New("egress: address is not granted")
 	// ErrTooLarge says that a request or a response exceeds a bound.
 	ErrTooLarge = errors.New("egress: larger than its bound")
-	// ErrTooMany says that no more connections may be open.
-	ErrTooMany = errors.New("egress: too many open connections; close one")
+	// ErrTooMany says that no more connections may be open, or that the tenant's guests
+	// make more requests or connections in a second than they may.
+	ErrTooMany = errors.New("egress: too many connections, or too many at once; close some or come back later")
 )
 
 // Bounds on what crosses between guest and host.
