@@ -237,6 +237,6 @@ func (g Grant) patterns(yield func(pattern) bool) {
 }
 
 func (g Grant) refuse(what string) error {
-	return &Refusal{Capability: "connect", What: what, Tenant: g.tenant, Where: g.connectAt,
+	return &Refusal{Capability: "connect", What: what, Tenant: g.Tenant, Where: g.connectAt,
 		Cure: "private and special addresses must be there by IP or network, also for a name"}
 }

@@ -80,6 +80,17 @@ type Quota struct {
 	// Weight is the tenant's share of the cores and accelerators, in proportion to
 	// the weights of other tenants. Zero means 1.
 	Weight int
+	// Egress bounds what the tenant's guests do in the network.
+	Egress Egress
+}
+
+// Egress bounds the requests and connections of all of a tenant's guests together. Zero
+// means no bound.
+type Egress struct {
+	CallsPerSecond       int   // requests and dials
+	ConnectionsPerSecond int   // those begun, for HTTP and redirects, too
+	Connections          int   // open at once
+	BytesPerSecond       int64 // in both directions, with those of TLS and HTTP
 }
 
 // A Grant is what a module of a tenant may use. [Rules.Grant] makes it.
@@ -97,8 +108,12 @@ type Grant struct {
 	Clock  bool
 	Random bool
 	Limits Limits // a zero field means the host's default
+	// Tenant is whose module it is, and Egress bounds what all modules of the tenant
+	// do in the network.
+	Tenant string
+	Egress Egress
 
-	tenant, connectAt string // who decides about connections, for errors
+	connectAt string // what decides about connections, for errors
 }
 
 // A GrantedFolder is the folder Path of the host, which a module sees as Name.

@@ -51,6 +51,7 @@ func (r Rules) Grant(m Manifest) (Grant, error) {
 		Host: slices.Clone(m.Host), Models: slices.Clone(m.Models),
 		Folders: w.folders(m.Folders), Env: w.env(m.Env),
 		Clock: m.Clock, Random: m.Random, Limits: w.limits(m.Limits),
+		Tenant: r.Tenant, Egress: r.Quota.Egress,
 	}
 	if slices.Contains(m.Models, all) {
 		g.Models = slices.Clone(w.t.Models)
@@ -118,7 +119,7 @@ func (w *weighing) folders(asked []Folder) (granted []GrantedFolder) {
 
 // connect leaves in g what the module may connect to.
 func (w *weighing) connect(g *Grant, asked []string) {
-	g.tenant, g.connectAt = w.Tenant, w.t.at["connect"]
+	g.connectAt = w.t.at["connect"]
 	if len(asked) == 0 {
 		return
 	}

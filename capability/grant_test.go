@@ -73,7 +73,7 @@ func TestGrant(t *testing.T) {
 	}
 	for _, tt := range tests {
 		g, err := parse(t, "[default]\n"+tt.policy+"\n").For("t").Grant(tt.m)
-		g.tenant, g.connectAt = "", ""
+		g.Tenant, g.connectAt, g.Egress = "", "", Egress{}
 		if !reflect.DeepEqual(g, tt.want) {
 			t.Errorf("%s: granted %+v; want %+v", tt.why, g, tt.want)
 		}

@@ -37,6 +37,12 @@ var builtInTable = table{
 		Memory:  8 << 30,
 		Modules: 16,
 		Weight:  1,
+		// A headset's modules fetch tiles and ask a few services: this is ten times
+		// that, and too little to scan a network or to fill the host's uplink.
+		EgressCalls:       200,
+		EgressConnections: 50,
+		EgressOpen:        256,
+		EgressBytes:       32 << 20,
 	},
 }
 

@@ -46,7 +46,7 @@ func parse(t *testing.T, text string) *Policy {
 func TestFor(t *testing.T) {
 	p := parse(t, example)
 	acme := p.For("acme-7")
-	wantQuota := Quota{Instances: 64, Memory: 2 << 30, Modules: 16, Channels: 1024, Weight: 4}
+	wantQuota := Quota{Instances: 64, Memory: 2 << 30, Modules: 16, Channels: 1024, Weight: 4, Egress: Egress{200, 50, 256, 32 << 20}}
 	if acme.Tenant != "acme-7" || !acme.Meter || acme.Quota != wantQuota {
 		t.Errorf("acme-7 has %+v; want it metered, with %+v", acme, wantQuota)
 	}
@@ -109,6 +109,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"a size below zero", "[default.quota]\nmemory = -1\n", "edge.toml:2:1: quota.memory: -1 is negative"},
 		{"a duration", "[default.limits]\ndeadline = \"fast\"\n", "is no duration"},
 		{"a duration below zero", "[default.limits]\ndeadline = \"-1s\"\n", "is no duration"},
+		{"a rate below zero", "[default]\nquota.egress_bytes_per_second = -1\n", "edge.toml:2:1: quota.egress_bytes_per_second: -1 is negative"},
 		{"a weight over all others", "[default]\nquota.weight = 1001\n", "edge.toml:2:1: quota.weight: 1001 is over 1000"},
 		{"fuel that nobody counts", "[default]\nquota.fuel_per_second = 5\n", "edge.toml:2:1: quota.fuel_per_second: fuel is not counted without meter"},
 		{"a limit that nobody counts", "[default]\nlimits.fuel = 5\n", "without meter"},
@@ -179,5 +180,22 @@ func TestDefault(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the built-in policy decides; a policy file could have") {
 			t.Errorf("%+v: got %v; want a refusal by the built-in policy", m, err)
 		}
+	}
+}
+
+// TestEgressQuota holds that a grant has the tenant's bounds on its network.
+func TestEgressQuota(t *testing.T) {
+	text := `[default]
+quota.egress_calls_per_second = 5
+quota.egress_connections = 0
+
+[[tenant]]
+name = "acme"
+quota.egress_bytes_per_second = "1 MiB"
+quota.egress_connections_per_second = 7
+`
+	g, err := parse(t, text).For("acme").Grant(Manifest{})
+	if want := (Egress{CallsPerSecond: 5, ConnectionsPerSecond: 7, BytesPerSecond: 1 << 20}); err != nil || g.Egress != want || g.Tenant != "acme" {
+		t.Errorf("got %q, %+v, %v; want acme, %+v", g.Tenant, g.Egress, err, want)
 	}
 }

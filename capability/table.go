@@ -42,10 +42,16 @@ type quotaTable struct {
 	FuelPerSecond uint64 `toml:"fuel_per_second"`
 	Channels      int    `toml:"channels"`
 	Weight        int    `toml:"weight"`
+
+	EgressCalls       int  `toml:"egress_calls_per_second"`
+	EgressConnections int  `toml:"egress_connections_per_second"`
+	EgressOpen        int  `toml:"egress_connections"`
+	EgressBytes       Size `toml:"egress_bytes_per_second"`
 }
 
 func (q quotaTable) quota() Quota {
-	return Quota{q.Instances, int64(q.Memory), q.Modules, q.FuelPerSecond, q.Channels, q.Weight}
+	return Quota{q.Instances, int64(q.Memory), q.Modules, q.FuelPerSecond, q.Channels, q.Weight,
+		Egress{q.EgressCalls, q.EgressConnections, q.EgressOpen, int64(q.EgressBytes)}}
 }
 
 type limitsTable struct {
@@ -77,6 +83,8 @@ func (t *table) fields() map[string]any {
 		"clock": &t.Clock, "random": &t.Random, "meter": &t.Meter,
 		"quota.instances": &t.Quota.Instances, "quota.memory": &t.Quota.Memory, "quota.modules": &t.Quota.Modules,
 		"quota.fuel_per_second": &t.Quota.FuelPerSecond, "quota.channels": &t.Quota.Channels, "quota.weight": &t.Quota.Weight,
+		"quota.egress_calls_per_second": &t.Quota.EgressCalls, "quota.egress_connections_per_second": &t.Quota.EgressConnections,
+		"quota.egress_connections": &t.Quota.EgressOpen, "quota.egress_bytes_per_second": &t.Quota.EgressBytes,
 		"limits.memory": &t.Limits.Memory, "limits.output": &t.Limits.Output, "limits.fuel": &t.Limits.Fuel,
 		"limits.deadline": &t.Limits.Deadline,
 	}
@@ -127,6 +135,8 @@ func (t *table) checkNumbers(c *checker) {
 		{"quota.instances", int64(t.Quota.Instances)}, {"quota.memory", int64(t.Quota.Memory)},
 		{"quota.modules", int64(t.Quota.Modules)}, {"quota.channels", int64(t.Quota.Channels)},
 		{"quota.weight", int64(t.Quota.Weight)},
+		{"quota.egress_calls_per_second", int64(t.Quota.EgressCalls)}, {"quota.egress_connections_per_second", int64(t.Quota.EgressConnections)},
+		{"quota.egress_connections", int64(t.Quota.EgressOpen)}, {"quota.egress_bytes_per_second", int64(t.Quota.EgressBytes)},
 		{"limits.memory", int64(t.Limits.Memory)}, {"limits.output", int64(t.Limits.Output)},
 	} {
 		if n.value < 0 {

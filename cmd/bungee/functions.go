@@ -13,9 +13,12 @@ import (
 // functions are the host functions that modules may be granted. Without networks,
 // networks is nil.
 func functions(networks nn.Backend) []host.Provider {
+	var tenants egress.Tenants
 	all := []host.Provider{
 		{Name: scratch.Name, Functions: func(capability.Grant) executor.HostFuncs { return scratch.Functions() }},
-		{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs { return egress.Functions(g, egress.Config{}) }},
+		{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs {
+			return egress.Functions(g, egress.Config{Share: tenants.Share(g.Tenant, g.Egress)})
+		}},
 	}
 	if networks != nil {
 		all = append(all, host.Provider{Name: nnhost.Name, Functions: func(g capability.Grant) executor.HostFuncs {

@@ -21,9 +21,16 @@ func (s *state) http(ctx context.Context, in httpIn) (int, error) {
 	if err := r.Header.UnmarshalText([]byte(in.Header)); err != nil {
 		return 0, fmt.Errorf("%w: %w", errArgument, err)
 	}
+	err := s.share.call()
+	if err != nil {
+		return 0, err
+	}
 	bounded, cancel := within(ctx, in.Timeout)
+	if err = s.pay(bounded, len(in.Body)); err != nil {
+		cancel()
+		return 0, err
+	}
 	h := &handle{cancel: cancel}
-	var err error
 	executor.Aside(ctx, func() { h.stream, err = s.client.Open(bounded, r) })
 	if err != nil {
 		cancel()
@@ -80,10 +87,16 @@ type dialIn struct {
 
 // dial opens a connection and gives a handle of it, for as long as the instance lives.
 func (s *state) dial(ctx context.Context, in dialIn) (int, error) {
+	err := s.share.call()
+	if err != nil {
+		return 0, err
+	}
 	bounded, cancel := within(ctx, in.Timeout)
 	defer cancel()
+	if err = s.pay(bounded, 0); err != nil {
+		return 0, err
+	}
 	h := &handle{}
-	var err error
 	executor.Aside(ctx, func() { h.conn, err = s.client.Dial(bounded, in.Address) })
 	if err != nil {
 		return 0, err
@@ -103,13 +116,25 @@ func (s *state) read(ctx context.Context, in moveIn) (n int, err error) {
 	if err != nil || len(in.Data) == 0 {
 		return 0, err
 	}
-	buf := in.Data[:min(len(in.Data), math.MaxInt32)]
+	buf := in.Data[:min(len(in.Data), s.piece())]
 	if h.stream != nil {
 		defer context.AfterFunc(ctx, h.cancel)() // ctx may be of a later call than the request's
+		if err := s.pay(ctx, 0); err != nil {
+			return 0, err
+		}
 		executor.Aside(ctx, func() { n, err = h.stream.Read(buf) })
 		return moved(n, err)
 	}
-	return h.during(ctx, in.Timeout, h.conn.Read, buf)
+	return s.during(ctx, h, in.Timeout, h.conn.Read, buf, 0)
+}
+
+// piece is the most that is moved at once: little if bytes are bounded, since those that are
+// received count afterwards.
+func (s *state) piece() int {
+	if s.share == nil {
+		return math.MaxInt32
+	}
+	return 64 << 10
 }
 
 // write writes to a connection.
@@ -124,13 +149,18 @@ func (s *state) write(ctx context.Context, in moveIn) (int, error) {
 	if len(in.Data) == 0 {
 		return 0, nil
 	}
-	return h.during(ctx, in.Timeout, h.conn.Write, in.Data[:min(len(in.Data), math.MaxInt32)])
+	data := in.Data[:min(len(in.Data), s.piece())]
+	return s.during(ctx, h, in.Timeout, h.conn.Write, data, len(data))
 }
 
-// during moves bytes of a connection until ctx ends, or the timeout.
-func (h *handle) during(ctx context.Context, timeout int64, move func([]byte) (int, error), p []byte) (n int, err error) {
+// during moves bytes of h's connection until ctx ends, or the timeout. sent is how many of
+// them are known to be sent.
+func (s *state) during(ctx context.Context, h *handle, timeout int64, move func([]byte) (int, error), p []byte, sent int) (n int, err error) {
 	bounded, cancel := within(ctx, timeout)
 	defer cancel()
+	if err := s.pay(bounded, sent); err != nil {
+		return 0, err
+	}
 	h.conn.Bind(bounded)
 	executor.Aside(ctx, func() { n, err = move(p) })
 	return moved(n, err)

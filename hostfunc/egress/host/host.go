@@ -3,8 +3,9 @@
 // A guest that uses package egress imports [Functions]; docs/hostfunctions.md describes
 // all of them. They connect to what the grant of a module allows, and to nothing else:
 //
+//	var tenants egress.Tenants
 //	host.Provider{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs {
-//		return egress.Functions(g, egress.Config{})
+//		return egress.Functions(g, egress.Config{Share: tenants.Share(g.Tenant, g.Egress)})
 //	}}
 //
 // # Concurrency
@@ -17,7 +18,7 @@
 // An instance has at most [Config].Conns connections, which are closed with it, and as
 // many handles. A function that gets a bad handle or size returns an errno and changes
 // nothing; a pointer outside the memory traps. No function runs past the deadline of its
-// call. Calls and bytes per second are not limited.
+// call. What all guests of a tenant do together is bounded by a [Share], if there is one.
 //
 // # What it costs
 //
@@ -52,6 +53,8 @@ type Config struct {
 	Body int64
 	// Conns bounds the connections of an instance. Zero means [egress.MaxConns].
 	Conns int
+	// Share bounds what all instances with this share do. Nil does not bound it.
+	Share *Share
 }
 
 // Functions returns the host functions that connect guests to what rules allow. Nil rules
@@ -64,8 +67,9 @@ func Functions(rules egress.Rules, cfg Config) executor.HostFuncs {
 	if conf.Conns <= 0 {
 		conf.Conns = egress.MaxConns
 	}
+	conf.Admit = cfg.Share.admit
 	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
-		s := &state{client: egress.NewClient(conf), open: make([]*handle, conf.Conns)}
+		s := &state{client: egress.NewClient(conf), share: cfg.Share, open: make([]*handle, conf.Conns)}
 		return s.funcs(), s.close
 	}}
 }
@@ -81,6 +85,8 @@ func (nothing) Dials(netip.AddrPort, string) error { return errNothing }
 // A state is what an instance holds. The instance makes one call at a time.
 type state struct {
 	client  *egress.Client
+	share   *Share    // nil: nothing is bounded
+	paid    uint64    // bytes that the share has counted and that are not seen yet
 	open    []*handle // handle 1 is at 0
 	last    string    // text of the last error
 	in, out uint64    // bytes that are in a bill already
@@ -140,11 +146,28 @@ func function[In any](s *state, name string, f func(context.Context, In) (int, e
 	})
 }
 
-// count puts the bytes that were seen since it ran last in the bill of ctx's call.
+// count puts the bytes that were seen since it ran last in the bill of ctx's call, and
+// counts them in the share.
 func (s *state) count(ctx context.Context) {
 	in, out := s.client.Traffic()
 	executor.CountNetwork(ctx, in-s.in, out-s.out)
+	seen := in - s.in + out - s.out
+	known := min(seen, s.paid)
+	s.paid -= known
+	s.share.moved(seen - known)
 	s.in, s.out = in, out
+}
+
+// pay waits until n bytes may be sent, or any be received.
+func (s *state) pay(ctx context.Context, n int) (err error) {
+	if s.share == nil {
+		return nil
+	}
+	executor.Aside(ctx, func() { err = s.share.wait(ctx, n) })
+	if err == nil {
+		s.paid += uint64(n)
+	}
+	return err
 }
 
 // Values of an errno.
