@@ -237,6 +237,11 @@ func goClockAndRandom(t *testing.T, m executor.Module) {
 	if got := ask(t, a, "sleep\n5ms"); got == "0" {
 		t.Error("a sleep of 5ms was shorter")
 	}
+	c := instance(t, m, wasi.Config{Clock: true, Folders: []wasi.Folder{{Name: "data", Path: folder(t), Write: true}}})
+	defer c.Close()
+	for _, s := range []step{{"touch\n/data/a", ""}, {"times\n/data/a", "5 7 true"}} {
+		s.check(t, c)
+	}
 }
 
 // sameAgain runs commands in two instances which are given nothing, and returns the

@@ -28,9 +28,10 @@ func (in *instance) putStat(c call, k int, info fs.FileInfo) error {
 		put(b[32:], uint64(info.Size()))
 	}
 	if !in.clock.made() {
-		for at := 40; at < 64; at += 8 { // accessed, modified, changed
-			put(b[at:], uint64(info.ModTime().UnixNano()))
-		}
+		accessed, modified, changed := timesOf(info)
+		put(b[40:], uint64(accessed.UnixNano()))
+		put(b[48:], uint64(modified.UnixNano()))
+		put(b[56:], uint64(changed.UnixNano()))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -66,6 +67,8 @@ var commands = map[string]func(args []string) (string, error){
 		}
 		return fmt.Sprint(info.Size(), info.IsDir(), info.ModTime().UTC().Year()), nil
 	},
+	"touch": func(a []string) (string, error) { return "", os.Chtimes(a[0], time.Unix(5, 0), time.Unix(7, 0)) },
+	"times": times,
 	"now":   func([]string) (string, error) { return time.Now().UTC().Format(time.RFC3339Nano), nil },
 	"sleep": sleep,
 	"random": func([]string) (string, error) {
@@ -83,6 +86,17 @@ var commands = map[string]func(args []string) (string, error){
 	},
 	"dial": func(a []string) (string, error) { _, err := net.Dial("tcp", a[0]); return "", err },
 	"exit": func(a []string) (string, error) { n, _ := strconv.Atoi(a[0]); os.Exit(n); return "", nil },
+}
+
+// times tells the times of access and modification, in seconds, and whether the time of
+// change is later than both.
+func times(a []string) (string, error) {
+	info, err := os.Stat(a[0])
+	if err != nil {
+		return "", err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(st.Atime/1e9, " ", st.Mtime/1e9, " ", st.Ctime > st.Mtime), nil
 }
 
 func appendTo(a []string) (string, error) {
