@@ -13,7 +13,17 @@ type folder struct {
 	path  string   // of a given one, on the host
 	root  *os.Root // nil: given and not used yet
 	write bool
-	names []name // to be listed; nil: not read
+	above *folder     // the given one that it is below; nil: it is one
+	self  fs.FileInfo // of a given one, once root was opened
+	names []name      // to be listed; nil: not read
+}
+
+// granted returns the folder that was given to the guest and that d is, or is below.
+func (d *folder) granted() *folder {
+	if d.above != nil {
+		return d.above
+	}
+	return d
 }
 
 // open returns the root of d. A given folder is opened when it is first used: an
@@ -24,6 +34,10 @@ func (d *folder) open() (*os.Root, error) {
 	}
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
+		return nil, err
+	}
+	if d.self, err = root.Stat("."); err != nil {
+		root.Close()
 		return nil, err
 	}
 	d.root = root
@@ -142,7 +156,7 @@ func (p place) openFolder(o opening) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &folder{root: root, write: p.folder.write}, nil
+	return &folder{root: root, write: p.folder.write, above: p.folder.granted()}, nil
 }
 
 func (p place) openFile(o opening) (object, error) {

@@ -3,6 +3,8 @@ package wasi
 import (
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // follow is the lookup flag that has links followed.
@@ -96,7 +98,7 @@ func pathRename(in *instance, c call) error {
 	if err != nil {
 		return err
 	}
-	return from.root.Rename(from.name, to.name)
+	return from.rename(c.ctx, to)
 }
 
 func pathLink(in *instance, c call) error {
@@ -107,21 +109,15 @@ func pathLink(in *instance, c call) error {
 	if err != nil {
 		return err
 	}
-	return from.root.Link(from.name, to.name)
+	return from.link(to)
 }
 
-// pair returns two places of one folder. Between two, files must be copied, as
-// between two disks.
+// pair returns two places that are about to be changed.
 func (in *instance) pair(c call, fd1, path1, fd2, path2 int) (from, to place, err error) {
 	if from, err = in.change(c, fd1, path1); err != nil {
 		return
 	}
-	if to, err = in.change(c, fd2, path2); err != nil {
-		return
-	}
-	if from.root != to.root {
-		err = eCross
-	}
+	to, err = in.change(c, fd2, path2)
 	return
 }
 
@@ -136,11 +132,25 @@ func pathSymlink(in *instance, c call) error {
 	if err != nil {
 		return err
 	}
-	target = filepath.FromSlash(target)
-	if filepath.IsAbs(target) || !filepath.IsLocal(filepath.Join(filepath.Dir(p.name), target)) {
-		return eNotCapable
+	return p.symlink(target)
+}
+
+// stays says whether a link leads to something in the granted folder if it is depth folders
+// below that. Its target may go up at the beginning only: which folder a later ".." leads to
+// depends on other links.
+func stays(target string, depth int) bool {
+	up := 0
+	for strings.HasPrefix(target, "../") {
+		target = strings.TrimLeft(target[len("../"):], "/")
+		up++
 	}
-	return p.root.Symlink(target, p.name)
+	if target == ".." {
+		target, up = ".", up+1
+	}
+	if target == "" { // "../", which the loop has read
+		target = "."
+	}
+	return up <= depth && filepath.IsLocal(filepath.FromSlash(target)) && !slices.Contains(strings.Split(target, "/"), "..")
 }
 
 func pathReadlink(in *instance, c call) error {

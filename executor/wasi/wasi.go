@@ -30,12 +30,18 @@
 // # Files
 //
 // A guest sees regular files and folders below the folders it is given. No path leads
-// out of them: no "..", no link, no absolute path. Pipes and devices cannot be opened.
+// out of them: no "..", no link, no absolute path. Programs of the host that come by later
+// follow links, so a guest cannot bring one to where it leads out: a link is made, renamed or
+// given a second name only if its target goes up no further than to the given folder from
+// its new place, and only at its beginning ("../../a", not "a/../b"); else the call fails with
+// ENOTCAPABLE. A folder that is moved up with such a link in it, or with more than 16,384 names,
+// fails with EXDEV, upon which programs copy it.
+// Pipes and devices cannot be opened.
 // In a folder without Write each change fails with EROFS. A guest can have 64 files
 // open, read or write at most 1 MiB at a time, and list folders of up to 16,384 names.
 // Only the disk bounds how much it writes: use one with a quota. A disk that hangs
-// holds a call past its deadline. A rename between two open folders fails with EXDEV,
-// upon which programs copy the file.
+// holds a call past its deadline. A rename or hard link from one given folder to another
+// fails with EXDEV, as between two disks.
 //
 // # Output
 //

@@ -50,6 +50,8 @@ var commands = map[string]func(args []string) (string, error){
 	"write":  func(a []string) (string, error) { return "", os.WriteFile(a[0], []byte(a[1]), 0o600) },
 	"append": appendTo,
 	"rename": func(a []string) (string, error) { return "", os.Rename(a[0], a[1]) },
+	// os.Rename refuses an existing folder itself.
+	"move":   func(a []string) (string, error) { return "", syscall.Rename(a[0], a[1]) },
 	"remove": func(a []string) (string, error) { return "", os.Remove(a[0]) },
 	"mkdir":  func(a []string) (string, error) { return "", os.MkdirAll(a[0], 0o700) },
 	"link": func(a []string) (string, error) {
