@@ -50,8 +50,8 @@ type fdstat struct {
 }
 
 // maxOpen is how many files and folders a guest may have open beside those it was
-// given.
-const maxOpen = 64
+// given: as many as Linux gives a program by default.
+const maxOpen = 1024
 
 // object returns what descriptor fd stands for.
 func (in *instance) object(fd uint32) (object, error) {
@@ -89,13 +89,7 @@ func (in *instance) folder(fd uint32) (*folder, error) {
 
 // full says whether no more may be opened.
 func (in *instance) full() bool {
-	used := 0
-	for _, o := range in.fds {
-		if o != nil {
-			used++
-		}
-	}
-	return used >= firstFolder+len(in.world.folders)+maxOpen
+	return in.opened >= firstFolder+len(in.world.folders)+maxOpen
 }
 
 // add returns the lowest free descriptor, which stands for o from now on.
@@ -106,11 +100,13 @@ func (in *instance) add(o object) uint32 {
 		in.fds = append(in.fds, nil)
 	}
 	in.fds[fd] = o
+	in.opened++
 	return uint32(fd)
 }
 
 // release closes o, which no descriptor stands for any more.
 func (in *instance) release(o object) error {
+	in.opened--
 	if d, ok := o.(*folder); ok {
 		in.forget(d)
 	}
@@ -158,16 +154,26 @@ func fdFdstatGet(in *instance, c call) error {
 	return nil
 }
 
-// fdFdstatSetFlags refuses to change how a file is written. That nothing blocks is so
-// already.
+// fdFdstatSetFlags changes whether a file is appended to, and refuses to change how it is
+// synchronised. That nothing blocks is so already.
 func fdFdstatSetFlags(in *instance, c call) error {
 	o, err := in.object(c.i32(0))
 	if err != nil {
 		return err
 	}
-	if uint16(c.i32(1))&^flagNonBlock != o.describe().flags&^flagNonBlock {
+	flags := uint16(c.i32(1)) &^ flagNonBlock
+	change := flags ^ o.describe().flags&^flagNonBlock
+	f, isFile := o.(*file)
+	switch {
+	case change == 0:
+		return nil
+	case change != flagAppend || !isFile:
 		return eNotSup
 	}
+	if err := setAppend(f.host, flags&flagAppend != 0); err != nil {
+		return err
+	}
+	f.flags = flags
 	return nil
 }
 

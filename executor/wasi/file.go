@@ -25,7 +25,11 @@ type file struct {
 	mode  uint64 // rightRead, rightWrite, or both
 }
 
-func (f *file) close() error               { return f.host.Close() }
+func (f *file) close() error {
+	guestFiles.Add(-1)
+	return f.host.Close()
+}
+
 func (f *file) stat() (fs.FileInfo, error) { return f.host.Stat() }
 
 func (f *file) describe() fdstat {
@@ -92,12 +96,21 @@ func fdPwrite(in *instance, c call) error {
 	switch {
 	case err != nil:
 		return err
-	case f.flags&flagAppend != 0:
-		return eNotSup
 	case at > math.MaxInt64-maxTransfer:
 		return eTooBig
 	}
-	return c.move(4, func(b []byte, done int) (int, error) { return f.host.WriteAt(b, int64(at)+int64(done)) })
+	write := func() error {
+		return c.move(4, func(b []byte, done int) (int, error) { return f.host.WriteAt(b, int64(at)+int64(done)) })
+	}
+	if f.flags&flagAppend == 0 {
+		return write()
+	}
+	// POSIX writes at the offset, where Linux would append.
+	if err := setAppend(f.host, false); err != nil {
+		return err
+	}
+	err = write()
+	return errors.Join(err, setAppend(f.host, true))
 }
 
 // move reads or writes the pieces of memory in the list at argument 1, and tells

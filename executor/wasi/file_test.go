@@ -80,13 +80,47 @@ func TestAppend(t *testing.T) {
 	if got := a.read(a.opened("log", 0, toRead)); got != "abab" {
 		t.Errorf("got %q, want %q", got, "abab")
 	}
-	list, n := a.vector(page, 1)
-	if e := a.call("fd_pwrite", fdA, list, n, 0, at0); e != eNotSup {
-		t.Errorf("pwrite: got %v, want %v", e, eNotSup)
+}
+
+// What is written at an offset goes there, in a file that is appended to as well, and files
+// begin and cease to be appended to.
+func TestAppendAndOffsets(t *testing.T) {
+	g := newGuest(t, Config{Folders: []Folder{tempFolder(t, true)}})
+	fd, _ := g.open("log", create, toWrite, flagAppend)
+	content := func(want string) {
+		t.Helper()
+		if got := g.read(g.opened("log", 0, toRead)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
-	if e := a.call("fd_fdstat_set_flags", fdA, 0); e != eNotSup {
-		t.Errorf("append no more: got %v, want %v", e, eNotSup)
+	g.write(fd, "abc")
+	list, n := g.vector(g.put("B"))
+	g.must("fd_pwrite", fd, list, n, 1, at0)
+	content("aBc")
+	g.must("fd_seek", fd, 0, 0, at0)
+	g.write(fd, "d")
+	content("aBcd")
+	g.must("fd_fdstat_set_flags", fd, 0)
+	g.must("fd_seek", fd, 0, 0, at0)
+	g.write(fd, "A")
+	content("ABcd")
+	g.must("fd_fdstat_set_flags", fd, uint64(flagAppend|flagNonBlock))
+	g.write(fd, "e")
+	content("ABcde")
+	g.must("fd_fdstat_get", fd, at0)
+	if got := binary.LittleEndian.Uint16(g.memory[at0+2:]); got != flagAppend {
+		t.Errorf("flags: got %d, want %d", got, flagAppend)
 	}
+	for _, tt := range []struct{ fd, flags uint64 }{{fd, uint64(flagAppend | flagSync)}, {1, uint64(flagAppend)}, {3, uint64(flagAppend)}} {
+		if e := g.call("fd_fdstat_set_flags", tt.fd, tt.flags); e != eNotSup {
+			t.Errorf("flags %d of descriptor %d: got %v, want %v", tt.flags, tt.fd, e, eNotSup)
+		}
+	}
+	if e := g.call("fd_pwrite", fd, list, n, 1<<63, at0); e != eTooBig {
+		t.Errorf("pwrite too far: got %v, want %v", e, eTooBig)
+	}
+	g.write(fd, "f")
+	content("ABcdef")
 }
 
 // What a descriptor may do is told, and C libraries look.
@@ -304,6 +338,46 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	}
 }
 
+// All guests together leave files to the host, and a file that is closed, or was not
+// opened, counts no more.
+func TestGuestFilesAreBounded(t *testing.T) {
+	most := mostGuestFiles()
+	defer func() { mostGuestFiles = func() int64 { return most } }()
+	before := guestFiles.Load()
+	mostGuestFiles = func() int64 { return before + 3 }
+	m, err := Functions(Config{Folders: []Folder{tempFolder(t, true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := start(t, m), start(t, m)
+	for range 10 {
+		if _, e := a.open("none", 0, toRead, 0); e != eNoEntry {
+			t.Errorf("a file that is not there: got %v, want %v", e, eNoEntry)
+		}
+	}
+	a.opened("a", 0, toRead)
+	a.opened("sub", isFolder, toRead)
+	fd := b.opened("a", 0, toRead)
+	if _, e := b.open("a", 0, toRead, 0); e != eHostFiles {
+		t.Errorf("a fourth file: got %v, want %v", e, eHostFiles)
+	}
+	b.must("fd_close", fd)
+	b.opened("a", 0, toRead)
+	_, stop := m.New()
+	stop()
+	if got := guestFiles.Load() - before; got != 3 {
+		t.Errorf("%d files are counted; want 3", got)
+	}
+	for _, g := range []*guest{a, b} {
+		for fd := uint64(3); fd < 6; fd++ {
+			g.call("fd_close", fd)
+		}
+	}
+	if got := guestFiles.Load() - before; got != 0 {
+		t.Errorf("after all were closed %d files are counted; want 0", got)
+	}
+}
+
 // openFiles counts the descriptors of this process, where that can be told.
 func openFiles(t *testing.T) int {
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -353,7 +427,7 @@ func (g *guest) list(fd, size uint64) []string {
 func TestReaddir(t *testing.T) {
 	folder := tempFolder(t, true)
 	g := newGuest(t, Config{Folders: []Folder{folder}})
-	var want []string
+	want := []string{".:3", "..:3", "b:4"}
 	for i := range 300 {
 		name := fmt.Sprintf("f%03d", i)
 		if err := os.WriteFile(filepath.Join(folder.Path, "sub", name), nil, 0o600); err != nil {
@@ -363,12 +437,23 @@ func TestReaddir(t *testing.T) {
 	}
 	sub := g.opened("sub", isFolder, toRead)
 	for _, size := range []uint64{50, 4096, bufSize} {
-		if got := g.list(sub, size); !slices.Equal(got, append([]string{"b:4"}, want...)) {
+		if got := g.list(sub, size); !slices.Equal(got, want) {
 			t.Errorf("with a buffer of %d bytes: got %d names, %.100v", size, len(got), got)
 		}
 	}
-	if got := g.list(3, 4096); !slices.Equal(got, []string{"a:4", "sub:3"}) {
-		t.Errorf("got %v, want a and sub", got)
+	if got := g.list(3, 4096); !slices.Equal(got, []string{".:3", "..:3", "a:4", "sub:3"}) {
+		t.Errorf("got %v, want a and sub, and the two that each folder has", got)
+	}
+	numbers := func(fd uint64) (dot, up uint64) { // 25 bytes of ".", then the head of ".."
+		g.must("fd_readdir", fd, buf, 4096, 0, at0)
+		return g.u64(buf + 8), g.u64(buf + 25 + 8)
+	}
+	of := func(fd uint64) uint64 { g.must("fd_filestat_get", fd, at0); return g.u64(at0 + 8) }
+	if dot, up := numbers(3); runtime.GOOS != "windows" && (dot != of(3) || up != of(3)) {
+		t.Errorf("the given folder has number %d, and lists %d and %d; want it to be its own parent", of(3), dot, up)
+	}
+	if dot, up := numbers(sub); runtime.GOOS != "windows" && (dot != of(sub) || up != of(3)) {
+		t.Errorf("sub has number %d in %d, and lists %d and %d", of(sub), of(3), dot, up)
 	}
 	g.must("fd_readdir", 3, buf, 4096, 1<<63, at0)
 	if got := g.u32(at0); got != 0 {
@@ -379,7 +464,7 @@ func TestReaddir(t *testing.T) {
 // A folder of very many names is not listed, and what is listed is counted.
 func TestReaddirIsBounded(t *testing.T) {
 	folder := tempFolder(t, false)
-	for i := range maxNames/2 + 1 {
+	for i := range maxNames/2 + 1 { // and the two that each folder has
 		if err := os.WriteFile(filepath.Join(folder.Path, "sub", fmt.Sprint(i)), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,9 @@ func (d *folder) open() (*os.Root, error) {
 }
 
 func (d *folder) close() error {
+	if d.above != nil {
+		guestFiles.Add(-1)
+	}
 	if d.root == nil {
 		return nil
 	}
@@ -173,6 +176,13 @@ func (p place) openFile(o opening) (object, error) {
 		f.Close()
 		return nil, eAccess
 	}
+	// Not by O_APPEND, with which an os.File writes nowhere else.
+	if o.flags&flagAppend != 0 {
+		if err := setAppend(f, true); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
 	return &file{host: f, from: p, flags: o.flags &^ flagNonBlock, mode: mode}, nil
 }
 
@@ -190,7 +200,7 @@ func (o opening) modes() (flag int, mode uint64) {
 		flag  int
 	}{
 		{o.how&create != 0, os.O_CREATE}, {o.how&exclusive != 0, os.O_EXCL}, {o.how&truncate != 0, os.O_TRUNC},
-		{o.flags&flagAppend != 0, os.O_APPEND}, {o.flags&(flagSync|flagDataSync|flagReadSync) != 0, os.O_SYNC},
+		{o.flags&(flagSync|flagDataSync|flagReadSync) != 0, os.O_SYNC},
 	} {
 		if m.asked {
 			flag |= m.flag

@@ -151,6 +151,10 @@ var goSteps = []step{
 	{"write\n/data/sub/b\nnew", ""},
 	{"append\n/data/sub/b\ner", ""},
 	{"read\n/data/sub/b", "newer"},
+	{"pwrite\n/data/sub/b\nN", ""},
+	{"read\n/data/sub/b", "Newer"},
+	{"pwrite\n/data/sub/b\nn", ""},
+	{"many\n/data/a", "1024"},
 	{"list\n/data", "[- a d sub/]"},
 	{"walk\n/data", ".,a,sub,sub/b"},
 	{"stat\n/data/a", "5 false 1970"},
@@ -331,7 +335,7 @@ func cLibrary(t *testing.T, m executor.Module) {
 	defer in.Close()
 	for _, s := range []step{
 		{"read /data/a", "hello"}, {"read data/a", "hello"}, {"write /data/sub/c", "two"}, {"read /data/sub/c", "one\n"},
-		{"list /data", "a,sub/,"}, {"stat /data/a", "5 0"}, {"stat /data/sub", "0 1"}, {"stat /data/none", "error: No such file or directory"},
+		{"list /data", "./,../,a,sub/,"}, {"stat /data/a", "5 0"}, {"stat /data/sub", "0 1"}, {"stat /data/none", "error: No such file or directory"},
 		{"read /data/../etc/passwd", "error:"}, {"read /etc/passwd", "error:"}, {"remove /data/a", ""}, {"stat /data/a", "error: No such"},
 		{"clock 1500", "1 2000"}, {"random", something}, {"poll", something}, {"env HOME", "/data"}, {"env PATH", "unset"}, {"print x", ""},
 	} {

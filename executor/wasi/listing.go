@@ -24,7 +24,7 @@ type name struct {
 // headSize is the size of the record before a name.
 const headSize = 24
 
-// fdReaddir lists a folder in the order of names. The cookie is the index of the
+// fdReaddir lists a folder: "." and "..", and then the rest in the order of names. The cookie is the index of the
 // first to list; the last may be cut, and is asked for again then.
 func fdReaddir(in *instance, c call) error {
 	d, err := in.folder(c.i32(0))
@@ -79,9 +79,26 @@ func (in *instance) list(ctx context.Context, d *folder) error {
 		return err
 	}
 	slices.SortFunc(names, func(a, b name) int { return strings.Compare(a.text, b.text) })
-	d.names = names
-	in.listed += len(names)
+	if d.names, err = d.withDots(f, names); err != nil {
+		return err
+	}
+	in.listed += len(d.names)
 	return nil
+}
+
+// withDots returns names behind those of d, which is open as f, and of the folder that d is
+// in: of a given folder, that is itself, as of the root of a file system.
+func (d *folder) withDots(f *os.File, names []name) ([]name, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	_, self, _ := identity(info)
+	up := self
+	if d.above != nil {
+		up = parentOf(f)
+	}
+	return append([]name{{".", kindFolder, self}, {"..", kindFolder, up}}, names...), nil
 }
 
 // readNames reads at most room names. A long list ends with ctx.

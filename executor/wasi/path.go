@@ -21,6 +21,8 @@ func pathOpen(in *instance, c call) error {
 		return err
 	case in.full():
 		return eManyFiles
+	case !reserveFile():
+		return eHostFiles
 	}
 	o, err := p.open(opening{
 		follow: c.i32(1)&follow != 0,
@@ -29,6 +31,7 @@ func pathOpen(in *instance, c call) error {
 		flags:  uint16(c.i32(7)),
 	})
 	if err != nil {
+		guestFiles.Add(-1)
 		return err
 	}
 	order.PutUint32(slot, in.add(o))

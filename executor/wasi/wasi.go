@@ -36,10 +36,11 @@
 // its new place, and only at its beginning ("../../a", not "a/../b"); else the call fails with
 // ENOTCAPABLE. A folder that is moved up with such a link in it, or with more than 16,384 names,
 // fails with EXDEV, upon which programs copy it.
-// Pipes and devices cannot be opened.
-// In a folder without Write each change fails with EROFS. A guest can have 64 files
-// open, read or write at most 1 MiB at a time, and list folders of up to 16,384 names.
-// Only the disk bounds how much it writes: use one with a quota. A disk that hangs
+//
+// Pipes and devices cannot be opened. In a folder without Write each change fails with EROFS. A
+// guest can have 1024 files open, read or write at most 1 MiB at a time, and list folders of up to
+// 16,384 names. All guests of the process together have at most half of the files that the system
+// lets it open; one more fails with ENFILE. Only the disk bounds how much it writes: use one with a quota. A disk that hangs
 // holds a call past its deadline. A rename or hard link from one given folder to another
 // fails with EXDEV, as between two disks.
 //
@@ -53,7 +54,7 @@
 // # What is refused
 //
 // Sockets (use package hostfunc/egress), signals, fd_allocate, fd_fdstat_set_rights,
-// clocks of processor time, and changing the flags of an open file.
+// clocks of processor time, and changing how an open file is synchronised.
 //
 // proc_exit ends the instance: the error of the call is [executor.ErrTrap] and wraps an
 // [*ExitError].
@@ -183,6 +184,7 @@ const firstFolder = 3
 type instance struct {
 	world  *world
 	fds    []object // by descriptor; nil: closed
+	opened int      // how many of fds are not nil
 	listed int      // names that open folders hold
 	clock  clock
 	seeded *rand.ChaCha8 // nil: not used yet
@@ -195,6 +197,7 @@ func (w *world) instantiate() ([]executor.HostFunc, func()) {
 	for _, f := range w.folders {
 		in.fds = append(in.fds, &folder{name: f.Name, path: f.Path, write: f.Write})
 	}
+	in.opened = len(in.fds)
 	funcs := make([]executor.HostFunc, len(functions))
 	for i := range functions {
 		funcs[i] = functions[i].host(in)

@@ -60,8 +60,10 @@ var commands = map[string]func(args []string) (string, error){
 		}
 		return os.Readlink(a[1])
 	},
-	"list": list,
-	"walk": walk,
+	"pwrite": pwrite,
+	"many":   many,
+	"list":   list,
+	"walk":   walk,
 	"stat": func(a []string) (string, error) {
 		info, err := os.Stat(a[0])
 		if err != nil {
@@ -108,6 +110,28 @@ func appendTo(a []string) (string, error) {
 	}
 	_, err = f.WriteString(a[1])
 	return "", errors.Join(err, f.Close())
+}
+
+// pwrite writes a[1] at the beginning of a file that is appended to. An os.File would refuse.
+func pwrite(a []string) (string, error) {
+	f, err := os.OpenFile(a[0], os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	_, err = syscall.Pwrite(int(f.Fd()), []byte(a[1]), 0)
+	return "", err
+}
+
+// many opens a file until that fails, and tells how often it did not.
+func many(a []string) (string, error) {
+	for n := 0; ; n++ {
+		f, err := os.Open(a[0])
+		if err != nil {
+			return fmt.Sprint(n), nil
+		}
+		defer f.Close()
+	}
 }
 
 func list(a []string) (string, error) {
