@@ -3,6 +3,7 @@
 package wasmtime
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ import (
 // was written is removed and compiled again. Processes may share the folder.
 type cache struct {
 	// Set by openCache, then constant.
-	dir  string
+	dir  string   // for messages
+	root *os.Root // what was at dir then, whatever is there now
 	most int64
 	salt string
 	log  *slog.Logger
@@ -63,13 +65,14 @@ func openCache(cfg Config) (*cache, error) {
 	if cfg.CacheDir == "" {
 		return nil, nil
 	}
-	if err := cachedir.Make(cfg.CacheDir); errors.Is(err, cachedir.ErrNotPrivate) {
+	root, err := cachedir.Open(cfg.CacheDir)
+	if errors.Is(err, cachedir.ErrNotPrivate) {
 		return nil, fmt.Errorf("cache of compiled modules: %w", err)
 	} else if err != nil {
 		cfg.Logger.Warn("no cache of compiled modules", "err", err)
 		return nil, nil
 	}
-	c := &cache{dir: cfg.CacheDir, most: cfg.CacheBytes, salt: salt(cfg), log: cfg.Logger, known: map[key]verified{}}
+	c := &cache{dir: cfg.CacheDir, root: root, most: cfg.CacheBytes, salt: salt(cfg), log: cfg.Logger, known: map[key]verified{}}
 	if c.most <= 0 {
 		c.most = defaultCacheBytes
 	}
@@ -86,10 +89,10 @@ func salt(cfg Config) string {
 
 // sweep removes what writers that died left behind.
 func (c *cache) sweep() {
-	temps, _ := filepath.Glob(filepath.Join(c.dir, "*.tmp")) // a pattern in the folder's name finds nothing
-	for _, path := range temps {
-		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > staleTemp {
-			os.Remove(path)
+	temps, _ := fs.Glob(c.root.FS(), "*.tmp") // the pattern is right
+	for _, name := range temps {
+		if info, err := c.root.Lstat(name); err == nil && time.Since(info.ModTime()) > staleTemp {
+			c.root.Remove(name)
 		}
 	}
 }
@@ -100,61 +103,83 @@ func (c *cache) key(src executor.Source) key {
 	return sha256.Sum256(fmt.Appendf(nil, "%q %x %t %s", src.Tenant, src.Digest, src.Meter, c.salt))
 }
 
-// path returns where the module of k is.
-func (c *cache) path(k key) string { return filepath.Join(c.dir, fmt.Sprintf("%x.cwasm", k)) }
+// close closes the folder. No load or store is under way.
+func (c *cache) close() {
+	if c != nil {
+		c.root.Close()
+	}
+}
+
+// file returns the name of the module of k.
+func file(k key) string { return fmt.Sprintf("%x.cwasm", k) }
 
 // load returns the module of src, mapped, with what is known of it, or nil when there
 // is none.
 func (c *cache) load(engine *wt.Engine, src executor.Source) (*wt.Module, *facts) {
 	k := c.key(src)
-	path := c.path(k)
-	known, err := c.verify(k, path)
+	m, known, err := c.open(engine, k)
 	if err == nil {
-		var m *wt.Module
-		if m, err = open(engine, path); err == nil {
-			return m, known
-		}
+		return m, known
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		c.log.Warn("cached module removed", "file", path, "err", err)
-		os.Remove(path)
+		c.log.Warn("cached module removed", "file", filepath.Join(c.dir, file(k)), "err", err)
+		c.root.Remove(file(k))
 	}
 	return nil, nil
 }
 
-// verify returns what is known of the file of k, once it has seen that the file is as
+// open maps the module of k: the very file that it has verified.
+func (c *cache) open(engine *wt.Engine, k key) (*wt.Module, *facts, error) {
+	f, err := c.root.Open(file(k))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	known, err := c.verify(k, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := wt.NewModuleDeserializeFile(engine, pathOf(f))
+	if err != nil {
+		return nil, nil, fmt.Errorf("map: %q", clip(err.Error()))
+	}
+	return m, known, nil
+}
+
+// verify returns what is known of f, the file of k, once it has seen that the file is as
 // it was written: wasmtime runs what it is given. A file that did not change since
 // its last verification is not read again.
-func (c *cache) verify(k key, path string) (*facts, error) {
-	info, err := os.Lstat(path)
+func (c *cache) verify(k key, f *os.File) (*facts, error) {
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	v, ok := c.recall(k)
 	if !ok || !unchanged(v.info, info) {
-		if v, err = read(k, path); err != nil {
+		manifest, err := unseal(k, f, info.Size())
+		if err != nil {
 			return nil, err
 		}
-		v = c.remember(k, v)
+		v = c.remember(k, verified{info, &facts{manifest: manifest}})
 	}
 	if time.Since(info.ModTime()) > touchAfter {
 		// It counts as changed then, and the next load reads it again.
-		touch(path)
+		c.touch(file(k))
 	}
 	return v.facts, nil
 }
 
 // unchanged says whether the file of a is the one of b and has not been written
-// since. Files of the cache get their times from [touch], so that whoever writes to
+// since. Files of the cache get their times from [cache.touch], so that whoever writes to
 // one changes them, however coarse the system's clock of files is.
 func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
 }
 
-// touch marks the file as used. Where it fails, the file is evicted earlier.
-func touch(path string) {
+// touch marks a file as used. Where it fails, the file is evicted earlier.
+func (c *cache) touch(name string) {
 	now := time.Now()
-	_ = os.Chtimes(path, now, now)
+	_ = c.root.Chtimes(name, now, now)
 }
 
 func (c *cache) recall(k key) (verified, bool) {
@@ -179,19 +204,6 @@ func (c *cache) remember(k key, v verified) verified {
 	return v
 }
 
-// open maps the module in the file at path. Its error is fs.ErrNotExist where
-// another process evicted the file just then.
-func open(engine *wt.Engine, path string) (*wt.Module, error) {
-	m, err := wt.NewModuleDeserializeFile(engine, path)
-	if err == nil {
-		return m, nil
-	}
-	if _, gone := os.Lstat(path); gone != nil {
-		return nil, gone
-	}
-	return nil, fmt.Errorf("map: %q", clip(err.Error()))
-}
-
 // store writes m, and evicts what the folder has no room for any more.
 func (c *cache) store(src executor.Source, m *wt.Module, manifest capability.Manifest) error {
 	code, err := m.Serialize()
@@ -207,16 +219,17 @@ func (c *cache) store(src executor.Source, m *wt.Module, manifest capability.Man
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, c.path(k)); err != nil {
-		os.Remove(temp)
+	if err := c.root.Rename(temp, file(k)); err != nil {
+		c.root.Remove(temp)
 		return err
 	}
-	return cachedir.Evict(c.dir, "*.cwasm", c.most)
+	return cachedir.Evict(c.root, "*.cwasm", c.most)
 }
 
-// temp writes parts, down to the disk, to a file of its own.
-func (c *cache) temp(parts ...[]byte) (path string, err error) {
-	f, err := os.CreateTemp(c.dir, "*.tmp")
+// temp writes parts, down to the disk, to a file of its own, whose name it returns.
+func (c *cache) temp(parts ...[]byte) (name string, err error) {
+	name = rand.Text() + ".tmp"
+	f, err := c.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -226,9 +239,9 @@ func (c *cache) temp(parts ...[]byte) (path string, err error) {
 		}
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(f.Name())
+		c.root.Remove(name)
 		return "", err
 	}
-	touch(f.Name())
-	return f.Name(), nil
+	c.touch(name)
+	return name, nil
 }

@@ -347,6 +347,31 @@ func TestCacheMustBePrivate(t *testing.T) {
 	}
 }
 
+// A folder that takes the place of the cache after the start is not used: its files would be
+// mapped and run.
+func TestCacheIsNotReplaced(t *testing.T) {
+	dir, other := cacheDir(t), cacheDir(t)
+	loadAndEcho(t, other) // what another user could have prepared
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+	defer e.Close()
+	if err := errors.Join(os.Rename(dir, dir+".old"), os.Rename(other, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if !echoOf(t, e, executor.Source{}) {
+		t.Error("what is in the other folder was run")
+	}
+	if got := files(t, dir+".old", "*.cwasm"); len(got) != 1 {
+		t.Errorf("got %q in the folder of the start; want the module", got)
+	}
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wasmtime.New(wasmtime.Config{CacheDir: filepath.Join(open, "cache")}); !errors.Is(err, cachedir.ErrNotPrivate) {
+		t.Errorf("below a folder that others may write to: got %v; want %v", err, cachedir.ErrNotPrivate)
+	}
+}
+
 func TestCacheSweepsWhatDeadWritersLeft(t *testing.T) {
 	dir := cacheDir(t)
 	if err := os.Mkdir(dir, 0o700); err != nil {

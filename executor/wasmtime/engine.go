@@ -98,7 +98,8 @@ type Engine struct {
 // that was there has gone to another engine meanwhile.
 var making sync.Mutex
 
-// New makes an engine. It fails when other users have access to the cache folder.
+// New makes an engine. It fails when other users have access to the cache folder, or could put
+// another one in its place.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Tick <= 0 {
 		cfg.Tick = time.Millisecond
@@ -150,6 +151,7 @@ func (e *Engine) cached(src executor.Source) (*wt.Module, *facts) {
 func (e *Engine) Close() error {
 	e.clock.stop()
 	e.engine.Close()
+	e.cache.close()
 	return nil
 }
 

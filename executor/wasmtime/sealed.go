@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 
 	"github.com/bungee-xr/bungee/capability"
 )
@@ -48,21 +47,6 @@ func seal(k key, code []byte, manifest capability.Manifest) ([]byte, error) {
 	end = append(end, magic...)
 	sum := crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, code)
 	return binary.LittleEndian.AppendUint32(end, crc32.Update(sum, castagnoli, end)), nil
-}
-
-// read verifies the file of k at path.
-func read(k key, path string) (v verified, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return v, err
-	}
-	defer f.Close()
-	if v.info, err = f.Stat(); err != nil {
-		return v, err
-	}
-	manifest, err := unseal(k, f, v.info.Size())
-	v.facts = &facts{manifest: manifest}
-	return v, err
 }
 
 // unseal compares the checksum of a file of size bytes and returns its manifest. It

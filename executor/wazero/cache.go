@@ -42,7 +42,14 @@ func openCache(cfg Config) (*cache, error) {
 
 // evict removes what was used least recently. Where that fails the cache is too full, but
 // of as much use: others that share the folder may be writing to it.
-func (c *cache) evict() { _ = cachedir.Evict(c.dir, "*", c.most) }
+func (c *cache) evict() {
+	dir, err := os.OpenRoot(c.dir)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	_ = cachedir.Evict(dir, "*", c.most)
+}
 
 // compile compiles wasm, which was made of src, or takes what is in the cache. A cache
 // that fails is done without.

@@ -4,25 +4,25 @@ package cachedir
 
 import (
 	"errors"
-	"fmt"
 	"os"
 )
 
-// ErrNotPrivate says that a folder could be written to, or read, by another
+// ErrNotPrivate says that a folder could be written to, read, or replaced, by another
 // user, or is none.
 var ErrNotPrivate = errors.New("not a private folder")
 
-// Make makes dir when it is missing, and checks that it is a folder of the user with
-// mode 0700. An error that is ErrNotPrivate tells what to do.
+// Open makes dir when it is missing, and opens it once it has seen that it is a folder of the
+// user with mode 0700, and that nobody but the user and root can put something else in its place:
+// each folder above belongs to one of them, and others may not write there unless it is
+// sticky, as /tmp is. What was looked at is what is opened, whatever happens to the path. An error
+// that is ErrNotPrivate tells what to do. The caller closes the folder.
+func Open(dir string) (*os.Root, error) { return open(dir) }
+
+// Make is Open for who uses dir by its path.
 func Make(dir string) error {
-	// Where dir is a file, MkdirAll fails, and Lstat tells.
-	made := os.MkdirAll(dir, 0o700)
-	info, err := os.Lstat(dir)
-	switch {
-	case err != nil:
-		return errors.Join(made, err)
-	case !info.IsDir():
-		return fmt.Errorf("%w: %s is a file or a link; give the path of a folder", ErrNotPrivate, dir)
+	root, err := Open(dir)
+	if err != nil {
+		return err
 	}
-	return private(dir, info)
+	return root.Close()
 }

@@ -35,7 +35,7 @@ func TestEvict(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := cachedir.Evict(dir, "*.code", tt.most); err != nil {
+		if err := evict(dir, "*.code", tt.most); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(dir)
@@ -50,7 +50,22 @@ func TestEvict(t *testing.T) {
 			t.Errorf("at most %d bytes: %v are left, want %v: %s", tt.most, got, tt.want, tt.why)
 		}
 	}
-	if err := cachedir.Evict(filepath.Join(t.TempDir(), "none"), "*", 0); err != nil {
-		t.Errorf("a folder that is not there: %v", err)
+	gone := filepath.Join(t.TempDir(), "gone")
+	root, err := cachedir.Open(gone)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer root.Close()
+	if err := errors.Join(os.Remove(gone), cachedir.Evict(root, "*", 0)); err != nil {
+		t.Errorf("a folder that is gone: %v", err)
+	}
+}
+
+func evict(dir, pattern string, most int64) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return cachedir.Evict(root, pattern, most)
 }
