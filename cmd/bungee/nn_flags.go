@@ -18,6 +18,7 @@ type nnOptions struct {
 	input           int
 	nets, threads   int
 	device, library string
+	librarySHA256   string
 	deviceOptions   map[string]string
 }
 
@@ -27,6 +28,7 @@ func nnFlags(fl *pflag.FlagSet, o *nnOptions) {
 	fl.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
 	fl.StringVar(&o.backend, "nn", "auto", "what runs networks: onnx, opencv, or auto, which takes ONNX Runtime for ONNX files where its library is there, and else OpenCV")
 	fl.StringVar(&o.library, "nn-library", "", "file of ONNX Runtime's library (default: what BUNGEE_ONNXRUNTIME names, the user's cache, the usual names)")
+	fl.StringVar(&o.librarySHA256, "nn-library-sha256", "", "SHA-256 that this file must have (default: what BUNGEE_ONNXRUNTIME_SHA256 has; the file in the user's cache must be the one that scripts/onnxruntime.sh installs)")
 	fl.StringVar(&o.device, "nn-device", "cpu", "what ONNX Runtime computes on: cpu, cuda, or cuda:N for device N")
 	fl.StringToStringVar(&o.deviceOptions, "nn-device-options", nil, "options of the device as ONNX Runtime names them, such as gpu_mem_limit=2147483648")
 	fl.IntVar(&o.nets, "nets", 0, "networks that compute at once (default: one a call)")

@@ -14,7 +14,7 @@ import (
 func newONNX(o *nnOptions, models []model.Model, nets int) (served, error) {
 	provider, options := o.provider()
 	b, err := onnx.New(onnx.Config{
-		Library: o.library, Threads: o.threads, Nets: nets,
+		Library: o.library, LibrarySHA256: o.librarySHA256, Threads: o.threads, Nets: nets,
 		Provider: provider, Options: options, Prepare: prepare, Models: models,
 	})
 	if err != nil {

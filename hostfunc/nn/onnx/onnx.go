@@ -27,6 +27,12 @@ const (
 type Config struct {
 	// Library is the file of the library. Empty means the files of [Library].
 	Library string
+	// LibrarySHA256 is the digest that the library's file must have, in hex. Empty means the
+	// environment variable [EnvDigest], and without that: any digest for a file that is named, the
+	// pinned one for the file that scripts/onnxruntime.sh installs. The library is loaded from
+	// the descriptor whose digest was right (Linux; not for CUDA, which looks for more
+	// libraries beside the path).
+	LibrarySHA256 string
 	// Threads is how many threads a network uses. They sleep while it does not run.
 	// Zero means GOMAXPROCS.
 	Threads int
@@ -78,7 +84,7 @@ func New(cfg Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := initialise(cfg.Library); err != nil {
+	if err := initialise(cfg); err != nil {
 		return nil, err
 	}
 	b := &Backend{graphs: make(map[string]*graph), quit: make(chan struct{})}
