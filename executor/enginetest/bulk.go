@@ -160,7 +160,7 @@ func bulkDeadline(t *testing.T, m executor.Module, fn uint32) {
 	if got := number(call(t, in, bulkGrow, bulkArgs(0, 0, size>>16-1), abi.OK)); got != 1 {
 		t.Fatalf("memory.grow: got %d, want the 1 page that it had", int32(got))
 	}
-	args := bulkArgs(1<<16, 7, size-1<<16) // the value to fill with, and where to copy from
+	args := bulkArgs(1<<16, 7, size-1<<16) // 7 is what to fill with, and where to copy from
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		_, err := in.Call(ctx, fn, []byte(args))

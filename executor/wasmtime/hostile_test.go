@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
@@ -118,6 +119,58 @@ func TestRecursionOnSmallStacks(t *testing.T) {
 			t.Errorf("ulimit -s %s: %v\n%s", kilobytes, err, out[:min(len(out), 2000)])
 		}
 	}
+}
+
+// A guest is stopped between instructions of 64 KiB, though there are no loop and no call
+// between them, where wasmtime would look at the time.
+func TestBulkInARow(t *testing.T) {
+	const fills = 16_000
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, `(memory (export "memory") 1) (func $call (param $n i32)`+
+		strings.Repeat("(memory.fill (i32.const 0) (i32.const 7) (local.get $n))", fills)+`)`)))
+	for {
+		in := instance(t, m, executor.InstanceConfig{})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
+		_, err := in.Call(ctx, 1<<16, nil)
+		cancel()
+		if errors.Is(err, executor.ErrNotStarted) {
+			continue // the machine is busy
+		}
+		if !errors.Is(err, executor.ErrDeadline) {
+			t.Errorf("a gigabyte in 2 ms: got %v, want %v", err, executor.ErrDeadline)
+		}
+		return
+	}
+}
+
+// A guest in the middle of one memory.fill gives its core to others, and is stopped there.
+func TestBulkYields(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, `(memory (export "memory") 16384)
+		(func $call (param i32) (memory.fill (i32.const 0x10000) (i32.const 7) (i32.const 0x3fff0000)))`)))
+	in := instance(t, m, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 30}})
+	turns := executor.NewTurns(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	turn, err := turns.Take(ctx, executor.NewTenant("fills", capability.Quota{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer turn.Done()
+		if _, err := in.Call(executor.WithCall(ctx, &executor.Call{Turn: turn}), 1, nil); !errors.Is(err, executor.ErrCanceled) {
+			t.Errorf("the guest that fills a gigabyte: got %v, want %v before it has ended", err, executor.ErrCanceled)
+		}
+	})
+	other := executor.NewTenant("waits", capability.Quota{})
+	for range 3 {
+		turn, err := turns.Take(ctx, other) // as long as the instruction takes, where it is not split
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn.Done()
+	}
+	cancel()
+	wg.Wait()
 }
 
 // A guest that spins gives its core to a tenant that has been served less.
