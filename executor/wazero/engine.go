@@ -19,6 +19,9 @@
 // where [executor.Limits].Table is less, since the bound is fixed at compile time. A
 // module that begins with more than that limit is refused.
 //
+// On Linux and macOS an instance sets aside addresses for all that its memory may grow to, so
+// that to grow copies nothing. Elsewhere each eighth by which it grows copies the rest.
+//
 // Load reads the bytes of the module even when its compiled code is in the cache.
 package wazero
 

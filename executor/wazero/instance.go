@@ -169,10 +169,11 @@ func (i *instance) Size() uint64 { return uint64(len(i.memory.bytes)) }
 
 // Close implements [guest.Raw].
 func (i *instance) Close() error {
+	defer i.memory.free()
 	if i.module == nil {
 		return nil
 	}
 	m := i.module
-	i.module, i.memory.bytes = nil, nil
+	i.module = nil
 	return m.Close(context.Background())
 }

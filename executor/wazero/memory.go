@@ -8,9 +8,13 @@ import (
 
 // A memory is the linear memory of an instance, with a limit of its own, as wazero's
 // is one for all. It implements [experimental.MemoryAllocator] for that one memory.
+//
+// All that it may grow to has its addresses from the start: a memory.grow that copied
+// hundreds of megabytes could not be stopped meanwhile.
 type memory struct {
-	bytes []byte
-	limit uint64
+	bytes    []byte
+	limit    uint64
+	reserved []byte // nil where there are not so many addresses: it is copied then
 
 	// Between begin and end; since is zero outside.
 	since time.Time // size has been constant
@@ -18,7 +22,10 @@ type memory struct {
 }
 
 // Allocate implements [experimental.MemoryAllocator].
-func (m *memory) Allocate(uint64, uint64) experimental.LinearMemory { return m }
+func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
+	m.reserved = reserve(min(m.limit, most))
+	return m
+}
 
 // Reallocate implements [experimental.LinearMemory]. nil refuses to grow.
 func (m *memory) Reallocate(size uint64) []byte {
@@ -26,6 +33,10 @@ func (m *memory) Reallocate(size uint64) []byte {
 		return nil
 	}
 	m.account()
+	if size <= uint64(len(m.reserved)) {
+		m.bytes = m.reserved[:size:size]
+		return m.bytes
+	}
 	if size > uint64(cap(m.bytes)) {
 		// An eighth more, since guests grow in small steps.
 		grown := make([]byte, size, min(size+size/8, m.limit))
@@ -36,9 +47,18 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return m.bytes
 }
 
-// Free implements [experimental.LinearMemory]. The instance drops the bytes when it
-// is closed: until then they are billed.
+// Free implements [experimental.LinearMemory]. wazero calls it when it closes the module, which
+// it does to stop a guest, too: that may still run then. The instance frees the bytes
+// when it is closed: until then they are billed.
 func (m *memory) Free() {}
+
+// free frees the bytes, once nothing uses them.
+func (m *memory) free() {
+	if m.reserved != nil {
+		unreserve(m.reserved)
+	}
+	m.bytes, m.reserved = nil, nil
+}
 
 // begin begins to integrate the size over time.
 func (m *memory) begin() { m.since, m.area = time.Now(), 0 }
