@@ -128,7 +128,7 @@ func (c *Channel[In, Out]) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
 	if c.refusal == nil {
 		c.refusal = ErrClosed
-		c.inbox.unbounded++ // for good
+		c.inbox.exceed() // for good
 	}
 	c.changed.open()
 	for c.phase != ended && !c.mode.emptyLocked() && ctx.Err() == nil {

@@ -8,12 +8,20 @@ type inbox[Out any] struct {
 	window    int
 	unbounded int       // moves and Shutdowns that let results exceed the window
 	read      uint64    // the message of the last result that Recv gave
-	roomy     time.Time // when Recv last made room where there was none; kept where messages have a deadline
+	roomy     time.Time // when there was room again where there had been none; Recv notes it where messages have a deadline
 	arrived   gate      // a result has come, or the end
 }
 
 // full says that outcomes must wait until Recv is called.
 func (i *inbox[Out]) full() bool { return i.len() >= i.window && i.unbounded == 0 }
+
+// exceed lets results exceed the window, until unbounded counts down.
+func (i *inbox[Out]) exceed() {
+	if i.full() {
+		i.roomy = time.Now()
+	}
+	i.unbounded++
+}
 
 // put adds the results of a message: r with each of outs, and with err.
 func (i *inbox[Out]) put(r *Result[Out], outs []Out, err error) {

@@ -1,6 +1,10 @@
 package elastic
 
-import "testing"
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // The first result of a message tells of those without one before it, and the others do not.
 func TestSkippedIsCountedOnce(t *testing.T) {
@@ -46,4 +50,20 @@ func TestDropOldest(t *testing.T) {
 				tt.name, dropped, last.Seq, last.Skipped, i.len(), tt.dropped, tt.atOldest, tt.waits-1)
 		}
 	}
+}
+
+// Results that may exceed the window make room: a host that waited for it is not late before.
+func TestExceedMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := inbox[int]{window: 1}
+		if i.exceed(); !i.roomy.IsZero() {
+			t.Error("there was room before, and it says that there was none")
+		}
+		i.unbounded--
+		i.put(&Result[int]{Seq: 1}, []int{1}, nil)
+		time.Sleep(time.Second)
+		if i.exceed(); i.roomy != time.Now() || i.full() {
+			t.Errorf("room since %v, full %t; want it since now", i.roomy, i.full())
+		}
+	})
 }

@@ -136,7 +136,7 @@ func (c *Channel[In, Out]) locate(m *move, interrupt context.CancelCauseFunc) er
 func (c *Channel[In, Out]) beginMove(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inbox.unbounded++ // the earlier move need not wait for Recv
+	c.inbox.exceed() // the earlier move need not wait for Recv
 	c.changed.open()
 	for (c.old != nil || c.saves.phase == taking) && c.movableLocked() == nil && ctx.Err() == nil {
 		c.awaitLocked(ctx)
@@ -340,7 +340,7 @@ func (c *Channel[In, Out]) copyHere(ctx context.Context) (checkpoint, error) {
 func (c *Channel[In, Out]) drain(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inbox.unbounded++
+	c.inbox.exceed()
 	c.changed.open()
 	for !c.mode.settledLocked() && c.movableLocked() == nil && ctx.Err() == nil {
 		c.awaitLocked(ctx)
