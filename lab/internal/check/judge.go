@@ -16,6 +16,7 @@ type judge struct {
 	opened  time.Time
 	changed time.Time // when the far endpoint went elsewhere last, or a standby was lost
 	at      Host      // where events say that the far endpoint is
+	warm    Host      // where events say that the standby is; "" for nowhere
 	left    int       // hosts left without a fault of theirs
 	ended   bool
 
@@ -26,6 +27,9 @@ type judge struct {
 func (j *judge) goes(e elastic.Event) {
 	j.before.Store(hostOf(e.From))
 	j.at, j.changed = hostOf(e.To), time.Now()
+	if j.at == j.warm {
+		j.warm = ""
+	}
 }
 
 // event judges an event.
@@ -45,8 +49,10 @@ func (j *judge) event(e elastic.Event) {
 		j.goes(e)
 	case e.Kind == elastic.Moved:
 		j.goes(e)
+	case e.Kind == elastic.StandbyReady:
+		j.warm = hostOf(e.To)
 	case e.Kind == elastic.StandbyLost:
-		j.changed = time.Now()
+		j.warm, j.changed = "", time.Now()
 	}
 }
 
@@ -94,15 +100,23 @@ func (j *judge) skips(e elastic.Event) {
 	if hostOf(e.To) != UE || time.Since(j.changed) < standbyTime || l.overruns.Load() > 0 || l.broken.Load() > 0 {
 		return
 	}
-	for _, h := range l.settings.Standby {
-		if h == hostOf(e.From) {
-			continue
-		}
-		if !l.w.blame.ever(h) {
-			l.w.fail("passed over: first standby, healthy: from %s to the UE, and not to %s: %v", e.From, h, e.Reason)
-		}
-		return
+	if h := j.due(hostOf(e.From)); h != "" && !l.w.blame.ever(h) {
+		l.w.fail("passed over: first standby, healthy: from %s to the UE, and not to %s: %v", e.From, h, e.Reason)
 	}
+}
+
+// due returns where the far endpoint should go when host from is lost: the standby, or, where there is
+// none yet, the first host that could have been. "" is the UE.
+func (j *judge) due(from Host) Host {
+	if j.warm != "" {
+		return j.warm
+	}
+	for _, h := range j.l.settings.Standby {
+		if h != from {
+			return h
+		}
+	}
+	return ""
 }
 
 // inWord returns the code of an error in one word.
