@@ -118,8 +118,9 @@ size_t bungee_thread_stack(void);
 // Makes config give guests so many of them.
 void bungee_config_stack(wasm_config *config, size_t bytes);
 
-// Whether so many bytes of address space can be had.
-bool bungee_reserve(size_t bytes);
+// Whether so many bytes of address space can be had (RLIMIT_AS), and so many of these be
+// writable, used or not (RLIMIT_DATA, and strict overcommit).
+bool bungee_reserve(size_t bytes, size_t writable);
 
 // Defined in Go: call import k on words, one each 8 bytes, in place; and look
 // whether the guest may go on. False stops it.

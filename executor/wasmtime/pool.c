@@ -47,13 +47,22 @@ void bungee_config_stack(wasm_config *config, size_t bytes) {
   wasmtime_config_async_stack_size_set(config, 2 * (uint64_t)bytes);
 }
 
-bool bungee_reserve(size_t bytes) {
+#ifndef _WIN32
+static void *map(size_t bytes, int protection) {
+  return mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+#endif
+
+bool bungee_reserve(size_t bytes, size_t writable) {
 #ifdef _WIN32
   return false; // not tried there
 #else
-  void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) return false;
-  munmap(p, bytes);
+  void *all = map(bytes, PROT_NONE);
+  if (all == MAP_FAILED) return false;
+  void *data = map(writable, PROT_READ | PROT_WRITE);
+  munmap(all, bytes);
+  if (data == MAP_FAILED) return false;
+  munmap(data, writable);
   return true;
 #endif
 }

@@ -6,10 +6,12 @@ package wasmtime
 import "C"
 
 import (
+	"cmp"
 	"math"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 )
@@ -45,7 +47,9 @@ func settings(cfg Config) *wt.Config {
 	c.SetParallelCompilation(cfg.ParallelCompile)
 	n := slots(cfg.Instances)
 	if n == 0 && cfg.Instances >= 0 {
-		cfg.Logger.Warn("instances are mapped one by one, as the address space is too small for slots", "instances", cfg.Instances)
+		n := uint64(cmp.Or(cfg.Instances, defaultInstances))
+		cfg.Logger.Warn("instances are mapped one by one, which takes longer, as the address space is too small for slots; raise RLIMIT_AS and RLIMIT_DATA (ulimit -v, -d) over what is needed, or have fewer instances",
+			"instances", n, "address_space", capability.Size(n*slotBytes), "data", capability.Size(n*tableBytes))
 	}
 	if n > 0 {
 		C.bungee_config_pool((*C.wasm_config)(pointer(c)), C.bungee_pool{
@@ -67,7 +71,9 @@ const (
 	_ = uint(C.BUNGEE_TABLES - instrument.MaxTables)
 	// slotBytes is the address space of a slot: its memory with a guard before and
 	// behind it, which lets the code do without bounds checks, and its tables.
-	slotBytes = maxMemory + 64<<20 + C.BUNGEE_TABLES*executor.DefaultTable*8
+	slotBytes = maxMemory + 64<<20 + tableBytes
+	// tableBytes is the part of a slot that is writable from the beginning.
+	tableBytes = C.BUNGEE_TABLES * executor.DefaultTable * 8
 )
 
 // slots returns how many slots an engine of so many instances sets up: none where the
@@ -77,7 +83,7 @@ func slots(instances int) int {
 	if n == 0 {
 		n = defaultInstances
 	}
-	if n < 0 || n > math.MaxInt32/C.BUNGEE_TABLES || !C.bungee_reserve(C.size_t(n)*slotBytes) {
+	if n < 0 || n > math.MaxInt32/C.BUNGEE_TABLES || !C.bungee_reserve(C.size_t(n)*slotBytes, C.size_t(n)*tableBytes) {
 		return 0
 	}
 	return n
