@@ -33,7 +33,7 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 	if err != nil {
 		return linkage{}, err
 	}
-	log := guestLog(h.cfg.Logger.With("tenant", t.Name(), "module", fmt.Sprintf("%x", d[:6])))
+	log := guestLog(h.cfg.guests.With("tenant", t.Name(), "module", fmt.Sprintf("%x", d[:6])))
 	host, err := h.cfg.given(g, log)
 	if err != nil {
 		return linkage{}, err

@@ -76,8 +76,11 @@ type Config struct {
 	// means 10 s.
 	CallLimit time.Duration
 	// Logger receives a record for each connection, session, module and failed call.
-	// Nil is silent.
+	// Nil is silent. Of what is logged about one UE or tenant it receives two records a second, and of
+	// all of them twenty, with bursts of 20 and 200, and how many were left out before.
 	Logger *slog.Logger
+
+	guests *slog.Logger // Logger, for guests' lines, which have their own bound
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -108,6 +111,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.guests, c.Logger = c.Logger, limitLog(c.Logger)
 	return c, nil
 }
 
