@@ -31,7 +31,7 @@ func (a *Account) Charge(b Bill) {
 	a.mu.Lock()
 	a.bill.Add(b)
 	a.mu.Unlock()
-	a.Tenant.charge(b)
+	a.Tenant.Charge(b)
 }
 
 // Value returns what host functions keep for the account under key. The first call

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Bill is the cost of calls (paper 003, III-B2). Fuel, CPU, HostTime and
+// A Bill is the cost of calls (paper 003, III-B2), and of making their instances. Fuel, CPU, HostTime and
 // MemorySeconds are counted only for modules that were loaded with [Source].Meter, and
 // are zero for others.
 type Bill struct {

@@ -135,7 +135,9 @@ type Module interface {
 	// Manifest returns the manifest in the module: what it asks for.
 	Manifest() capability.Manifest
 	// Instantiate makes an instance and initialises it, within the deadline of
-	// ctx. The error is ErrABI when cfg lacks an import of the module, when the
+	// ctx and the fuel of a call. What that costs is charged to the account of ctx,
+	// else to cfg.Tenant, whether it succeeds or not; a tenant that has no fuel left
+	// gets ErrQuota. The error is ErrABI when cfg lacks an import of the module, when the
 	// guest has another ABI version, and when the module begins with more memory
 	// or a larger table than its limits allow, which is found out before any
 	// memory is mapped.
@@ -173,8 +175,8 @@ type Limits struct {
 	// Output bounds the payload of a reply, in bytes. The default is 64 MiB, the bound of the
 	// guest ABI, and a larger value means the same. The text of a panic has a bound of its own, 64 KiB.
 	Output int
-	// Fuel bounds the fuel of one call. The default is no bound. It works only for
-	// a module that was loaded with [Source].Meter.
+	// Fuel bounds the fuel of one call, and of making the instance. The default is no
+	// bound. It works only for a module that was loaded with [Source].Meter.
 	Fuel uint64
 }
 

@@ -237,7 +237,8 @@ func (p *Pool) grow(ctx context.Context) (Instance, error) {
 		if err == nil {
 			return in, nil
 		}
-		if errors.Is(err, ErrQuota) && p.cfg.Instance.Tenant.reclaim(p) {
+		full := errors.Is(err, ErrQuota) && !errors.Is(err, errNoFuel)
+		if full && p.cfg.Instance.Tenant.reclaim(p) {
 			continue
 		}
 		p.mu.Lock()
@@ -245,7 +246,7 @@ func (p *Pool) grow(ctx context.Context) (Instance, error) {
 		p.stats.Made--
 		p.stats.Busy--
 		p.stats.Calls--
-		if errors.Is(err, ErrQuota) && p.stats.Instances > 0 && !p.closed {
+		if full && p.stats.Instances > 0 && !p.closed {
 			if len(p.idle) > 0 { // it came free meanwhile
 				defer p.mu.Unlock()
 				return p.idleLocked(), nil

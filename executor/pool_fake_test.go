@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -254,4 +255,41 @@ func walkCall(t *testing.T, p *executor.Pool, rnd *rand.Rand) {
 	default:
 		t.Errorf("function %d: %v", fn, err)
 	}
+}
+
+// poor is a module of whose tenant's fuel a start takes all.
+type poor struct {
+	guesttest.Module
+	tenant *executor.Tenant
+}
+
+func (m *poor) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
+	if _, err := m.tenant.Fuel(); err != nil {
+		return nil, err
+	}
+	return m.Module.Instantiate(ctx, cfg)
+}
+
+// A call that finds no fuel to start an instance with is refused at once: no instance
+// that is closed or comes free would help.
+func TestPoolWithoutFuel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: 10})
+		m := &poor{tenant: tenant}
+		cfg := executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}, Size: 2}
+		other, p := executor.NewPool(m, cfg), executor.NewPool(m, cfg)
+		defer other.Close()
+		defer p.Close()
+		if err := other.Warm(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		tenant.Charge(executor.Bill{Fuel: 1000})
+		err := p.Call(t.Context(), 0, nil, func(executor.Answer) error { return nil })
+		if !errors.Is(err, executor.ErrQuota) || !errors.Is(err, executor.ErrNotStarted) {
+			t.Errorf("got %v, want %v", err, executor.ErrQuota)
+		}
+		if n := other.Stats().Instances; n != 1 {
+			t.Errorf("%d idle instances of the tenant are left; want the one that was there", n)
+		}
+	})
 }

@@ -138,8 +138,9 @@ func (t *Tenant) over(format string, args ...any) error {
 	return fmt.Errorf("%w: tenant %q may have %s", ErrQuota, t.name, fmt.Sprintf(format, args...))
 }
 
-// charge adds b to the tenant's bill.
-func (t *Tenant) charge(b Bill) {
+// Charge adds b to the tenant's bill, for work that belongs to none of its accounts. t
+// may be nil, which nobody bills.
+func (t *Tenant) Charge(b Bill) {
 	if t == nil {
 		return
 	}
@@ -149,9 +150,13 @@ func (t *Tenant) charge(b Bill) {
 	t.mu.Unlock()
 }
 
+// errNoFuel is the ErrQuota of a tenant that has used up its fuel: it has to wait, as no
+// instance that comes free is of use.
+var errNoFuel = fmt.Errorf("%w of fuel", ErrQuota)
+
 // Fuel returns the fuel that a call may use if it begins now, 0 for no bound. It
-// returns ErrQuota when the tenant has none left. Engines call it before each call of a
-// metered instance. t may be nil, which has no quota.
+// returns ErrQuota when the tenant has none left. Engines call it before they start a
+// metered instance, and before each call of it. t may be nil, which has no quota.
 func (t *Tenant) Fuel() (uint64, error) {
 	if t == nil || t.quota.FuelPerSecond == 0 {
 		return 0, nil
@@ -160,7 +165,7 @@ func (t *Tenant) Fuel() (uint64, error) {
 	defer t.mu.Unlock()
 	have, wait := t.fuel.have(time.Now())
 	if have == 0 {
-		return 0, fmt.Errorf("%w, come back in %v", t.over("%d fuel a second", t.quota.FuelPerSecond), wait.Round(time.Millisecond))
+		return 0, fmt.Errorf("%w: tenant %q may have %d a second; come back in %v", errNoFuel, t.name, t.quota.FuelPerSecond, wait.Round(time.Millisecond))
 	}
 	return have, nil
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, newEngine func(t testing.TB) executor.Engine) {
 	t.Run("Fresh", s.fresh)
 	t.Run("Limits", s.limits)
 	t.Run("Fuel", s.fuel)
+	t.Run("Start", s.start)
 	t.Run("Refused", s.refused)
 	t.Run("Types", s.types)
 	t.Run("Log", s.log)

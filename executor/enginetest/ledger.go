@@ -13,7 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 )
 
-// A ledger is a Module that adds up what the calls of its instances cost.
+// A ledger is a Module that adds up what its instances and their calls cost.
 type ledger struct {
 	executor.Module
 	mu  sync.Mutex
@@ -22,7 +22,16 @@ type ledger struct {
 
 // Instantiate implements [executor.Module].
 func (l *ledger) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (executor.Instance, error) {
+	// Nobody else charges this call's account meanwhile.
+	before := executor.AccountOf(ctx).Bill()
 	in, err := l.Module.Instantiate(ctx, cfg)
+	start := executor.AccountOf(ctx).Bill()
+	l.mu.Lock()
+	l.sum.Add(executor.Bill{
+		Fuel: start.Fuel - before.Fuel, HostCalls: start.HostCalls - before.HostCalls,
+		CPU: start.CPU - before.CPU, MemorySeconds: start.MemorySeconds - before.MemorySeconds,
+	})
+	l.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (s suite) instantiate(t *testing.T) {
 		{"bigmemory", "1 GiB at the start: none of it may be mapped", executor.ErrABI, []string{"1073741824", fmt.Sprint(executor.DefaultMemory)}},
 		{"inittrap", "a guest may trap before its first call", executor.ErrTrap, []string{"initialise"}},
 		{"inithungry", "or be out of memory", executor.ErrMemory, []string{"initialise", fmt.Sprint(executor.DefaultMemory)}},
-		{"starttrap", "or even earlier", executor.ErrTrap, []string{"instantiate"}},
+		{"starttrap", "or even earlier", executor.ErrTrap, []string{"initialise"}},
 		{"dataoutside", "a segment that does not fit is a trap", executor.ErrTrap, []string{"instantiate"}},
 		{"elemoutside", "that of a table, too", executor.ErrTrap, []string{"instantiate"}},
 		{"elemempty", "and one that is empty", executor.ErrTrap, []string{"instantiate"}},

@@ -21,7 +21,7 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/cachedir"
-	"github.com/bungee-xr/bungee/executor/internal/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/guest"
 )
 
 // A cache is a folder of compiled modules, a file each: see [sealed]. A file is
@@ -83,7 +83,7 @@ func openCache(cfg Config) (*cache, error) {
 // salt returns what the compiled code depends on beside the module: wasmtime's
 // version and settings, what rewrote the module, and the machine.
 func salt(cfg Config) string {
-	return fmt.Sprint("wasmtime 44.0.0 epoch simd speed pool=", slots(cfg.Instances) > 0, " instrument ", instrument.Version, " ",
+	return fmt.Sprint("wasmtime 44.0.0 epoch simd speed pool=", slots(cfg.Instances) > 0, " ", guest.Version, " ",
 		runtime.GOOS, runtime.GOARCH, cpu.X86, cpu.ARM64)
 }
 

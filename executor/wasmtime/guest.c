@@ -130,12 +130,14 @@ static bungee_result start(bungee_guest *g, bungee_module *m) {
 }
 
 bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m) {
+  int64_t begin = g->metered ? thread_time() : 0;
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   bungee_result r = start(g, m);
   see_memory(g);
   bungee_pages_after(g, m);
   g->self = NULL;
+  if (g->metered) g->cpu += thread_time() - begin;
   return r;
 }
 

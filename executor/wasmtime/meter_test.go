@@ -58,16 +58,20 @@ func TestFuelErrorHasTheBudget(t *testing.T) {
 	}
 }
 
-// A start function runs before fuel can be set, _initialize after it: neither is
-// bound by the budget of a call.
+// A start function and _initialize have the budget of a call together.
 func TestFuelOfStart(t *testing.T) {
 	m := module(t, wasmtime.Config{}, metered(t, `(memory (export "memory") 1)
 		(func $burn (local $n i32) (local.set $n (i32.const 1000))
 			(loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))))
 		(start $burn) (func (export "_initialize") (call $burn)) (func $call (param i32))`))
-	in := instance(t, m, executor.InstanceConfig{Limits: executor.Limits{Fuel: 100}})
-	if _, err := in.Call(t.Context(), 0, nil); err != nil {
-		t.Error(err)
+	for budget, want := range map[uint64]error{100: executor.ErrFuel, 3000: executor.ErrFuel, 5000: nil} {
+		in, err := m.Instantiate(t.Context(), executor.InstanceConfig{Limits: executor.Limits{Fuel: budget}})
+		if !errors.Is(err, want) {
+			t.Errorf("with %d fuel: got %v, want %v", budget, err, want)
+		}
+		if err == nil {
+			in.Close()
+		}
 	}
 }
 

@@ -61,26 +61,42 @@ type Instance struct {
 
 // New starts raw and returns an Instance over it, which owns raw and link. It
 // fails, and closes both, when the guest does not start or is of another ABI
-// version.
+// version. What the guest does meanwhile has the bounds of a call and is billed as one:
+// to the account of ctx, else to the instance's tenant, also where New fails.
 func New(ctx context.Context, raw Raw, link *Linkage) (executor.Instance, error) {
 	g := &Instance{raw: raw, link: link}
-	link.begin(ctx)
-	raw.Begin(ctx, 0)
-	err := raw.Start()
-	var v uint32
-	if err == nil {
-		v, err = raw.ABI()
-	}
-	raw.End()
-	link.end()
-	if err == nil && v != abi.Version {
-		err = fmt.Errorf("%w: the guest has ABI version %d, this host %d; build the module again", executor.ErrABI, v, abi.Version)
-	}
+	err := g.start(ctx)
 	if err != nil {
 		g.Close()
 		return nil, err
 	}
 	return g, nil
+}
+
+// start starts the guest and bills it.
+func (g *Instance) start(ctx context.Context) error {
+	fuel, err := g.fuel()
+	if err != nil {
+		return err
+	}
+	g.link.begin(ctx)
+	g.raw.Begin(ctx, fuel)
+	var v uint32
+	if err = g.raw.Start(); err == nil {
+		v, err = g.raw.ABI()
+	}
+	g.count(g.raw.End(), 0, 0, false)
+	g.link.end()
+	if a := executor.AccountOf(ctx); a != nil {
+		a.Charge(g.last)
+	} else {
+		g.link.tenant.Charge(g.last)
+	}
+	g.last = executor.Bill{} // it is of no call
+	if err == nil && v != abi.Version {
+		err = fmt.Errorf("%w: the guest has ABI version %d, this host %d; build the module again", executor.ErrABI, v, abi.Version)
+	}
+	return err
 }
 
 // Close implements [executor.Instance].
@@ -110,9 +126,9 @@ func (g *Instance) Call(ctx context.Context, fn uint32, request []byte) (executo
 	if err := g.admit(ctx, request); err != nil {
 		return executor.Reply{}, err
 	}
-	fuel, err := g.fuel(ctx)
+	fuel, err := g.fuel()
 	if err != nil {
-		return executor.Reply{}, err
+		return executor.Reply{}, fmt.Errorf("%w: %w", executor.ErrNotStarted, err)
 	}
 	// Until the guest is known to have come back sound, it is not.
 	g.broken = true
@@ -137,16 +153,16 @@ func (g *Instance) admit(ctx context.Context, request []byte) error {
 	return nil
 }
 
-// fuel returns what a call may use, 0 for no bound: the least of its limit and
-// what its tenant has left.
-func (g *Instance) fuel(ctx context.Context) (uint64, error) {
+// fuel returns what a call, or a start, may use, 0 for no bound: the least of its limit
+// and what its tenant has left.
+func (g *Instance) fuel() (uint64, error) {
 	limit := g.link.Limits.Fuel
 	if !g.link.Metered {
 		return limit, nil
 	}
 	have, err := g.link.tenant.Fuel()
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", executor.ErrNotStarted, err)
+		return 0, err
 	}
 	if limit == 0 || have != 0 && have < limit {
 		limit = have

@@ -132,9 +132,10 @@ func TestGuestFuel(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tenant := executor.NewTenant("acme", capability.Quota{FuelPerSecond: tt.rate})
-				f := &guesttest.Raw{Usage: guest.Usage{Fuel: 300}}
+				f := &guesttest.Raw{}
 				cfg := executor.InstanceConfig{Tenant: tenant, Limits: executor.Limits{Fuel: tt.limit}}
 				in := guesttest.Start(t, f, cfg, guest.Need{Metered: tt.metered})
+				f.Usage = guest.Usage{Fuel: 300} // of each call; the start took none
 				account := &executor.Account{Tenant: tenant}
 				for k, want := range tt.want {
 					if _, err := in.Call(t.Context(), 0, nil); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/startup"
 )
 
 func TestPrepare(t *testing.T) {
@@ -44,6 +45,9 @@ func TestPrepare(t *testing.T) {
 		src.Meter = tt.meter
 		got, m, err := guest.Prepare(src)
 		want, rewriteErr := instrument.Rewrite(tt.wasm, tt.want)
+		if rewriteErr == nil {
+			want, rewriteErr = startup.Rewrite(want)
+		}
 		if err := errors.Join(err, rewriteErr); err != nil {
 			t.Errorf("%s: %v", tt.why, err)
 			continue
