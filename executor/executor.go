@@ -54,7 +54,7 @@ var (
 	ErrMemory error = memoryError{}
 	// ErrTooLarge says that a request is over what the guest has a buffer for, or what can
 	// cross at all, and is ErrNotStarted then; or that a reply is over [Limits].Output.
-	// The instance can be used again.
+	// The instance can be used again. Of a Load it says that the module is too large.
 	ErrTooLarge = errors.New("too large")
 	// ErrABI says that the module is not a Bungee guest or broke the guest ABI.
 	ErrABI = errors.New("module breaks the guest ABI")
@@ -90,7 +90,8 @@ const (
 type Engine interface {
 	// Load compiles the module of src, or takes it from the cache, where an
 	// earlier Load left it. The error is ErrABI when the bytes are not a valid
-	// module, or when the module lacks an export of the guest ABI.
+	// module, or when the module lacks an export of the guest ABI, and ErrTooLarge when
+	// it is over a bound of [Shape], or takes more to compile than the engine allows.
 	Load(ctx context.Context, src Source) (Module, error)
 	// Close frees the engine. Close its modules first.
 	Close() error

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/bombs"
 )
 
 func is(err, target error) bool { return errors.Is(err, target) }
@@ -41,6 +42,14 @@ func (s suite) load(t *testing.T) {
 			mentions(t, err, executor.ErrABI, tt.words...)
 		})
 	}
+	t.Run("Bomb", func(t *testing.T) {
+		// A few kilobytes that a compiler takes a minute for (case H2).
+		m, err := e.Load(t.Context(), executor.Bytes(bombs.ManyLocals(10, 2000)))
+		if err == nil {
+			closed(t, m)
+		}
+		mentions(t, err, executor.ErrTooLarge, "loops", "at most 64")
+	})
 	t.Run("SourceError", func(t *testing.T) {
 		broken := errors.New("connection lost")
 		src := executor.Bytes(Guest(t, "start"))

@@ -6,6 +6,7 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
+	"github.com/bungee-xr/bungee/executor/internal/shape"
 	"github.com/bungee-xr/bungee/executor/internal/startup"
 )
 
@@ -17,9 +18,18 @@ var Version = fmt.Sprint("instrument ", instrument.Version, " startup ", startup
 // source and the module's manifest ask for is part of that, and two things always: that the module tells
 // when it was refused memory, as no engine tells, and that it does bulk instructions bit by
 // bit, as no engine stops one.
-// Engines call Prepare in Load where their cache has nothing.
+// A module that is over the bounds of the default [executor.Shape] is ErrTooLarge. Engines
+// call Prepare in Load where their cache has nothing.
 func Prepare(src executor.Source) (wasm []byte, m capability.Manifest, err error) {
+	return PrepareWithin(src, executor.Shape{})
+}
+
+// PrepareWithin is Prepare with other bounds.
+func PrepareWithin(src executor.Source, most executor.Shape) (wasm []byte, m capability.Manifest, err error) {
 	if wasm, err = src.Read(); err != nil {
+		return nil, m, err
+	}
+	if err := shape.Check(wasm, most); err != nil {
 		return nil, m, err
 	}
 	if m, err = capability.Read(wasm); err != nil {

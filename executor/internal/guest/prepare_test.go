@@ -9,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/bombs"
 	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/instrument"
 	"github.com/bungee-xr/bungee/executor/internal/startup"
@@ -78,5 +79,19 @@ func TestPrepareRefuses(t *testing.T) {
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || errors.Is(err, executor.ErrABI) != tt.abi {
 			t.Errorf("got %v, want %v, blaming the module: %t: %s", err, tt.is, tt.abi, tt.why)
 		}
+	}
+}
+
+// The shape is checked before anything is rewritten.
+func TestPrepareChecksTheShape(t *testing.T) {
+	src := executor.Bytes(bombs.Loops(10))
+	if _, _, err := guest.PrepareWithin(src, executor.Shape{Loops: 9}); !errors.Is(err, executor.ErrTooLarge) || errors.Is(err, executor.ErrABI) {
+		t.Errorf("10 loops of 9: got %v, want %v", err, executor.ErrTooLarge)
+	}
+	if _, _, err := guest.PrepareWithin(src, executor.Shape{Loops: 10}); err != nil {
+		t.Errorf("10 loops of 10: %v", err)
+	}
+	if _, _, err := guest.Prepare(executor.Bytes(bombs.Loops(2000))); !errors.Is(err, executor.ErrTooLarge) {
+		t.Errorf("2000 loops: got %v, want %v", err, executor.ErrTooLarge)
 	}
 }
