@@ -21,8 +21,8 @@ type Bill struct {
 	// Fuel is the weighted number of instructions that ran. Code that Load adds to the
 	// module counts it, so that it is the same on each engine and machine.
 	Fuel uint64
-	// CPU is the processor time of the calls, host functions included. Engines
-	// that cannot measure it use the elapsed time.
+	// CPU is the processor time of the calls, host functions included, and of compiling
+	// the modules, metered or not. Engines that cannot measure it use the elapsed time.
 	CPU time.Duration
 	// HostTime is the elapsed time in host functions, waiting included.
 	HostTime time.Duration

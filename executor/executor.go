@@ -91,7 +91,9 @@ type Engine interface {
 	// Load compiles the module of src, or takes it from the cache, where an
 	// earlier Load left it. The error is ErrABI when the bytes are not a valid
 	// module, or when the module lacks an export of the guest ABI, and ErrTooLarge when
-	// it is over a bound of [Shape], or takes more to compile than the engine allows.
+	// it is over a bound of [Shape], or takes more to compile than the engine allows. An
+	// engine that lets modules wait returns ErrQuota when too many of the tenant do. When
+	// ctx ends first, Load ends and returns its cause.
 	Load(ctx context.Context, src Source) (Module, error)
 	// Close frees the engine. Close its modules first.
 	Close() error
@@ -111,6 +113,9 @@ type Source struct {
 	// Meter makes the instances count everything in a [Bill]. Without it they count
 	// only what costs next to nothing.
 	Meter bool
+	// Charge is called with what compiling the module has cost, also where it failed. Nil
+	// means that nobody pays.
+	Charge func(Bill)
 }
 
 // Read returns the bytes of the module. It fails when they do not have the digest.

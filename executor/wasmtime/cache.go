@@ -99,8 +99,11 @@ func (c *cache) sweep() {
 
 // key returns the key of src. A tenant finds what it had compiled itself, and
 // cannot tell from the time of a Load what others have.
-func (c *cache) key(src executor.Source) key {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %x %t %s", src.Tenant, src.Digest, src.Meter, c.salt))
+func (c *cache) key(src executor.Source) key { return keyOf(src, c.salt) }
+
+// keyOf returns the key of src, for what else its code depends on.
+func keyOf(src executor.Source, salt string) key {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %x %t %s", src.Tenant, src.Digest, src.Meter, salt))
 }
 
 // close closes the folder. No load or store is under way.
@@ -204,12 +207,8 @@ func (c *cache) remember(k key, v verified) verified {
 	return v
 }
 
-// store writes m, and evicts what the folder has no room for any more.
-func (c *cache) store(src executor.Source, m *wt.Module, manifest capability.Manifest) error {
-	code, err := m.Serialize()
-	if err != nil {
-		return fmt.Errorf("serialise: %q", clip(err.Error()))
-	}
+// store writes the code of src, and evicts what the folder has no room for any more.
+func (c *cache) store(src executor.Source, code []byte, manifest capability.Manifest) error {
 	k := c.key(src)
 	end, err := seal(k, code, manifest)
 	if err != nil {

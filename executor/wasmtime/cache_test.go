@@ -32,7 +32,7 @@ import (
 func loadAndEcho(t *testing.T, dir string) (compiled bool, log string) {
 	t.Helper()
 	var b bytes.Buffer
-	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	defer e.Close()
 	compiled = echoOf(t, e, executor.Source{})
 	return compiled, b.String()
@@ -258,7 +258,7 @@ func TestCacheKeepsManifests(t *testing.T) {
 func TestCacheEvicts(t *testing.T) {
 	dir := cacheDir(t)
 	var b bytes.Buffer
-	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: 1, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: 1, Logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	defer e.Close()
 	for _, tenant := range []string{"a", "b", "a"} {
 		src := executor.Source{Tenant: tenant}
@@ -310,7 +310,7 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	t.Run("Gone", func(t *testing.T) {
 		dir := cacheDir(t)
 		var b bytes.Buffer
-		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 		defer e.Close()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
@@ -403,7 +403,7 @@ func shareCache(t *testing.T, most int64) {
 	for range 3 {
 		wg.Go(func() {
 			var b bytes.Buffer
-			e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: most, Logger: slog.New(slog.NewTextHandler(&b, nil))})
+			e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: most, Logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			defer e.Close()
 			for i := range 10 {
 				echoOf(t, e, executor.Source{Tenant: fmt.Sprint(i % 2)})

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/line"
 )
 
 // watGuest returns a guest whose function 0 answers nothing, with n more functions, which
@@ -95,7 +97,11 @@ func TestCompilationBlocksNoOther(t *testing.T) {
 
 func TestWaitForCompilation(t *testing.T) {
 	e, src := newCached(t), watGuest(t, 0)
-	e.gate <- struct{}{} // another module is being compiled
+	e.line = line.New(line.Config{Places: 1, Memory: 1 << 40, Waiting: 1, Slice: time.Second})
+	other, err := e.line.Enter(t.Context(), line.Ask{Tenant: "other", Time: time.Hour}) // another module is being compiled
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("nobody wants it any more")
 	cancel(gone)
@@ -106,7 +112,7 @@ func TestWaitForCompilation(t *testing.T) {
 	if err := use(t.Context(), e, absent); !errors.Is(err, gone) {
 		t.Errorf("a module that cannot be had: got %v, want %v before any wait", err, gone)
 	}
-	<-e.gate
+	other.Leave()
 	if err := use(t.Context(), e, src); err != nil {
 		t.Errorf("after that: %v", err)
 	}

@@ -9,11 +9,19 @@
 //
 // Close them in the reverse order: pool, module, engine.
 //
+// # Compilation
+//
+// A module is compiled by a process of its own, which ends with it: see [CompilerMain]
+// and docs/compilation.md. Whatever the module does to the compiler, this process gets
+// its code or an error. Modules are checked against an [executor.Shape] before. In a
+// program whose main does not call CompilerMain, and without Config.Compiler, modules
+// are compiled in this process, one at a time, and their shape alone bounds that.
+//
 // # Cost
 //
-// Compiling a Go guest of 2.6 MB takes 1.6 seconds and up to 68 MB of memory, which is
-// freed afterwards. One module is compiled at a time, on a thread of low priority, while
-// calls and loads of other modules go on. A module in the cache is mapped, so that hosts
+// Compiling a Go guest of 2.6 MB takes 1.6 seconds and up to 68 MB of memory, at low
+// priority, while calls and loads of other modules go on. A compiler waits for the next
+// module: some 20 MB of memory, most of them shared with this process. A module in the cache is mapped, so that hosts
 // on one machine share its pages. A process verifies a file of the cache when it first
 // loads it, and again after the file has changed: a millisecond for a Go guest.
 //
@@ -59,6 +67,7 @@ import (
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/internal/line"
 )
 
 // Config configures an [Engine]. The zero value is ready to use.
@@ -80,8 +89,42 @@ type Config struct {
 	// ParallelCompile lets a compilation use all cores: it is faster, and takes about
 	// 10 MB more memory.
 	ParallelCompile bool
-	// Logger receives a record when the cache or slots cannot be used. Nil is silent.
+	// Compiler is the command that starts a compiler: a program whose main calls
+	// [CompilerMain], and that has this version of wasmtime. Nil means this program, if its
+	// main has called CompilerMain, and else no process: modules are compiled in this one.
+	Compiler []string
+	// Compile bounds compilations.
+	Compile Compile
+	// Shape bounds modules before they are compiled.
+	Shape executor.Shape
+	// Logger receives a record when the cache or slots cannot be used, and when modules are
+	// compiled in this process. Nil is silent.
 	Logger *slog.Logger
+}
+
+// Compile bounds what compilers take. A zero field means the default. The defaults for
+// one module are in proportion to its size: what is small and takes long is no module
+// that anybody needs. For 20 MB they are the bounds of 1 GiB and 85 s.
+type Compile struct {
+	// AtOnce is how many modules are compiled at once. Tenants that have had less go
+	// first, and a compilation is paused for them. The default is GOMAXPROCS.
+	AtOnce int
+	// Waiting is how many modules of one tenant may wait; a further one is ErrQuota. The
+	// default is 16.
+	Waiting int
+	// Memory bounds the memory of one compilation, in bytes. The default is 128 MiB and
+	// 64 bytes for each byte of the module, and at most 1 GiB.
+	Memory int64
+	// TotalMemory bounds the sum of these bounds over all compilations that have begun.
+	// The default is twice what one may have at most.
+	TotalMemory int64
+	// CPU bounds the processor time of one compilation. The default is 5 s and 4 s for
+	// each MiB of the module, and at most 2 minutes. A compilation that does nothing ends
+	// after thirty times as long.
+	CPU time.Duration
+	// Output bounds the code of one module, in bytes. The default is 8 MiB and 16 bytes
+	// for each byte of the module.
+	Output int64
 }
 
 // Engine compiles and runs modules with wasmtime. It implements
@@ -91,7 +134,15 @@ type Engine struct {
 	clock  *clock
 	cache  *cache // nil: there is none
 	log    *slog.Logger
-	gate   chan struct{} // capacity 1: one compilation at a time bounds the peak of memory
+	shape  executor.Shape
+	limits Compile
+	line   *line.Line // of modules to compile
+	failed *failures  // modules that are not tried again at once
+
+	compilers *compilers // nil: modules are compiled in this process
+	probe     sync.Once  // of compilers
+	works     bool       // set by probe
+	here      sync.Mutex // held to compile in this process
 }
 
 // making is held while an engine is made: wasmtime ends the process when address space
@@ -114,13 +165,17 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	engine := wt.NewEngineWithConfig(settings(cfg))
-	return &Engine{
+	e := &Engine{
 		engine: engine,
 		clock:  startClock(engine, cfg.Tick),
 		cache:  cache,
 		log:    cfg.Logger,
-		gate:   make(chan struct{}, 1),
-	}, nil
+		shape:  cfg.Shape,
+		limits: cfg.Compile.withDefaults(),
+		failed: newFailures(),
+	}
+	e.startCompilers(cfg)
+	return e, nil
 }
 
 // Load implements [executor.Engine].
@@ -150,6 +205,9 @@ func (e *Engine) cached(src executor.Source) (*wt.Module, *facts) {
 // Close implements [executor.Engine].
 func (e *Engine) Close() error {
 	e.clock.stop()
+	if e.compilers != nil {
+		e.compilers.close()
+	}
 	e.engine.Close()
 	e.cache.close()
 	return nil

@@ -15,17 +15,26 @@ import (
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 
-// Each engine has a goroutine, which its Close waits for.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// This program can be a compiler, for those tests that name it. Each engine has goroutines,
+// which its Close waits for.
+func TestMain(m *testing.M) {
+	wasmtime.CompilerMain()
+	wasmtime.ForgetCompiler()
+	helperMain()
+	goleak.VerifyTestMain(m)
+}
 
 func TestEngine(t *testing.T) {
 	enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t, wasmtime.Config{}) })
 }
 
-// One cache for all engines of the suite: most modules come out of it.
+// One cache for all engines of the suite: most modules come out of it, and the others
+// from processes.
 func TestEngineCached(t *testing.T) {
 	dir := cacheDir(t)
-	enginetest.Run(t, func(t testing.TB) executor.Engine { return newEngine(t, wasmtime.Config{CacheDir: dir}) })
+	enginetest.Run(t, func(t testing.TB) executor.Engine {
+		return newEngine(t, wasmtime.Config{CacheDir: dir, Compiler: compiler()})
+	})
 }
 
 func newEngine(t testing.TB, cfg wasmtime.Config) *wasmtime.Engine {

@@ -108,8 +108,8 @@ func (c *checker) code(r *wasmbin.Reader) {
 			if op == opLoop {
 				loops++
 			}
-			c.atMost("blocks, one in the other,", len(open), c.most.Blocks)
-			c.atMost("loops, one in the other,", loops, c.most.Loops)
+			c.atMost("blocks, one in the other", len(open), c.most.Blocks)
+			c.atMost("loops, one in the other", loops, c.most.Loops)
 		case opEnd:
 			if len(open) == 0 {
 				return // the function's own

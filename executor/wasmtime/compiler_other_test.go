@@ -1,0 +1,7 @@
+//go:build cgo && !linux
+
+package wasmtime_test
+
+func compiler() []string { return nil }
+
+func helperMain() {}
