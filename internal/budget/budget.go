@@ -1,0 +1,356 @@
+// Package budget counts what peers make an edge host hold: bytes, or slots such as
+// channels and connections.
+//
+// A [Host] has a total. Each tenant has a [Share] of it, and what is about to be held for
+// a peer is acquired from the share first: before a buffer is made, a copy is kept, a slot
+// is taken. The [Lease] that Acquire returns is released when the thing is let go.
+//
+//	lease, err := share.Acquire(ctx, int64(size)) // waits, or says why not
+//	if err != nil {
+//		return err
+//	}
+//	defer lease.Release()
+//	buf := make([]byte, size)
+//
+// # Promises
+//
+// All leases together never exceed the total, and those of a share never its most.
+// A quarter of the total is kept for tenants that hold little, so that one, or a few, who
+// hold all that they can get do not lock the others out. Who cannot be served waits, in
+// the order of asking within a share; between shares, the one that holds least for its
+// weight is served first. Who has waited for [Patience] is refused, and so is the newest
+// when a share has [MaxWaiting] waiting. The verdict is [Decide]'s, a pure function.
+//
+// What a lease counts is its holder's to say: the package counts numbers, not memory.
+// An uncontended Acquire and Release cost some tens of ns and allocate nothing.
+package budget
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Why something is refused. [ErrRefused] is each of them.
+var (
+	// ErrRefused says that the budget has no room.
+	ErrRefused = errors.New("no room in the host's budget")
+	// ErrTooMuch says that a share may never hold as much.
+	ErrTooMuch = refusal("more than the tenant may have at once")
+	// ErrBusy says that others of the same share wait already, and are too many.
+	ErrBusy = refusal("too much of the tenant waits for room")
+	// ErrLate says that no room came free in time.
+	ErrLate = refusal("no room came free in time")
+)
+
+// A refusal is an ErrRefused with its reason.
+type refusal string
+
+func (r refusal) Error() string { return ErrRefused.Error() + ": " + string(r) }
+
+func (r refusal) Unwrap() error { return ErrRefused }
+
+const (
+	// Patience is how long Acquire waits. It is half of what a UE gives its ping: a
+	// connection whose frames wait for room must not look dead.
+	Patience = 500 * time.Millisecond
+	// MaxWaiting bounds those that wait in a share: further ones would only wait for
+	// longer than Patience.
+	MaxWaiting = 256
+)
+
+// A Host is a total and the shares of it. It may be used by many goroutines.
+type Host struct {
+	total int64
+
+	mu      sync.Mutex // leaf
+	held    int64
+	peak    int64
+	weights int64    // of the shares that hold something
+	queues  []*Share // those in which somebody waits
+	refused Refused
+}
+
+// A Share is what one tenant holds of a Host. It may be used by many goroutines. A nil
+// Share bounds nothing.
+type Share struct {
+	// Set by Host.Share, then constant.
+	host   *Host
+	most   int64
+	weight int64
+
+	// Guarded by the host's mu.
+	held    int64
+	queue   []*waiter
+	refused Refused
+}
+
+// A waiter waits for n more. ready is closed once it has them.
+type waiter struct {
+	n     int64
+	ready chan struct{}
+}
+
+// Refused counts what was refused, by reason.
+type Refused struct{ TooMuch, Busy, Late uint64 }
+
+// Stats are what a Host or a Share knows of itself.
+type Stats struct {
+	Most    int64 // it may hold: a host's total
+	Held    int64
+	Peak    int64 // the most that a host held since it began; 0 for a share
+	Waiting int
+	Refused Refused
+}
+
+// New returns a budget of total units.
+func New(total int64) *Host { return &Host{total: total} }
+
+// Share returns a share that holds nothing and may hold most, or half of the total
+// if most is 0. Weight says how much of what is kept is its own, in proportion to
+// other shares; 0 counts as 1. A share that holds nothing needs no closing.
+func (h *Host) Share(weight int, most int64) *Share {
+	if most <= 0 {
+		most = h.total / 2
+	}
+	return &Share{host: h, most: min(most, h.total), weight: int64(max(weight, 1))}
+}
+
+// Acquire takes n more, or waits for them until ctx ends, but not for longer than
+// [Patience]. Its error is an [ErrRefused], or the cause of ctx.
+func (s *Share) Acquire(ctx context.Context, n int64) (Lease, error) {
+	if err := s.take(ctx, n, true); err != nil {
+		return Lease{}, err
+	}
+	return Lease{s, n}, nil
+}
+
+// Try takes n more if that is possible at once. Its error is an [ErrRefused].
+func (s *Share) Try(n int64) (Lease, error) {
+	if err := s.take(context.Background(), n, false); err != nil {
+		return Lease{}, err
+	}
+	return Lease{s, n}, nil
+}
+
+func (s *Share) take(ctx context.Context, n int64, wait bool) error {
+	if s == nil || n <= 0 {
+		return nil
+	}
+	h := s.host
+	h.mu.Lock()
+	var err error
+	switch v := Decide(s.viewLocked(), n); {
+	case v == Grant:
+		s.grantLocked(n)
+	case v == Never:
+		s.refused.TooMuch++
+		h.refused.TooMuch++
+		err = ErrTooMuch
+	case !wait || len(s.queue) >= MaxWaiting:
+		s.refused.Busy++
+		h.refused.Busy++
+		err = ErrBusy
+	default:
+		w := s.enqueueLocked(n)
+		h.serveLocked() // what is before it may want more than it does
+		h.mu.Unlock()
+		return s.await(ctx, w)
+	}
+	h.mu.Unlock()
+	return err
+}
+
+// viewLocked returns what a decision about the share depends on.
+func (s *Share) viewLocked() View {
+	h := s.host
+	v := View{
+		Total: h.total, Held: h.held, Mine: s.held, Most: s.most, Weight: s.weight, Weights: h.weights,
+		First: len(s.queue) == 0, Others: len(h.queues) > 0,
+	}
+	if s.held == 0 {
+		v.Weights += s.weight
+	}
+	return v
+}
+
+func (s *Share) grantLocked(n int64) {
+	h := s.host
+	if s.held == 0 {
+		h.weights += s.weight
+	}
+	s.held += n
+	h.held += n
+	h.peak = max(h.peak, h.held)
+}
+
+// give returns n units.
+func (s *Share) give(n int64) {
+	if s == nil || n <= 0 {
+		return
+	}
+	h := s.host
+	h.mu.Lock()
+	s.held -= n
+	h.held -= n
+	if s.held == 0 {
+		h.weights -= s.weight
+	}
+	if len(h.queues) > 0 {
+		h.serveLocked()
+	}
+	h.mu.Unlock()
+}
+
+func (s *Share) enqueueLocked(n int64) *waiter {
+	w := &waiter{n, make(chan struct{})}
+	if len(s.queue) == 0 {
+		s.host.queues = append(s.host.queues, s)
+	}
+	s.queue = append(s.queue, w)
+	return w
+}
+
+// dequeueLocked takes out the i-th waiter.
+func (s *Share) dequeueLocked(i int) {
+	s.queue = slices.Delete(s.queue, i, i+1)
+	if len(s.queue) == 0 {
+		s.host.queues = slices.DeleteFunc(s.host.queues, func(o *Share) bool { return o == s })
+	}
+}
+
+// await waits until w is served.
+func (s *Share) await(ctx context.Context, w *waiter) error {
+	late := time.NewTimer(Patience)
+	defer late.Stop()
+	var err error
+	select {
+	case <-w.ready:
+		return nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-late.C:
+		err = ErrLate
+	}
+	h := s.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(s.queue, w)
+	if i < 0 { // it was served just then
+		return nil
+	}
+	s.dequeueLocked(i)
+	s.refused.Late++
+	h.refused.Late++
+	h.serveLocked() // it may have been in the way
+	return err
+}
+
+// serveLocked grants what those who wait can have: the share that holds least for its
+// weight first, and each share in the order of asking. Where one of them waits for the host
+// to have room, those after it get only what is kept for them, so that nobody who
+// wants much is passed by for ever.
+func (h *Host) serveLocked() {
+	slices.SortStableFunc(h.queues, func(a, b *Share) int {
+		return compare(a.held*b.weight, b.held*a.weight)
+	})
+	blocked := false
+	for _, s := range slices.Clone(h.queues) {
+		for len(s.queue) > 0 {
+			w := s.queue[0]
+			v := s.viewLocked()
+			v.First, v.Others = true, blocked
+			if verdict := Decide(v, w.n); verdict != Grant {
+				blocked = blocked || verdict == Scarce
+				break
+			}
+			s.grantLocked(w.n)
+			s.dequeueLocked(0)
+			close(w.ready)
+		}
+	}
+}
+
+func compare(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// Pressed says whether the share should be lent little ahead: somebody waits, or what is free
+// for all is three quarters full, or the share holds half of what it may.
+func (s *Share) Pressed() bool {
+	if s == nil {
+		return false
+	}
+	h := s.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.queues) > 0 || h.held > (h.total-kept(h.total))/4*3 || s.held > s.most/2
+}
+
+// Stats returns the counts of the share.
+func (s *Share) Stats() Stats {
+	if s == nil {
+		return Stats{}
+	}
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	return Stats{Most: s.most, Held: s.held, Waiting: len(s.queue), Refused: s.refused}
+}
+
+// Stats returns the counts of all shares together.
+func (h *Host) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := Stats{Most: h.total, Held: h.held, Peak: h.peak, Refused: h.refused}
+	for _, s := range h.queues {
+		st.Waiting += len(s.queue)
+	}
+	return st
+}
+
+// A Lease is what was acquired at once, and what it grew by. The zero Lease holds
+// nothing. It belongs to one goroutine at a time, and is not copied once it is in use.
+type Lease struct {
+	share *Share
+	n     int64
+}
+
+// Size returns what the lease holds.
+func (l *Lease) Size() int64 { return l.n }
+
+// Grow acquires n more for the lease, as Share.Acquire. After an error it holds what it did.
+func (l *Lease) Grow(ctx context.Context, n int64) error {
+	err := l.share.take(ctx, n, true)
+	if err == nil {
+		l.n += max(n, 0)
+	}
+	return err
+}
+
+// TryGrow acquires n more for the lease, as Share.Try.
+func (l *Lease) TryGrow(n int64) error {
+	err := l.share.take(context.Background(), n, false)
+	if err == nil {
+		l.n += max(n, 0)
+	}
+	return err
+}
+
+// Shrink releases n of what the lease holds, or all if it holds less.
+func (l *Lease) Shrink(n int64) {
+	n = min(n, l.n)
+	l.n -= max(n, 0)
+	l.share.give(n)
+}
+
+// Release releases all that the lease holds. Further calls do nothing. The lease may
+// grow again.
+func (l *Lease) Release() { l.Shrink(l.n) }
