@@ -77,7 +77,9 @@ type Quota struct {
 	Modules       int
 	FuelPerSecond uint64
 	Channels      int
-	// Weight is the tenant's share of the cores and accelerators, in proportion to
+	Connections   int   // of its UEs
+	Buffers       int64 // what the host holds for its UEs beside instances, in bytes
+	// Weight is the tenant's share of the cores, of accelerators, and of what is scarce, in proportion to
 	// the weights of other tenants. Zero means 1.
 	Weight int
 	// Egress bounds what the tenant's guests do in the network.

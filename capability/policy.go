@@ -43,6 +43,8 @@ var builtInTable = table{
 		EgressConnections: 50,
 		EgressOpen:        256,
 		EgressBytes:       32 << 20,
+		// A UE has four at most, and the devices of a small fleet may share a name.
+		Connections: 1024,
 	},
 }
 

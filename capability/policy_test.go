@@ -46,7 +46,7 @@ func parse(t *testing.T, text string) *Policy {
 func TestFor(t *testing.T) {
 	p := parse(t, example)
 	acme := p.For("acme-7")
-	wantQuota := Quota{Instances: 64, Memory: 2 << 30, Modules: 16, Channels: 1024, Weight: 4, Egress: Egress{200, 50, 256, 32 << 20}}
+	wantQuota := Quota{Instances: 64, Memory: 2 << 30, Modules: 16, Channels: 1024, Connections: 1024, Weight: 4, Egress: Egress{200, 50, 256, 32 << 20}}
 	if acme.Tenant != "acme-7" || !acme.Meter || acme.Quota != wantQuota {
 		t.Errorf("acme-7 has %+v; want it metered, with %+v", acme, wantQuota)
 	}
@@ -61,6 +61,18 @@ func TestFor(t *testing.T) {
 	first := parse(t, "[[tenant]]\nname = \"a*\"\nquota.weight = 2\n[[tenant]]\nname = \"ab\"\nquota.weight = 3\n").For("ab")
 	if first.Quota.Weight != 2 {
 		t.Errorf("ab has weight %d; want 2, that of the first table that matches", first.Quota.Weight)
+	}
+}
+
+func TestQuotaOfBuffersAndConnections(t *testing.T) {
+	p := parse(t, "[default]\nquota.buffers = \"64 MiB\"\n[[tenant]]\nname = \"a\"\nquota.connections = 4\n")
+	for name, want := range map[string]Quota{"a": {Buffers: 64 << 20, Connections: 4}, "b": {Buffers: 64 << 20, Connections: 1024}} {
+		if q := p.For(name).Quota; q.Buffers != want.Buffers || q.Connections != want.Connections {
+			t.Errorf("%s may have %+v; want %d bytes of buffers and %d connections", name, q, want.Buffers, want.Connections)
+		}
+	}
+	if q := Default().For("a").Quota; q.Buffers != 0 || q.Connections != 1024 {
+		t.Errorf("the built-in quota is %+v; want the host's own bound of buffers, and 1024 connections", q)
 	}
 }
 
@@ -110,6 +122,8 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"a duration", "[default.limits]\ndeadline = \"fast\"\n", "is no duration"},
 		{"a duration below zero", "[default.limits]\ndeadline = \"-1s\"\n", "is no duration"},
 		{"a rate below zero", "[default]\nquota.egress_bytes_per_second = -1\n", "edge.toml:2:1: quota.egress_bytes_per_second: -1 is negative"},
+		{"buffers below zero", "[default.quota]\nbuffers = -1\n", "edge.toml:2:1: quota.buffers: -1 is negative"},
+		{"connections below zero", "[default.quota]\nconnections = -1\n", "edge.toml:2:1: quota.connections: -1 is negative"},
 		{"a weight over all others", "[default]\nquota.weight = 1001\n", "edge.toml:2:1: quota.weight: 1001 is over 1000"},
 		{"fuel that nobody counts", "[default]\nquota.fuel_per_second = 5\n", "edge.toml:2:1: quota.fuel_per_second: fuel is not counted without meter"},
 		{"a limit that nobody counts", "[default]\nlimits.fuel = 5\n", "without meter"},

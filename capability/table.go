@@ -41,6 +41,8 @@ type quotaTable struct {
 	Modules       int    `toml:"modules"`
 	FuelPerSecond uint64 `toml:"fuel_per_second"`
 	Channels      int    `toml:"channels"`
+	Connections   int    `toml:"connections"`
+	Buffers       Size   `toml:"buffers"`
 	Weight        int    `toml:"weight"`
 
 	EgressCalls       int  `toml:"egress_calls_per_second"`
@@ -50,8 +52,11 @@ type quotaTable struct {
 }
 
 func (q quotaTable) quota() Quota {
-	return Quota{q.Instances, int64(q.Memory), q.Modules, q.FuelPerSecond, q.Channels, q.Weight,
-		Egress{q.EgressCalls, q.EgressConnections, q.EgressOpen, int64(q.EgressBytes)}}
+	return Quota{
+		Instances: q.Instances, Memory: int64(q.Memory), Modules: q.Modules, FuelPerSecond: q.FuelPerSecond,
+		Channels: q.Channels, Connections: q.Connections, Buffers: int64(q.Buffers), Weight: q.Weight,
+		Egress: Egress{q.EgressCalls, q.EgressConnections, q.EgressOpen, int64(q.EgressBytes)},
+	}
 }
 
 type limitsTable struct {
@@ -85,6 +90,7 @@ func (t *table) fields() map[string]any {
 		"quota.fuel_per_second": &t.Quota.FuelPerSecond, "quota.channels": &t.Quota.Channels, "quota.weight": &t.Quota.Weight,
 		"quota.egress_calls_per_second": &t.Quota.EgressCalls, "quota.egress_connections_per_second": &t.Quota.EgressConnections,
 		"quota.egress_connections": &t.Quota.EgressOpen, "quota.egress_bytes_per_second": &t.Quota.EgressBytes,
+		"quota.connections": &t.Quota.Connections, "quota.buffers": &t.Quota.Buffers,
 		"limits.memory": &t.Limits.Memory, "limits.output": &t.Limits.Output, "limits.fuel": &t.Limits.Fuel,
 		"limits.deadline": &t.Limits.Deadline,
 	}
@@ -134,6 +140,7 @@ func (t *table) checkNumbers(c *checker) {
 	}{
 		{"quota.instances", int64(t.Quota.Instances)}, {"quota.memory", int64(t.Quota.Memory)},
 		{"quota.modules", int64(t.Quota.Modules)}, {"quota.channels", int64(t.Quota.Channels)},
+		{"quota.connections", int64(t.Quota.Connections)}, {"quota.buffers", int64(t.Quota.Buffers)},
 		{"quota.weight", int64(t.Quota.Weight)},
 		{"quota.egress_calls_per_second", int64(t.Quota.EgressCalls)}, {"quota.egress_connections_per_second", int64(t.Quota.EgressConnections)},
 		{"quota.egress_connections", int64(t.Quota.EgressOpen)}, {"quota.egress_bytes_per_second", int64(t.Quota.EgressBytes)},
