@@ -14,28 +14,28 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// call runs a call of the session and appends the frame that answers it to dst. Its
-// error is a *wire.Fail.
-func (s *session) call(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
-	dst, err := s.tryCall(ctx, c, request, dst)
+// call runs a call of the session and makes the frame that answers it. Its error is a
+// *wire.Fail.
+func (s *session) call(ctx context.Context, c wire.Call, request []byte, reply *far.Reply) error {
+	err := s.tryCall(ctx, c, request, reply)
 	if err == nil {
-		return dst, nil
+		return nil
 	}
 	fail := explain(err)
 	s.h.cfg.Logger.Log(ctx, far.Level(ctx, fail), "call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
-	return dst, fail
+	return fail
 }
 
 // tryCall takes a place in the tenant's queue, then an instance, then a turn.
-func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+func (s *session) tryCall(ctx context.Context, c wire.Call, request []byte, reply *far.Reply) error {
 	if err := s.h.draining(); err != nil {
-		return dst, err
+		return err
 	}
 	select {
 	case s.tenant.queue <- struct{}{}:
 		defer func() { <-s.tenant.queue }()
 	default:
-		return dst, &wire.Fail{Code: offload.CodeOverloaded}
+		return &wire.Fail{Code: offload.CodeOverloaded}
 	}
 	limit := s.h.cfg.CallLimit
 	if c.Deadline > 0 {
@@ -44,24 +44,38 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request, dst []byte)
 	begin := time.Now()
 	d, err := s.h.deployed.get(ctx, s.tenant, c.Module, limit)
 	if err != nil {
-		return dst, err
+		return err
 	}
 	defer s.h.deployed.done(d)
 	waited := time.Since(begin)
 	bounded := deadline.New(ctx, cmp.Or(min(limit-waited, d.deadline), -1))
 	defer bounded.End()
 	call := &executor.Call{Account: s.account}
-	err = d.pool.Call(executor.WithCall(bounded, call), c.Fn, request, func(a executor.Answer) error {
+	in := executor.WithCall(bounded, call)
+	return d.pool.Call(in, c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
 		if a.Status == abi.Panic {
 			a.Payload = s.panicked(c.Fn, a.Payload)
 		}
-		dst = appendResult(dst, a.Reply, waited+a.Queue, a.Run, call.Spans)
-		return nil
+		return answer(in, reply, a, waited, call.Spans)
 	})
-	return dst, err
+}
+
+// answer makes the frame of a call's answer. It waits for room without a core.
+func answer(ctx context.Context, reply *far.Reply, a executor.Answer, waited time.Duration, spans []executor.Span) error {
+	res := result(a.Reply, waited+a.Queue, a.Run, spans)
+	n := res.HeaderSize() + res.Size
+	err := reply.TryRoom(n)
+	if err != nil {
+		executor.Aside(ctx, func() { err = reply.Room(ctx, n) })
+	}
+	if err != nil {
+		return err
+	}
+	reply.Frame = append(wire.AppendResult(reply.Frame, res), a.Payload...)
+	return nil
 }
 
 // panicked logs that a guest function panicked, and returns what the UE is told of it: one
@@ -82,12 +96,12 @@ func (h *Handler) draining() error {
 	}
 }
 
-func appendResult(dst []byte, r executor.Reply, queue, run time.Duration, spans []executor.Span) []byte {
+func result(r executor.Reply, queue, run time.Duration, spans []executor.Span) wire.Result {
 	res := wire.Result{Status: byte(r.Status), Queue: queue, Run: run, Size: len(r.Payload)}
 	for _, s := range spans {
 		res.Spans = append(res.Spans, wire.Span(s))
 	}
-	return append(wire.AppendResult(dst, res), r.Payload...)
+	return res
 }
 
 // explain returns the Fail for an error of the executor or of this package.

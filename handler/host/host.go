@@ -38,6 +38,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 )
@@ -72,6 +73,12 @@ type Config struct {
 	// MemoryLimit bounds the memory, in bytes, of an instance whose module asks for no
 	// other limit. Zero means the executor's default.
 	MemoryLimit int64
+	// Memory bounds what the host holds for UEs beside their instances, in bytes: frames,
+	// modules on their way, replies, states and the windows of connections. A tenant may
+	// hold half of it, or what its quota says, and a quarter is kept for tenants that hold
+	// little. What finds no room within half a second is refused with the code
+	// "overloaded". Zero means 1 GiB.
+	Memory int64
 	// CallLimit bounds a call or a message that has no deadline, or a longer one. Zero
 	// means 10 s.
 	CallLimit time.Duration
@@ -102,6 +109,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Modules <= 0 {
 		c.Modules = 64
 	}
+	if c.Memory <= 0 {
+		c.Memory = 1 << 30
+	}
 	if c.CallLimit <= 0 {
 		c.CallLimit = 10 * time.Second
 	}
@@ -121,6 +131,7 @@ type Handler struct {
 	deployed *deployments
 	turns    *executor.Turns // of calls and messages on the cores
 	channels chan struct{}   // one for each far endpoint of a channel
+	memory   *budget.Host    // bytes held for UEs
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
@@ -151,6 +162,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg:      cfg,
 		turns:    executor.NewTurns(cfg.Calls),
 		channels: make(chan struct{}, cfg.Channels),
+		memory:   budget.New(cfg.Memory),
 		ended:    make(chan struct{}),
 		conns:    map[*conn]struct{}{},
 		sessions: map[sessionKey]*session{},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -19,6 +20,7 @@ type tenant struct {
 	rules    capability.Rules
 	queue    chan struct{} // one for each of its calls that runs or waits
 	channels chan struct{} // one for each far endpoint of its channels
+	memory   *budget.Share // bytes held for its UEs
 
 	users int          // sessions and modules; guarded by the handler's mu, as is
 	ended NetworkStats // the counts of its connections that have ended
@@ -40,6 +42,7 @@ func (h *Handler) enterLocked(name string) *tenant {
 			Tenant: executor.NewTenant(name, rules.Quota), rules: rules,
 			queue:    make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
 			channels: make(chan struct{}, bound(rules.Quota.Channels, h.cfg.Channels)),
+			memory:   h.memory.Share(rules.Quota.Weight, rules.Quota.Buffers),
 		}
 		h.tenants[name] = t
 	}
@@ -86,6 +89,7 @@ type TenantStats struct {
 	Holding  executor.Holding
 	Bill     executor.Bill
 	Network  NetworkStats
+	Memory   MemoryStats
 }
 
 // Tenants returns the tenants that have a session or a module, in the order of their
@@ -104,6 +108,7 @@ func (h *Handler) Tenants() []TenantStats {
 		all = append(all, TenantStats{
 			Name: name, Sessions: sessions[t], Channels: len(t.channels), Waiting: len(t.queue),
 			Holding: t.Holding(), Bill: t.Bill(), Network: networks[name],
+			Memory: memoryStats(t.memory.Stats()),
 		})
 	}
 	return all

@@ -70,6 +70,7 @@ type Host struct {
 	peak    int64
 	weights int64    // of the shares that hold something
 	queues  []*Share // those in which somebody waits
+	garbage int64    // see Lease.Discard
 	refused Refused
 }
 
@@ -121,7 +122,7 @@ func (h *Host) Share(weight int, most int64) *Share {
 // Acquire takes n more, or waits for them until ctx ends, but not for longer than
 // [Patience]. Its error is an [ErrRefused], or the cause of ctx.
 func (s *Share) Acquire(ctx context.Context, n int64) (Lease, error) {
-	if err := s.take(ctx, n, true); err != nil {
+	if err := s.take(ctx, n, wait); err != nil {
 		return Lease{}, err
 	}
 	return Lease{s, n}, nil
@@ -129,13 +130,22 @@ func (s *Share) Acquire(ctx context.Context, n int64) (Lease, error) {
 
 // Try takes n more if that is possible at once. Its error is an [ErrRefused].
 func (s *Share) Try(n int64) (Lease, error) {
-	if err := s.take(context.Background(), n, false); err != nil {
+	if err := s.take(context.Background(), n, refuse); err != nil {
 		return Lease{}, err
 	}
 	return Lease{s, n}, nil
 }
 
-func (s *Share) take(ctx context.Context, n int64, wait bool) error {
+// A mode is what to do about a request that cannot be served at once.
+type mode int
+
+const (
+	wait   mode = iota
+	refuse      // and count it
+	forget      // refuse it and count nothing: it asks for more than it needs, or asks again
+)
+
+func (s *Share) take(ctx context.Context, n int64, m mode) error {
 	if s == nil || n <= 0 {
 		return nil
 	}
@@ -145,11 +155,13 @@ func (s *Share) take(ctx context.Context, n int64, wait bool) error {
 	switch v := Decide(s.viewLocked(), n); {
 	case v == Grant:
 		s.grantLocked(n)
+	case m == forget:
+		err = ErrBusy
 	case v == Never:
 		s.refused.TooMuch++
 		h.refused.TooMuch++
 		err = ErrTooMuch
-	case !wait || len(s.queue) >= MaxWaiting:
+	case m == refuse || len(s.queue) >= MaxWaiting:
 		s.refused.Busy++
 		h.refused.Busy++
 		err = ErrBusy
@@ -162,6 +174,9 @@ func (s *Share) take(ctx context.Context, n int64, wait bool) error {
 	h.mu.Unlock()
 	return err
 }
+
+// Empty returns a lease of the share that holds nothing, and may grow.
+func (s *Share) Empty() Lease { return Lease{share: s} }
 
 // viewLocked returns what a decision about the share depends on.
 func (s *Share) viewLocked() View {
@@ -316,8 +331,8 @@ func (h *Host) Stats() Stats {
 	return st
 }
 
-// A Lease is what was acquired at once, and what it grew by. The zero Lease holds
-// nothing. It belongs to one goroutine at a time, and is not copied once it is in use.
+// A Lease is what was acquired at once, and what it grew by. The zero Lease is one of a nil
+// share. It belongs to one goroutine at a time, and is not copied once it is in use.
 type Lease struct {
 	share *Share
 	n     int64
@@ -328,16 +343,17 @@ func (l *Lease) Size() int64 { return l.n }
 
 // Grow acquires n more for the lease, as Share.Acquire. After an error it holds what it did.
 func (l *Lease) Grow(ctx context.Context, n int64) error {
-	err := l.share.take(ctx, n, true)
+	err := l.share.take(ctx, n, wait)
 	if err == nil {
 		l.n += max(n, 0)
 	}
 	return err
 }
 
-// TryGrow acquires n more for the lease, as Share.Try.
+// TryGrow acquires n more for the lease, if that is possible at once. It does not count as
+// refused: who tries does without, or asks again.
 func (l *Lease) TryGrow(n int64) error {
-	err := l.share.take(context.Background(), n, false)
+	err := l.share.take(context.Background(), n, forget)
 	if err == nil {
 		l.n += max(n, 0)
 	}

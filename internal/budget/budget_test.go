@@ -40,8 +40,8 @@ func TestLease(t *testing.T) {
 	}
 	l.Release()
 	l.Release()
-	if st := h.Stats(); st.Held != 0 || st.Peak != 150 || st.Refused != (Refused{TooMuch: 1, Busy: 1}) {
-		t.Errorf("released twice: %+v; want nothing held, a peak of 150, 1 and 1 refused", st)
+	if st := h.Stats(); st.Held != 0 || st.Peak != 150 || st.Refused != (Refused{TooMuch: 1}) {
+		t.Errorf("released twice: %+v; want nothing held, a peak of 150, 1 refused", st)
 	}
 }
 
@@ -265,7 +265,7 @@ func TestRandom(t *testing.T) {
 		if st.Held != 0 || st.Waiting != 0 || h.weights != 0 {
 			t.Errorf("at the end %+v, weight %d; want nothing held", st, h.weights)
 		}
-		if st.Refused.Late == 0 || st.Peak < total*3/4 {
+		if st.Refused.Late == 0 || st.Peak < total/2 {
 			t.Errorf("%+v: the test presses too little", st)
 		}
 	})

@@ -3,10 +3,12 @@ package far
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -25,33 +27,107 @@ func (s *Server) calls(ctx context.Context, st Stream) {
 // readers have room for a call of 1 KB: one read brings type, header and request.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1536) }}
 
-type callBuffers struct{ request, reply []byte }
+// callBuffers are what a call needs. What they hold while they are used is leased by
+// each call; between calls they are scratch that the garbage collector may take.
+type callBuffers struct {
+	request []byte
+	lease   budget.Lease // of the request
+	reply   Reply
+}
 
 var buffers = sync.Pool{New: func() any { return new(callBuffers) }}
+
+// put lets go of what a call held.
+func (b *callBuffers) put() {
+	n, m := cap(b.request), cap(b.reply.Frame)
+	if n > large {
+		b.request = nil
+	}
+	if m > large {
+		b.reply.Frame = nil
+	}
+	letGo(&b.lease, n)
+	letGo(&b.reply.lease, m)
+	buffers.Put(b)
+}
+
+// read reads a request of n bytes from r, which reads from st.
+func (b *callBuffers) read(ctx context.Context, share *budget.Share, r io.Reader, st Stream, n int) (err error) {
+	if b.lease, err = share.Acquire(ctx, int64(n)); err != nil {
+		return overloaded(err, false)
+	}
+	if cap(b.request) < n {
+		b.request = make([]byte, n)
+	}
+	b.request = b.request[:n]
+	return wire.ReadPaced(r, st, b.request)
+}
+
+// A Reply takes the frame that answers a call.
+type Reply struct {
+	// Frame is the answer. Whoever appends to it has asked for room first.
+	Frame []byte
+
+	lease budget.Lease
+}
+
+// Room makes room for a frame of n bytes. It waits until the host has as much, and its
+// error, a *wire.Fail, says that the guest function has run. Ask TryRoom first: a call that
+// waits should have no core.
+func (r *Reply) Room(ctx context.Context, n int) error {
+	return r.room(n, r.lease.Grow(ctx, int64(n)))
+}
+
+// TryRoom is Room that does not wait.
+func (r *Reply) TryRoom(n int) error { return r.room(n, r.lease.TryGrow(int64(n))) }
+
+func (r *Reply) room(n int, err error) error {
+	if err != nil {
+		return overloaded(err, true)
+	}
+	if cap(r.Frame) < n {
+		r.Frame = make([]byte, 0, n)
+	}
+	r.Frame = r.Frame[:0]
+	return nil
+}
 
 // call answers a call, whose type has been read from r. It says whether another one
 // may follow.
 func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 	buf := buffers.Get().(*callBuffers)
-	defer buffers.Put(buf)
+	defer buf.put()
 	c, err := wire.ReadCall(r)
 	if err == nil {
-		buf.request, err = wire.ReadPayload(r, buf.request, c.Size)
+		err = buf.read(ctx, s.cfg.Memory, r, st, c.Size)
 	}
-	if err != nil {
+	var fail *wire.Fail
+	switch {
+	case errors.As(err, &fail): // it found no room
+		if wire.SkipPaced(r, st, c.Size) != nil {
+			st.Reset()
+			return false
+		}
+	case err != nil:
 		s.refuse(ctx, st, protocol("call: %v", err))
 		return false
+	default:
+		buf.reply.lease, buf.reply.Frame = s.cfg.Memory.Empty(), buf.reply.Frame[:0]
+		err = s.cfg.Call(ctx, c, buf.request, &buf.reply)
 	}
-	buf.reply, err = s.cfg.Call(ctx, c, buf.request, buf.reply[:0])
+	return s.reply(ctx, st, &buf.reply, err)
+}
+
+// reply sends the reply of a call, or its error. It says whether another call may follow.
+func (s *Server) reply(ctx context.Context, st Stream, r *Reply, err error) bool {
 	more := true
 	if err != nil {
 		fail := wire.FailOf(err)
-		buf.reply = wire.AppendFail(buf.reply[:0], *fail)
+		r.Frame = wire.AppendFail(r.Frame[:0], *fail)
 		more = fail.Code != offload.CodeProtocol // this code tells the UE that the stream ends
 	}
 	if ctx.Err() == nil { // else the UE has cancelled the call
-		st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
-		if _, err = st.Write(buf.reply); err == nil {
+		if err = wire.WritePaced(st, r.Frame); err == nil {
 			return more
 		}
 	}

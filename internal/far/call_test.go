@@ -38,17 +38,22 @@ func connect(t *testing.T, cfg far.Config, f func(t *testing.T, ue *link.Conn, e
 // echoes answers calls with their request; functions 1 and 3 fail, 2 waits for the end
 // of its context.
 var echoes = far.Config{
-	Call: func(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error) {
+	Call: func(ctx context.Context, c wire.Call, request []byte, reply *far.Reply) error {
 		switch c.Fn {
 		case 1:
-			return dst, &wire.Fail{Code: offload.CodeTrapped, Started: true}
+			return &wire.Fail{Code: offload.CodeTrapped, Started: true}
 		case 2:
 			<-ctx.Done()
-			return dst, context.Cause(ctx)
+			return context.Cause(ctx)
 		case 3:
-			return dst, errors.New("disk full")
+			return errors.New("disk full")
 		}
-		return append(wire.AppendResult(dst, wire.Result{Size: len(request)}), request...), nil
+		res := wire.Result{Size: len(request)}
+		if err := reply.Room(ctx, res.HeaderSize()+len(request)); err != nil {
+			return err
+		}
+		reply.Frame = append(wire.AppendResult(reply.Frame, res), request...)
+		return nil
 	},
 	Open: func(context.Context, offload.Digest, uint32) (far.Endpoint, error) { return native.New(sums()), nil },
 }

@@ -8,17 +8,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
 
 // Config configures a [Server]. Open must be set.
 type Config struct {
-	// Call runs a call and appends the frame that answers it to dst: a Result and its
-	// reply. Its error, a *wire.Fail or else an internal error, is sent in place of a
-	// Result. ctx ends when the UE cancels the call. Call keeps neither
-	// request nor dst. Nil refuses all calls.
-	Call func(ctx context.Context, c wire.Call, request, dst []byte) ([]byte, error)
+	// Call runs a call and makes the frame that answers it: a Result and its reply. Its
+	// error, a *wire.Fail or else an internal error, is sent in place of a Result. ctx ends
+	// when the UE cancels the call. Call keeps neither request nor reply. Nil refuses all calls.
+	Call func(ctx context.Context, c wire.Call, request []byte, reply *Reply) error
 	// Open makes a far endpoint: the one whose first guest function is fn of the
 	// module. It returns when an instance is warm. ctx ends when the UE cancels it.
 	Open func(ctx context.Context, module offload.Digest, fn uint32) (Endpoint, error)
@@ -27,6 +27,9 @@ type Config struct {
 	// MessageBytes is how many bytes of messages a UE may send to a far endpoint before
 	// they are handled. Zero means 4 MiB.
 	MessageBytes int
+	// Memory is what is held for the UE's tenant: requests, messages, states, replies. Nil
+	// bounds nothing.
+	Memory *budget.Share
 	// Logger receives a record for each request that breaks the protocol, and for each
 	// Attach that is refused, of the Level that belongs to it. Nil is silent.
 	Logger *slog.Logger
@@ -40,8 +43,8 @@ func (c Config) withDefaults() Config {
 		c.MessageBytes = 4 << 20
 	}
 	if c.Call == nil {
-		c.Call = func(context.Context, wire.Call, []byte, []byte) ([]byte, error) {
-			return nil, protocol("no calls are served here")
+		c.Call = func(context.Context, wire.Call, []byte, *Reply) error {
+			return protocol("no calls are served here")
 		}
 	}
 	if c.Logger == nil {
@@ -53,9 +56,10 @@ func (c Config) withDefaults() Config {
 // A Server serves the streams of one UE. It may be used by many goroutines at once.
 //
 // A peer that breaks the protocol loses the stream concerned, and with an Attach's the
-// far endpoint, and is told so. Memory is bounded by one message and one reply a far
-// endpoint, by one request and one reply a call under way, and by what the streams
-// themselves buffer: a peer that sends beyond its credit waits for those.
+// far endpoint, and is told so. What is held for the peer is acquired from Config.Memory
+// first: a request, a message or a state before it is read, a reply, an outcome or a state
+// before it is copied. It is let go when it was written, or when the peer stops in the middle
+// (wire.ReadPaced). What the streams themselves buffer is not counted here.
 type Server struct {
 	cfg Config
 

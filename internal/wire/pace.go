@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bufio"
 	"io"
 	"time"
 )
@@ -24,8 +25,13 @@ func pace(begin, now time.Time) time.Time {
 }
 
 // ReadPaced fills b from r, which reads from st. It sets deadlines of st: each step of 64 KiB
-// must come within FrameTimeout, and the whole within BulkTimeout.
+// must come within FrameTimeout, and the whole within BulkTimeout. Bytes that r has already
+// cost no deadline.
 func ReadPaced(r io.Reader, st interface{ SetReadDeadline(time.Time) error }, b []byte) error {
+	if buf, ok := r.(*bufio.Reader); ok && buf.Buffered() >= len(b) {
+		_, err := io.ReadFull(r, b)
+		return err
+	}
 	begin := time.Now()
 	for now := begin; len(b) > 0; now = time.Now() {
 		st.SetReadDeadline(pace(begin, now))
@@ -34,6 +40,20 @@ func ReadPaced(r io.Reader, st interface{ SetReadDeadline(time.Time) error }, b 
 			return midFrame(err)
 		}
 		b = b[n:]
+	}
+	return nil
+}
+
+// SkipPaced reads n bytes from r, which reads from st, and keeps none, at the pace of ReadPaced.
+func SkipPaced(r io.Reader, st interface{ SetReadDeadline(time.Time) error }, n int) error {
+	begin := time.Now()
+	for now := begin; n > 0; now = time.Now() {
+		st.SetReadDeadline(pace(begin, now))
+		step, err := io.CopyN(io.Discard, r, int64(min(readStep, n)))
+		if err != nil {
+			return midFrame(err)
+		}
+		n -= int(step)
 	}
 	return nil
 }

@@ -64,6 +64,12 @@ func TestReadPaced(t *testing.T) {
 		func(far net.Conn, n int) error { _, err := far.Write(make([]byte, n)); return err })
 }
 
+func TestSkipPaced(t *testing.T) {
+	testPaces(t,
+		func(near net.Conn) error { return SkipPaced(near, near, 1<<20) },
+		func(far net.Conn, n int) error { _, err := far.Write(make([]byte, n)); return err })
+}
+
 func TestWritePaced(t *testing.T) {
 	testPaces(t,
 		func(near net.Conn) error { return WritePaced(near, make([]byte, 1<<20)) },
@@ -91,12 +97,19 @@ func TestPacedBytes(t *testing.T) {
 		sent := bytes.Repeat([]byte("0123456789"), 60_000)
 		go func() {
 			WritePaced(far, sent)
+			WritePaced(far, sent[:10])
 			WritePaced(far, nil)
 			far.Close()
 		}()
 		got := make([]byte, len(sent))
 		if err := ReadPaced(near, near, got); err != nil || !bytes.Equal(got, sent) {
 			t.Errorf("not what was sent: %v", err)
+		}
+		if err := SkipPaced(near, near, 5); err != nil {
+			t.Errorf("skip: %v", err)
+		}
+		if err := ReadPaced(near, near, got[:5]); err != nil || string(got[:5]) != "56789" {
+			t.Errorf("after 5 bytes were skipped: %q, %v", got[:5], err)
 		}
 		if err := ReadPaced(near, near, got[:0]); err != nil {
 			t.Errorf("no bytes: %v", err)

@@ -1,0 +1,23 @@
+package host
+
+import "github.com/bungee-xr/bungee/internal/budget"
+
+// MemoryStats are the bytes that are held for UEs beside their instances, see
+// Config.Memory.
+type MemoryStats struct {
+	Most    int64 // that may be held
+	Held    int64
+	Peak    int64 // the most that a host has held; 0 for a tenant
+	Waiting int   // frames that wait for room
+
+	// Refused counts what found no room: because it was more than may be held at once,
+	// because too much waited, or because no room came free in time.
+	TooMuch, Busy, Late uint64
+}
+
+func memoryStats(s budget.Stats) MemoryStats {
+	return MemoryStats{s.Most, s.Held, s.Peak, s.Waiting, s.Refused.TooMuch, s.Refused.Busy, s.Refused.Late}
+}
+
+// Memory returns what is held for all UEs.
+func (h *Handler) Memory() MemoryStats { return memoryStats(h.memory.Stats()) }

@@ -1,0 +1,278 @@
+package host_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bungee-xr/bungee/executor/native"
+	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// The tests of this file attack an edge host in a process of its own and look at the memory
+// that the process takes. Its guests are native functions that share their replies and
+// states, so that what it takes is what it holds for UEs.
+
+const (
+	siegeEnv   = "BUNGEE_TEST_BESIEGED" // the folder of the host's certificates
+	siegeTotal = 256 << 20              // host.Config.Memory
+	siegeLimit = 512 << 20              // of Go's memory in the host's process
+	siegeSlack = 32 << 20               // of garbage that belongs to the neighbour's calls and to the test
+	siegeBig   = 24 << 20               // a reply, a state, a message of the attackers
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(siegeEnv); dir != "" {
+		if err := besieged(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// besieged runs an edge host. It prints its address, and for each line that it reads, what it
+// holds and what its process takes.
+func besieged(dir string) error {
+	conf, err := identity.Load(dir, identity.Host)
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(siegeLimit)
+	h, err := host.New(host.Config{Engine: native.Engine{Functions: siegeGuest}, TLS: conf, Memory: siegeTotal, Calls: 2})
+	if err != nil {
+		return err
+	}
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(context.Background(), pc) }()
+	fmt.Println(pc.LocalAddr())
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		m := h.Memory()
+		fmt.Println(m.Held, m.Peak, m.TooMuch+m.Busy+m.Late, resident("VmRSS"), resident("VmHWM"))
+	}
+	h.Close()
+	return <-served
+}
+
+// siegeReply is the reply, and the state, of all guests of a besieged host.
+var siegeReply = sync.OnceValue(func() []byte { return make([]byte, 1+siegeBig) })
+
+// siegeGuest is a guest: a call, a message and a save that say B, or nothing, are answered with
+// siegeBig bytes, others with themselves.
+func siegeGuest() []native.Func {
+	var own []byte
+	answer := func(_ context.Context, request, _ []byte) ([]byte, error) {
+		if len(request) == 0 || request[0] == 'B' {
+			return siegeReply(), nil
+		}
+		own = append(append(own[:0], byte(abi.OK)), request...)
+		return own, nil
+	}
+	quiet := func(context.Context, []byte, []byte) ([]byte, error) { return []byte{byte(abi.OK)}, nil }
+	return []native.Func{answer, answer, quiet}
+}
+
+// resident returns a size, in bytes, of /proc/self/status.
+func resident(key string) (bytes int64) {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, after, _ := strings.Cut(string(status), key+":")
+	fmt.Sscan(after, &bytes)
+	return bytes << 10
+}
+
+// A siege is a host in a process of its own, and its UEs.
+type siege struct {
+	t   *testing.T
+	ca  *identity.Authority
+	out *bufio.Reader
+	in  *os.File
+
+	addr *net.UDPAddr
+}
+
+// look is what the host's process says of itself.
+type look struct{ held, peak, refused, now, most int64 }
+
+func layTo(t *testing.T) *siege {
+	t.Helper()
+	if resident("VmHWM") == 0 {
+		t.Skip("no /proc/self/status here: go test on Linux")
+	}
+	ca, err := identity.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := ca.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	s := &siege{t: t, ca: ca}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), siegeEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin = in
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	s.in, s.out = w, bufio.NewReader(out)
+	t.Cleanup(func() {
+		w.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the host's process: %v", err)
+		}
+	})
+	line, err := s.out.ReadString('\n')
+	if err == nil {
+		s.addr, err = net.ResolveUDPAddr("udp", strings.TrimSpace(line))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *siege) look() (l look) {
+	s.t.Helper()
+	fmt.Fprintln(s.in)
+	if _, err := fmt.Fscanln(s.out, &l.held, &l.peak, &l.refused, &l.now, &l.most); err != nil {
+		s.t.Fatalf("the host's process is gone: %v", err)
+	}
+	return l
+}
+
+// dial connects a UE of that name, which has brought its module and has said hello.
+func (s *siege) dial(name string) *link.Conn {
+	s.t.Helper()
+	conf, err := s.ca.TLS(identity.UE, name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := link.Dial(s.t.Context(), pc, s.addr, conf)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close("") })
+	greet(s.t, c, 7)
+	ask(s.t, c, put(wasm), true)
+	return c
+}
+
+// sends opens a stream and sends b on it. It does not wait: who is not read cannot send on.
+func (s *siege) sends(c *link.Conn, b []byte) link.Stream {
+	s.t.Helper()
+	st, err := c.Open(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	go st.Write(b) // ends with the connection
+	return st
+}
+
+// big is a request that is answered with siegeBig bytes.
+func big() []byte {
+	return append(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: 1}), 'B')
+}
+
+// half returns a frame and all but the last byte of its payload.
+func half(header []byte, size int) []byte { return append(header, make([]byte, size-1)...) }
+
+// attacks make a host hold bytes for a UE, about 600 MiB each.
+var attacks = []struct {
+	name string
+	run  func(s *siege, c *link.Conn)
+}{
+	{"replies that are not read", func(s *siege, c *link.Conn) {
+		for range 25 {
+			s.sends(c, big())
+		}
+	}},
+	{"calls cut short", func(s *siege, c *link.Conn) {
+		for range 25 {
+			s.sends(c, half(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: siegeBig}), siegeBig))
+		}
+	}},
+}
+
+// neighbour makes n calls of a few sizes. All must be answered.
+func neighbour(t *testing.T, c *link.Conn, n int) {
+	t.Helper()
+	st, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		size := []int{10, 1000, 100_000}[i%3]
+		request := make([]byte, size)
+		binary.BigEndian.PutUint64(request, uint64(i))
+		st.Write(append(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: size}), request...))
+		typ, err := wire.ReadType(st)
+		if err != nil || typ != wire.TypeResult {
+			t.Errorf("a neighbour's call %d of %d bytes: frame 0x%02x, %v", i, size, typ, err)
+			return
+		}
+		res, err := wire.ReadResult(st)
+		if err == nil {
+			request, err = wire.ReadPayload(st, request, res.Size)
+		}
+		if err != nil || len(request) != size || binary.BigEndian.Uint64(request) != uint64(i) {
+			t.Errorf("a neighbour's call %d of %d bytes: %d bytes, %v", i, size, len(request), err)
+			return
+		}
+	}
+}
+
+// What each attack makes the host's process take is bounded by the budget, and is what the budget says;
+// a neighbour is served all the while.
+func TestAttacksOnMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 30 s: go test ./handler/host -run TestAttacksOnMemory")
+	}
+	for _, attack := range attacks {
+		t.Run(attack.name, func(t *testing.T) {
+			s := layTo(t)
+			quiet, hostile := s.dial("quiet"), s.dial("hostile")
+			ask(t, hostile, big(), true) // what one costs is no attack
+			before := s.look()
+			attack.run(s, hostile)
+			neighbour(t, quiet, 1500)
+			most := s.look()
+			grown := most.most - before.now
+			t.Logf("process grew by %d MiB to %d; %d MiB held, %d at most; %d refused",
+				grown>>20, most.most>>20, most.held>>20, most.peak>>20, most.refused)
+			if most := most.peak*6/5 + siegeSlack; grown > most {
+				t.Errorf("the process grew by %d MiB; want %d at most, a fifth more than was held", grown>>20, most>>20)
+			}
+		})
+	}
+}
