@@ -217,11 +217,71 @@ var attacks = []struct {
 			s.sends(c, big())
 		}
 	}},
+	{"states that are not read", func(s *siege, c *link.Conn) {
+		s.attach(c, 7, false)
+		for i := range 28 {
+			s.sends(c, wire.AppendSnapshot(nil, wire.Snapshot{ID: uint64(i / 4), Have: wire.NoState}))
+		}
+	}},
+	{"outcomes that are not read", func(s *siege, c *link.Conn) {
+		for _, st := range s.attach(c, 25, false) {
+			st.Write(append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 1}), 'B'))
+		}
+	}},
 	{"calls cut short", func(s *siege, c *link.Conn) {
 		for range 25 {
 			s.sends(c, half(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: siegeBig}), siegeBig))
 		}
 	}},
+	{"restores cut short", func(s *siege, c *link.Conn) {
+		for _, st := range s.attach(c, 25, false) {
+			go st.Write(half(wire.AppendState(nil, wire.TypeRestore, wire.State{Size: siegeBig}), siegeBig))
+		}
+	}},
+	{"messages cut short", func(s *siege, c *link.Conn) {
+		for _, st := range s.attach(c, 25, false) {
+			go st.Write(half(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: siegeBig}), siegeBig))
+		}
+	}},
+	{"first parts", func(s *siege, c *link.Conn) {
+		s.attach(c, 5, true)
+		for i := range uint64(16) {
+			p := wire.Part{ID: i % 5, Epoch: 1, Seq: i + 1, Parts: 2, Size: siegeBig}
+			st, err := c.Open(s.t.Context())
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			st.Write(append(wire.AppendPart(nil, p), make([]byte, siegeBig)...))
+			st.Close()
+		}
+	}},
+}
+
+// attach makes n far endpoints, whose IDs count from 0.
+func (s *siege) attach(c *link.Conn, n int, latest bool) (all []link.Stream) {
+	s.t.Helper()
+	for id := range n {
+		st, err := c.Open(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		st.Write(wire.AppendAttach(nil, wire.Attach{ID: uint64(id), Module: sha256.Sum256(wasm), Window: 8, Latest: latest}))
+		if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeAttached {
+			s.t.Fatalf("attach %d: frame 0x%02x, %v", id, typ, err)
+		}
+		if _, err := wire.ReadCredit(st); err != nil {
+			s.t.Fatal(err)
+		}
+		st.Write(wire.AppendState(nil, wire.TypeRestore, wire.State{}))
+		if typ, err := wire.ReadType(st); err != nil || typ != wire.TypeCredit {
+			s.t.Fatalf("restore %d: frame 0x%02x, %v", id, typ, err)
+		}
+		if _, err := wire.ReadCredit(st); err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, st)
+	}
+	return all
 }
 
 // neighbour makes n calls of a few sizes. All must be answered.

@@ -298,8 +298,9 @@ func compare(a, b int64) int {
 	return 0
 }
 
-// Pressed says whether the share should be lent little ahead: somebody waits, or what is free
-// for all is three quarters full, or the share holds half of what it may.
+// Pressed says whether the share should let go of what it can do without: it holds more than
+// its part of what is kept, and somebody waits, or what is free for all is three quarters
+// full, or it holds half of what it may.
 func (s *Share) Pressed() bool {
 	if s == nil {
 		return false
@@ -307,7 +308,8 @@ func (s *Share) Pressed() bool {
 	h := s.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.queues) > 0 || h.held > (h.total-kept(h.total))/4*3 || s.held > s.most/2
+	v := s.viewLocked()
+	return s.held > v.part() && (len(h.queues) > 0 || h.held > (h.total-kept(h.total))/4*3 || s.held > s.most/2)
 }
 
 // Stats returns the counts of the share.

@@ -205,9 +205,12 @@ func TestPressed(t *testing.T) {
 			t.Errorf("%d more: pressed %v and %v; want %v and %v: %s", step.n, a.Pressed(), b.Pressed(), step.a, step.b, step.why)
 		}
 	}
-	must(t, b, 26)
-	if !b.Pressed() {
-		t.Error("little is free for all, and the share is not pressed")
+	l := must(t, b, 26) // of 100 that are kept for two shares and one to come, a third is its own
+	if b.Pressed() {
+		t.Error("little is free for all, and a share that holds its part is pressed")
+	}
+	if err := l.TryGrow(10); err != nil || !b.Pressed() {
+		t.Errorf("little is free for all, and a share that holds more than its part is not pressed: %v", err)
 	}
 }
 

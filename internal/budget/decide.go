@@ -31,6 +31,9 @@ func (v Verdict) String() string { return [...]string{"never", "grant", "full", 
 // kept returns the part of a total that is kept for shares that hold little.
 func kept(total int64) int64 { return total / 4 }
 
+// part returns how much of what is kept is the share's own.
+func (v View) part() int64 { return kept(v.Total) * v.Weight / (v.Weights + v.Weight) }
+
 // Decide says what to do about n more for a share.
 //
 //	0                              3/4 of the total             total
@@ -43,7 +46,7 @@ func kept(total int64) int64 { return total / 4 }
 // A share that holds no more than its part passes by all others that wait, since what
 // they wait for is not what is kept for it.
 func Decide(v View, n int64) Verdict {
-	part := kept(v.Total) * v.Weight / (v.Weights + v.Weight)
+	part := v.part()
 	little := v.Mine+n <= part
 	switch {
 	case n > v.Most || n > v.Total-kept(v.Total) && n > part:

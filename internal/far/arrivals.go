@@ -1,8 +1,11 @@
 package far
 
 import (
+	"context"
 	"sync"
+	"time"
 
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -19,12 +22,16 @@ type arrivals struct {
 	parts  map[uint64]*puzzle
 }
 
-// A puzzle is a message that comes in parts.
+// A puzzle is a message that comes in parts. The mutex of its arrivals guards it until it is
+// whole; then it belongs to the stream of its first part.
 type puzzle struct {
-	parts [][]byte
+	parts []buffer
+	have  []bool
 	left  int
 	bytes int
+	last  time.Time     // when the last part came
 	whole chan struct{} // closed when left is 0
+	gone  chan struct{} // closed when it was given up
 }
 
 // maxArrivals bounds the bytes of messages that wait. One message may exceed it.
@@ -64,26 +71,28 @@ func (a *arrivals) past(seq uint64) bool {
 	return seq < a.newest
 }
 
-// join adds a part to its puzzle.
-func (a *arrivals) join(p wire.Part, payload []byte) (*puzzle, error) {
+// join adds a part to its puzzle, which takes over payload.
+func (a *arrivals) join(p wire.Part, payload *buffer) (*puzzle, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	z := a.parts[p.Seq]
 	switch {
-	case p.Seq <= a.newest:
+	case p.Seq <= a.newest: // also a part that comes twice, once the message is whole
 		return nil, &wire.Fail{Code: wire.CodeSkipped}
 	case z == nil:
 		z = a.beginLocked(p)
-	case len(z.parts) != p.Parts || z.parts[p.Index] != nil:
+	case len(z.parts) != p.Parts || z.have[p.Index]:
 		return nil, protocol("part %d of %d of message %d, which has %d", p.Index, p.Parts, p.Seq, len(z.parts))
 	case z.bytes+p.Size > wire.MaxPayload:
 		return nil, protocol("message %d has more than %d bytes", p.Seq, wire.MaxPayload)
 	}
-	z.parts[p.Index] = append([]byte{}, payload...)
+	z.parts[p.Index], z.have[p.Index], z.last = payload.move(), true, time.Now()
 	z.left--
 	z.bytes += p.Size
 	a.bytes += p.Size
 	if z.left == 0 {
+		a.newest = max(a.newest, p.Seq)
+		a.removeLocked(p.Seq, z)
 		close(z.whole)
 	}
 	return z, nil
@@ -92,7 +101,10 @@ func (a *arrivals) join(p wire.Part, payload []byte) (*puzzle, error) {
 // beginLocked makes the puzzle of p's message.
 func (a *arrivals) beginLocked(p wire.Part) *puzzle {
 	a.makeRoomLocked(2*a.window, p.Size)
-	z := &puzzle{parts: make([][]byte, p.Parts), left: p.Parts, whole: make(chan struct{})}
+	z := &puzzle{
+		parts: make([]buffer, p.Parts), have: make([]bool, p.Parts), left: p.Parts,
+		whole: make(chan struct{}), gone: make(chan struct{}),
+	}
 	if a.parts == nil {
 		a.parts = map[uint64]*puzzle{}
 	}
@@ -107,26 +119,83 @@ func (a *arrivals) makeRoomLocked(most, size int) {
 		for seq := range a.parts {
 			oldest = min(oldest, seq)
 		}
-		a.bytes -= a.parts[oldest].bytes
-		delete(a.parts, oldest)
+		a.dropLocked(oldest, a.parts[oldest])
 	}
 }
 
-// drop removes a puzzle.
+// drop gives up a puzzle that is not whole.
 func (a *arrivals) drop(seq uint64, z *puzzle) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.parts[seq] == z {
-		a.bytes -= z.bytes
-		delete(a.parts, seq)
+		a.dropLocked(seq, z)
 	}
 }
 
-// message returns the parts joined.
-func (z *puzzle) message() []byte {
-	b := make([]byte, 0, z.bytes)
-	for _, p := range z.parts {
-		b = append(b, p...)
+func (a *arrivals) dropLocked(seq uint64, z *puzzle) {
+	a.removeLocked(seq, z)
+	close(z.gone)
+	z.drop()
+}
+
+func (a *arrivals) removeLocked(seq uint64, z *puzzle) {
+	a.bytes -= z.bytes
+	delete(a.parts, seq)
+}
+
+// dropAll gives up all puzzles.
+func (a *arrivals) dropAll() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for seq, z := range a.parts {
+		a.dropLocked(seq, z)
 	}
-	return b
+}
+
+// await waits until a puzzle is whole. Each part must come within wire.FrameTimeout of the one
+// before.
+func (a *arrivals) await(ctx context.Context, z *puzzle) error {
+	for wait := wire.FrameTimeout; wait > 0; wait = a.left(z) {
+		late := time.NewTimer(wait)
+		select {
+		case <-z.whole:
+			late.Stop()
+			return nil
+		case <-z.gone:
+			late.Stop()
+			return &wire.Fail{Code: wire.CodeSkipped}
+		case <-ctx.Done():
+			late.Stop()
+			return context.Cause(ctx)
+		case <-late.C:
+		}
+	}
+	return &wire.Fail{Code: wire.CodeSkipped, Text: "its other parts did not come"}
+}
+
+// left returns how long the next part of a puzzle may still take.
+func (a *arrivals) left(z *puzzle) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Until(z.last.Add(wire.FrameTimeout))
+}
+
+// drop lets go of the parts.
+func (z *puzzle) drop() {
+	for i := range z.parts {
+		z.parts[i].drop()
+	}
+}
+
+// message joins the parts in whole, and lets go of each of them.
+func (z *puzzle) message(ctx context.Context, share *budget.Share, whole *buffer) error {
+	if err := whole.size(ctx, share, z.bytes); err != nil {
+		return err
+	}
+	whole.b = whole.b[:0]
+	for i := range z.parts {
+		whole.b = append(whole.b, z.parts[i].b...)
+		z.parts[i].drop()
+	}
+	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -16,8 +18,9 @@ import (
 // An attachment is a far endpoint that serves a channel.
 type attachment struct {
 	wire.Attach
-	st   Stream
-	life context.Context // ends with the stream
+	st     Stream
+	life   context.Context // ends with the stream
+	memory *budget.Share
 
 	writing lock // one frame at a time goes out
 
@@ -45,6 +48,7 @@ func (s *Server) attach(ctx context.Context, st Stream) {
 	defer s.drop(a)
 	st.SetReadDeadline(time.Time{}) // a channel may be silent for as long as it likes
 	in := newIntake(a, s.cfg.MessageBytes)
+	defer in.drop()
 	_, err = st.Write(wire.AppendCredit(nil, wire.TypeAttached, in.granted))
 	a.writing.release()
 	if err != nil {
@@ -62,7 +66,7 @@ func (s *Server) open(ctx context.Context, st Stream) (a *attachment, err error)
 	if err != nil {
 		return nil, err
 	}
-	a = &attachment{Attach: q, st: st, life: ctx, broken: errGone, writing: newLock(), using: newLock()}
+	a = &attachment{Attach: q, st: st, life: ctx, memory: s.cfg.Memory, broken: errGone, writing: newLock(), using: newLock()}
 	a.come.window = int(q.Window)
 	a.writing.acquire()
 	defer func() {
@@ -100,15 +104,27 @@ func (a *attachment) free() {
 		a.far.Close()
 	}
 	a.far, a.broken = nil, errGone
+	a.come.dropAll()
 }
 
-// send sends whole frames on the attachment's stream.
+// send sends whole frames on the attachment's stream. An application that does not call Recv
+// may take its time, unless its tenant is to let go of what is held for it: then the UE
+// has as long as for any frame.
 func (a *attachment) send(frames []byte) error {
 	a.writing.acquire()
 	defer a.writing.release()
-	_, err := a.st.Write(frames)
-	return err
+	for {
+		a.st.SetWriteDeadline(time.Now().Add(wire.FrameTimeout))
+		n, err := a.st.Write(frames)
+		frames = frames[n:]
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || n < leastTaken && a.memory.Pressed() {
+			return err
+		}
+	}
 }
+
+// leastTaken is what a UE must take of a frame within wire.FrameTimeout.
+const leastTaken = 256 << 10
 
 // halt tells the UE why the attachment ends, or must move. seq is the message that caused
 // it, 0 for none.
@@ -133,27 +149,43 @@ type intake struct {
 	granted      wire.Credit
 	taken        wire.Credit
 	at           uint64 // the message that is being handled; 0: none
-	payload, out []byte // reused
+	timed        bool   // a deadline for reading is set
+	payload, out buffer // reused
+}
+
+// drop lets go of the buffers.
+func (in *intake) drop() {
+	in.payload.drop()
+	in.out.drop()
 }
 
 func newIntake(a *attachment, bytes int) *intake {
 	in := &intake{attachment: a, r: bufio.NewReaderSize(a.st, 2<<10), bytes: bytes}
-	in.granted = in.grant()
+	in.granted = in.grant(in.ahead())
 	return in
 }
 
-// keepBuffer is the most that an idle attachment keeps of its last message's buffers.
-const keepBuffer = 256 << 10
+// What an idle attachment keeps at most of its last message's buffers, and what it keeps if its
+// tenant is to let go of what it can.
+const (
+	keepBuffer  = 256 << 10
+	keepPressed = 4 << 10
+)
 
 // run returns nil when the UE ends the stream, else why it cannot go on.
 func (in *intake) run(ctx context.Context) error {
 	for {
 		in.at = 0
+		if in.timed {
+			in.timed = false
+			in.st.SetReadDeadline(time.Time{})
+		}
 		b, err := in.r.ReadByte()
 		if err != nil {
 			return nil // the UE is done with it, or gone
 		}
-		in.out = in.out[:0]
+		in.expects(wire.MessageHeader - 1)
+		in.out.b = in.out.b[:0]
 		switch t := wire.Type(b); {
 		case t == wire.TypeRestore:
 			err = in.restore(ctx)
@@ -162,16 +194,30 @@ func (in *intake) run(ctx context.Context) error {
 		default:
 			err = protocol("frame 0x%02x on a channel's stream", t)
 		}
-		if err == nil && len(in.out) > 0 {
-			err = in.send(in.out)
+		if err == nil && len(in.out.b) > 0 {
+			err = in.send(in.out.b)
 		}
 		if err != nil {
 			return err
 		}
-		if cap(in.payload)+cap(in.out) > keepBuffer {
-			in.payload, in.out = nil, nil
+		if kept := cap(in.payload.b) + cap(in.out.b); kept > keepBuffer || kept > keepPressed && in.memory.Pressed() {
+			in.drop()
 		}
 	}
+}
+
+// expects sets a deadline for n bytes of a frame, unless they are there.
+func (in *intake) expects(n int) {
+	if in.r.Buffered() < n {
+		in.timed = true
+		in.st.SetReadDeadline(time.Now().Add(wire.FrameTimeout))
+	}
+}
+
+// read reads a payload of n bytes.
+func (in *intake) read(ctx context.Context, n int) error {
+	in.expects(n)
+	return in.payload.read(ctx, in.memory, in.r, in.st, n)
 }
 
 // restore reads a state and gives it to the far endpoint.
@@ -183,11 +229,11 @@ func (in *intake) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if in.payload, err = wire.ReadPayload(in.r, in.payload, h.Size); err != nil {
+	if err = in.read(ctx, h.Size); err != nil {
 		return err
 	}
-	in.out = wire.AppendCredit(in.out, wire.TypeCredit, in.granted)
-	return in.put(ctx, h.Seq, in.payload)
+	in.credit(in.granted)
+	return in.put(ctx, h.Seq, in.payload.b)
 }
 
 // put replaces the far endpoint's state by that as of message seq.
@@ -223,57 +269,74 @@ func (in *intake) message(ctx context.Context) error {
 		return err
 	}
 	in.at = m.Seq
-	if in.payload, err = wire.ReadPayload(in.r, in.payload, m.Size); err != nil {
+	if err = in.read(ctx, m.Size); err != nil {
+		in.at = 0 // it is not to blame
 		return err
 	}
-	if in.out, err = in.handleNext(ctx, m, in.payload, in.out); err != nil {
+	if err = in.handleNext(ctx, m); err != nil {
 		return err
 	}
 	in.taken.Messages++
 	in.taken.Bytes += uint64(m.Size)
-	if more := in.grant(); m.Quiet && in.r.Buffered() == 0 || in.worth(more) {
+	ahead := in.ahead()
+	if more := in.grant(ahead); m.Quiet && in.r.Buffered() == 0 || in.worth(more, ahead) {
 		in.granted = more
-		in.out = wire.AppendCredit(in.out, wire.TypeCredit, more)
+		in.credit(more)
 	}
 	return nil
 }
 
-// grant returns the credit that the messages taken so far allow.
-func (in *intake) grant() wire.Credit {
+// credit adds a Credit to what goes out.
+func (in *intake) credit(c wire.Credit) { in.out.b = wire.AppendCredit(in.out.b, wire.TypeCredit, c) }
+
+// pressedAhead is how many bytes a UE may send ahead whose tenant is to let go of what it can.
+const pressedAhead = 128 << 10
+
+// ahead is how many bytes the UE may send before they are handled.
+func (in *intake) ahead() uint64 {
+	if in.memory.Pressed() {
+		return uint64(min(in.bytes, pressedAhead))
+	}
+	return uint64(in.bytes)
+}
+
+// grant returns the credit that the messages taken so far allow, if the UE may send so many
+// bytes ahead.
+func (in *intake) grant(ahead uint64) wire.Credit {
 	return wire.Credit{
 		Messages: in.taken.Messages + uint64(in.Window),
-		Bytes:    in.taken.Bytes + uint64(in.bytes),
+		Bytes:    max(in.granted.Bytes, in.taken.Bytes+ahead),
 		Done:     in.taken.Messages,
 	}
 }
 
 // worth says whether the credit more is worth a frame: half of the last one is used.
-func (in *intake) worth(more wire.Credit) bool {
-	return 2*(more.Messages-in.granted.Messages) >= uint64(in.Window) || 2*(more.Bytes-in.granted.Bytes) >= uint64(in.bytes)
+func (in *intake) worth(more wire.Credit, ahead uint64) bool {
+	return 2*(more.Messages-in.granted.Messages) >= uint64(in.Window) || 2*(more.Bytes-in.granted.Bytes) >= ahead
 }
 
-// handleNext handles m, which must be the next message, and appends the frame that
-// answers it to dst.
-func (in *intake) handleNext(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
+// handleNext handles m, which must be the next message. The frame that answers it goes out.
+func (in *intake) handleNext(ctx context.Context, m wire.Message) error {
 	in.using.acquire()
 	defer in.using.release()
 	if in.broken != nil { // by a Save: no message is to blame
 		in.at = 0
-		return dst, in.broken
+		return in.broken
 	}
 	if m.Epoch < in.epoch || m.Seq != in.seq+1 {
-		return dst, protocol("message %d of epoch %d after %d of epoch %d", m.Seq, m.Epoch, in.seq, in.epoch)
+		return protocol("message %d of epoch %d after %d of epoch %d", m.Seq, m.Epoch, in.seq, in.epoch)
 	}
 	in.epoch = m.Epoch
 	if m.Skip {
 		in.seq = m.Seq
-		return dst, nil
+		return nil
 	}
-	return in.handleLocked(ctx, m, payload, dst)
+	return in.handleLocked(ctx, m, in.payload.b, &in.out)
 }
 
-// handleLocked handles m in a far endpoint that is not broken.
-func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, dst []byte) ([]byte, error) {
+// handleLocked handles m in a far endpoint that is not broken, and leaves the frame that answers
+// it in out.
+func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload []byte, out *buffer) error {
 	bounded := deadline.New(ctx, a.limit)
 	defer bounded.End()
 	begin := time.Now()
@@ -285,14 +348,35 @@ func (a *attachment) handleLocked(ctx context.Context, m wire.Message, payload, 
 	if err == nil && len(reply) > wire.MaxPayload {
 		err = &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "outcome of a message"}
 	}
+	took := time.Since(begin)
+	if err == nil && !m.Quiet {
+		err = a.room(ctx, out, len(reply))
+	}
 	if err != nil {
 		a.breakLocked(err)
-		return dst, err
+		return err
 	}
 	a.seq = m.Seq
-	if m.Quiet {
-		return dst, nil
+	if !m.Quiet {
+		o := wire.Outcome{Epoch: m.Epoch, Seq: m.Seq, Status: byte(status), Run: took, Size: len(reply)}
+		out.b = append(wire.AppendOutcome(out.b[:0], o), reply...)
 	}
-	o := wire.Outcome{Epoch: m.Epoch, Seq: m.Seq, Status: byte(status), Run: time.Since(begin), Size: len(reply)}
-	return append(wire.AppendOutcome(dst, o), reply...), nil
+	return nil
+}
+
+// afterOutcome is room in a buffer for the header of an outcome of any size, and for a Credit.
+const afterOutcome = 64
+
+// room makes room in out for an outcome of n bytes. It waits for as long as a frame may take:
+// without room the far endpoint's state is worth nothing, since its message has no answer.
+func (a *attachment) room(ctx context.Context, out *buffer, n int) error {
+	err := out.sizeWithin(ctx, a.memory, n+afterOutcome, wire.FrameTimeout)
+	if err == nil {
+		return nil
+	}
+	var f *wire.Fail
+	if errors.As(err, &f) {
+		return &wire.Fail{Code: f.Code, Started: true, Text: "outcome of a message: " + f.Text}
+	}
+	return err
 }

@@ -43,6 +43,17 @@ func (b *buffer) sizeWithin(ctx context.Context, share *budget.Share, n int, d t
 	}
 }
 
+// trySize is size that does not wait.
+func (b *buffer) trySize(share *budget.Share, n int) error {
+	b.drop()
+	lease, err := share.Try(int64(n))
+	if err != nil {
+		return overloaded(err, false)
+	}
+	b.lease, b.b = lease, make([]byte, n)
+	return nil
+}
+
 // read fills the buffer with n bytes from r, which reads from st. It acquires room for them
 // first.
 func (b *buffer) read(ctx context.Context, share *budget.Share, r io.Reader, st Stream, n int) error {

@@ -101,21 +101,23 @@ func (s *Server) call(ctx context.Context, st Stream, r *bufio.Reader) bool {
 	if err == nil {
 		err = buf.read(ctx, s.cfg.Memory, r, st, c.Size)
 	}
-	var fail *wire.Fail
-	switch {
-	case errors.As(err, &fail): // it found no room
-		if wire.SkipPaced(r, st, c.Size) != nil {
-			st.Reset()
-			return false
-		}
-	case err != nil:
-		s.refuse(ctx, st, protocol("call: %v", err))
-		return false
-	default:
+	if err == nil {
 		buf.reply.lease, buf.reply.Frame = s.cfg.Memory.Empty(), buf.reply.Frame[:0]
 		err = s.cfg.Call(ctx, c, buf.request, &buf.reply)
+	} else if !isNoRoom(err) {
+		s.refuse(ctx, st, protocol("call: %v", err))
+		return false
+	} else if wire.SkipPaced(r, st, c.Size) != nil {
+		st.Reset()
+		return false
 	}
 	return s.reply(ctx, st, &buf.reply, err)
+}
+
+// isNoRoom says whether a request was not read for want of room.
+func isNoRoom(err error) bool {
+	var fail *wire.Fail
+	return errors.As(err, &fail)
 }
 
 // reply sends the reply of a call, or its error. It says whether another call may follow.

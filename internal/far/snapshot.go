@@ -1,7 +1,6 @@
 package far
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"time"
@@ -34,18 +33,22 @@ const maxShows = 4
 // show sends the state. If the UE has the last state sent, that of message have, and it
 // has not changed, show sends only that. Its error says why it sent nothing.
 func (a *attachment) show(st Stream, have uint64) error {
-	h, state, err := a.save()
+	var frame buffer
+	defer frame.drop()
+	h, err := a.save(&frame)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(state)
+	sum := sha256.Sum256(frame.b[len(frame.b)-h.Size:])
 	a.using.acquire()
 	if h.Same = a.shown && a.shownSeq == have && sum == a.shownSum; h.Same {
-		h.Size, state = 0, nil
+		h.Size = 0
+		frame.drop()
+		frame.b = wire.AppendState(nil, wire.TypeState, h)
 	}
 	a.shown, a.shownSum, a.shownSeq = true, sum, h.Seq
 	a.using.release()
-	st.Write(append(wire.AppendState(nil, wire.TypeState, h), state...))
+	wire.WritePaced(st, frame.b)
 	st.Close()
 	a.using.acquire()
 	a.shows--
@@ -53,16 +56,17 @@ func (a *attachment) show(st Stream, have uint64) error {
 	return nil
 }
 
-// save copies the state between two messages. It goes on when the UE gives the Snapshot up: to stop it
-// would cost the far endpoint its state.
-func (a *attachment) save() (h wire.State, state []byte, err error) {
+// save copies the state between two messages, with its header, into frame. It goes on when the
+// UE gives the Snapshot up: to stop it would cost the far endpoint its state. It does not wait
+// for room, since messages wait for it.
+func (a *attachment) save(frame *buffer) (h wire.State, err error) {
 	a.using.acquire()
 	defer a.using.release()
 	if a.broken != nil {
-		return h, nil, errGone // the attachment's own stream tells why
+		return h, errGone // the attachment's own stream tells why
 	}
 	if a.shows >= maxShows {
-		return h, nil, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
+		return h, &wire.Fail{Code: offload.CodeOverloaded, Text: "states are still being sent"}
 	}
 	bounded := deadline.New(a.life, a.far.Limit())
 	defer bounded.End()
@@ -70,11 +74,19 @@ func (a *attachment) save() (h wire.State, state []byte, err error) {
 	b, err := a.far.Save(bounded)
 	if err != nil {
 		a.breakLocked(err)
-		return h, nil, err
+		return h, err
 	}
 	if len(b) > wire.MaxState { // no snapshot of it can be had, but messages can
-		return h, nil, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
+		return h, &wire.Fail{Code: offload.CodeTooLarge, Text: fmt.Sprintf("state of %d bytes, over %d", len(b), wire.MaxState)}
+	}
+	h = wire.State{Seq: a.seq, Took: time.Since(begin), Size: len(b)}
+	if err := frame.trySize(a.memory, len(b)+stateRoom); err != nil {
+		return h, err
 	}
 	a.shows++
-	return wire.State{Seq: a.seq, Took: time.Since(begin), Size: len(b)}, bytes.Clone(b), nil
+	frame.b = append(wire.AppendState(frame.b[:0], wire.TypeState, h), b...)
+	return h, nil
 }
+
+// stateRoom is room in a buffer for the header of a State.
+const stateRoom = 32
