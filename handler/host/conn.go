@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/link"
@@ -160,13 +161,18 @@ func (c *conn) have(st link.Stream) error {
 }
 
 func (c *conn) put(st link.Stream) error {
-	d, wasm, err := control.ReadPut(st)
-	if err != nil {
-		return err
-	}
 	t := c.h.enter(c.ue)
 	defer c.h.leave(t)
-	if err := c.h.deployed.put(st.Context(), t, d, wasm); err != nil {
+	var held budget.Lease
+	d, wasm, err := control.ReadPut(st, func(size int) (err error) {
+		held, err = t.memory.Acquire(st.Context(), int64(size))
+		return noRoom(err)
+	})
+	if err != nil {
+		held.Discard()
+		return err
+	}
+	if err := c.h.deployed.put(st.Context(), t, d, wasm, held); err != nil {
 		return err
 	}
 	control.Loaded(st, true)

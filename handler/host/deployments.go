@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -103,15 +104,26 @@ func (ds *deployments) has(t *tenant, m digest) bool {
 
 // have deploys a module from the engine's cache, unless it is deployed.
 func (ds *deployments) have(ctx context.Context, t *tenant, m digest) error {
-	_, err := ds.deploy(ctx, t, m, func() ([]byte, error) { return nil, noModule(m) })
+	_, err := ds.deploy(ctx, t, m, source{wasm: func() ([]byte, error) { return nil, noModule(m) }})
 	return err
 }
 
-// put deploys a module from its bytes, unless it is deployed.
-func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte) error {
+// A source is where a load gets a module, and what is held for its bytes. The load lets go
+// of that, since it may last longer than the request that began it.
+type source struct {
+	wasm func() ([]byte, error)
+	held budget.Lease
+}
+
+// put deploys a module from its bytes, unless it is deployed, and lets go of held.
+func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte, held budget.Lease) error {
 	for {
-		began, err := ds.deploy(ctx, t, m, func() ([]byte, error) { return wasm, nil })
-		if began || !isNoModule(err) {
+		began, err := ds.deploy(ctx, t, m, source{func() ([]byte, error) { return wasm, nil }, held})
+		if began {
+			return err
+		}
+		if !isNoModule(err) {
+			held.Discard()
 			return err
 		}
 		// The load that this one waited for had no bytes: a UE had only asked. Load again.
@@ -119,8 +131,9 @@ func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte
 }
 
 // deploy loads a module and warms one instance of it. It waits for a load under way,
-// or begins one. A failed load leaves nothing, so that it can be tried again.
-func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, wasm func() ([]byte, error)) (began bool, err error) {
+// or begins one, which then owns src. A failed load leaves nothing, so that it can be tried
+// again.
+func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, src source) (began bool, err error) {
 	key := deploymentKey{t.Name(), m}
 	ds.mu.Lock()
 	d := ds.all[key]
@@ -131,12 +144,13 @@ func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, wasm fun
 			ds.all[key] = d
 			ds.useLocked(d)
 			// The load belongs to all who wait for it, not to the first UE.
-			ds.wg.Go(func() { ds.load(d, key, wasm) })
+			ds.wg.Go(func() { ds.load(d, key, src) })
 		}
 	}
 	ds.mu.Unlock()
 	ds.close(evicted)
 	if err != nil {
+		src.held.Discard()
 		return began, err
 	}
 	return began, d.wait(ctx)
@@ -201,8 +215,10 @@ func (ds *deployments) evictLocked(may func(*deployment) bool) *deployment {
 	return oldest
 }
 
-func (ds *deployments) load(d *deployment, key deploymentKey, wasm func() ([]byte, error)) {
-	d.err = d.make(ds.h, key.digest, wasm)
+func (ds *deployments) load(d *deployment, key deploymentKey, src source) {
+	d.err = d.make(ds.h, key.digest, src.wasm)
+	src.wasm = nil
+	src.held.Discard()
 	ds.mu.Lock()
 	d.users--
 	if d.err != nil {

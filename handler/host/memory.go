@@ -1,6 +1,12 @@
 package host
 
-import "github.com/bungee-xr/bungee/internal/budget"
+import (
+	"errors"
+
+	"github.com/bungee-xr/bungee/internal/budget"
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
+)
 
 // MemoryStats are the bytes that are held for UEs beside their instances, see
 // Config.Memory.
@@ -13,6 +19,14 @@ type MemoryStats struct {
 	// Refused counts what found no room: because it was more than may be held at once,
 	// because too much waited, or because no room came free in time.
 	TooMuch, Busy, Late uint64
+}
+
+// noRoom returns the *wire.Fail of a refusal of the budget, and other errors as they are.
+func noRoom(err error) error {
+	if !errors.Is(err, budget.ErrRefused) {
+		return err
+	}
+	return &wire.Fail{Code: offload.CodeOverloaded, Text: err.Error()}
 }
 
 func memoryStats(s budget.Stats) MemoryStats {

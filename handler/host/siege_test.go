@@ -233,6 +233,12 @@ var attacks = []struct {
 			s.sends(c, half(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: siegeBig}), siegeBig))
 		}
 	}},
+	{"uploads cut short", func(s *siege, c *link.Conn) {
+		for i := range 25 {
+			p := wire.Put{Digest: [32]byte{byte(i)}, Size: siegeBig}
+			s.sends(c, half(wire.AppendControl(nil, wire.TypePut, p), siegeBig))
+		}
+	}},
 	{"restores cut short", func(s *siege, c *link.Conn) {
 		for _, st := range s.attach(c, 25, false) {
 			go st.Write(half(wire.AppendState(nil, wire.TypeRestore, wire.State{Size: siegeBig}), siegeBig))

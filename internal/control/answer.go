@@ -53,8 +53,9 @@ func ReadHave(st link.Stream) (Digest, error) {
 }
 
 // ReadPut reads a Put and the module, which Loaded or Refuse answers. It does not
-// compare the digest with the bytes.
-func ReadPut(st link.Stream) (d Digest, wasm []byte, err error) {
+// compare the digest with the bytes. Before it makes room for the module it calls hold with
+// its size, and returns the error of that.
+func ReadPut(st link.Stream, hold func(size int) error) (d Digest, wasm []byte, err error) {
 	var p wire.Put
 	if err := read(st, &p); err != nil {
 		return d, nil, err
@@ -63,9 +64,11 @@ func ReadPut(st link.Stream) (d Digest, wasm []byte, err error) {
 		text := fmt.Sprintf("module of %d bytes, not 1 to %d", p.Size, wire.MaxModule)
 		return d, nil, &wire.Fail{Code: offload.CodeTooLarge, Text: text}
 	}
-	st.SetReadDeadline(time.Now().Add(wire.BulkTimeout))
-	wasm, err = wire.ReadPayload(st, nil, p.Size)
-	return p.Digest, wasm, err
+	if err := hold(p.Size); err != nil {
+		return d, nil, err
+	}
+	wasm = make([]byte, p.Size)
+	return p.Digest, wasm, wire.ReadPaced(st, st, wasm)
 }
 
 // Loaded answers a Have or a Put.

@@ -6,7 +6,7 @@
 // until their ctx ends. If a Fail comes instead, they return it as *wire.Fail; for any
 // other frame they return wire.ErrFrame. The functions of the answering end read a frame,
 // whose type [Begin] has read, and answer it. They give the UE wire.FrameTimeout to send
-// or take a frame, and wire.BulkTimeout to send a module.
+// or take a frame, and read a module at the pace of wire.ReadPaced.
 package control
 
 import (

@@ -56,7 +56,7 @@ func host(leave <-chan string, heard func(wire.Hello)) func(st link.Stream) {
 			}
 		case wire.TypePut:
 			var wasm []byte
-			if _, wasm, err = control.ReadPut(st); err == nil && len(wasm) < 2 {
+			if _, wasm, err = control.ReadPut(st, holds); err == nil && len(wasm) < 2 {
 				err = &wire.Fail{Code: offload.CodeBadModule}
 			}
 			if err == nil {
@@ -198,7 +198,7 @@ func TestSlowUE(t *testing.T) {
 		{"half a have", wire.AppendControl(nil, wire.TypeHave, wire.Have{})[:20], wire.FrameTimeout},
 		{"half a ping", wire.AppendControl(nil, wire.TypePing, wire.Ping{})[:1], wire.FrameTimeout},
 		{"half a put", put[:9], wire.FrameTimeout},
-		{"a put without the module", put, wire.BulkTimeout},
+		{"a put without the module", put, wire.FrameTimeout},
 	}
 	connect(t, host(nil, func(wire.Hello) {}), func(t *testing.T, ue *link.Conn) {
 		for _, tt := range tests {
@@ -212,6 +212,30 @@ func TestSlowUE(t *testing.T) {
 			if took := time.Since(begin); took < tt.limit || took > tt.limit+time.Second {
 				t.Errorf("%s: refused after %v, want %v", tt.name, took, tt.limit)
 			}
+		}
+	})
+}
+
+// holds is a host's word on a module's size: one of 3,333 bytes finds no room.
+func holds(size int) error {
+	if size == 3333 {
+		return &wire.Fail{Code: offload.CodeOverloaded}
+	}
+	return nil
+}
+
+// A module that finds no room is refused before it has come.
+func TestPutThatFindsNoRoom(t *testing.T) {
+	connect(t, host(nil, func(wire.Hello) {}), func(t *testing.T, ue *link.Conn) {
+		begin := time.Now()
+		st := open(t, ue)
+		st.Write(wire.AppendControl(nil, wire.TypePut, wire.Put{Size: 3333}))
+		var fail *wire.Fail
+		if err := wire.ExpectControl(st, wire.TypeLoaded, new(wire.Loaded)); !errors.As(err, &fail) || fail.Code != offload.CodeOverloaded {
+			t.Errorf("a module without room: %v, want %v", err, offload.CodeOverloaded)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("refused after %v, want at once", took)
 		}
 	})
 }
