@@ -108,7 +108,7 @@ func quicConfig() *quic.Config {
 		InitialPacketSize:     firstPackets,
 		// A video frame of 100 KB must not wait for a window update.
 		InitialStreamReceiveWindow:     1 << 20,
-		InitialConnectionReceiveWindow: 2 << 20,
+		InitialConnectionReceiveWindow: FirstWindow,
 	}
 }
 
@@ -150,6 +150,7 @@ type carrier interface {
 	peer() string
 	remoteAddr() net.Addr
 	metrics() Metrics
+	onGrowth(may func(n int64) bool)
 	close(reason string) error
 }
 

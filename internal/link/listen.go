@@ -26,6 +26,7 @@ type Listener struct {
 
 	strangers strangers
 	gate      *gate
+	windows   windows
 }
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
@@ -38,7 +39,9 @@ func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
 	sl.sends = l.gate.sent
 	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch, VerifySourceAddress: l.gate.verify}
 	var err error
-	if l.ln, err = l.tr.ListenEarly(conf, quicConfig()); err != nil {
+	qconf := quicConfig()
+	qconf.AllowConnectionWindowIncrease = l.windows.allow
+	if l.ln, err = l.tr.ListenEarly(conf, qconf); err != nil {
 		l.tr.Close()
 		pc.Close()
 		return nil, err
@@ -92,7 +95,7 @@ func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case qc := <-l.ready:
-		return &Conn{&quicConn{qc: qc}}, nil
+		return &Conn{&quicConn{qc: qc, windows: &l.windows}}, nil
 	case <-l.ended:
 		return nil, l.err
 	case <-ctx.Done():

@@ -17,6 +17,8 @@ type quicConn struct {
 	qc   *quic.Conn
 	addr net.Addr // the peer's, of a dialled connection; nil for an accepted one
 
+	windows *windows // of the listener; nil for a dialled one
+
 	isStale atomic.Bool // see Stale
 
 	turn chan struct{} // held by the one that switches paths; cap 1

@@ -43,10 +43,14 @@ const (
 	maxGrowth   = 32 << 20
 )
 
-// maxUnread bounds the bytes that a host keeps of what a UE has sent and nobody has read.
-// Beyond it the host reads nothing more of the connection until a stream is read; if that
-// takes longer than a ping may, the connection ends.
-const maxUnread = 32 << 20
+// maxUnread bounds the bytes that a host keeps of what a UE has sent and nobody has read. It
+// begins with FirstWindow and grows by unreadStep, see OnGrowth. Beyond it the host reads
+// nothing more of the connection until a stream is read; if that takes longer than a ping
+// may, the connection ends.
+const (
+	maxUnread  = 32 << 20
+	unreadStep = 1 << 20
+)
 
 // A tcpConn carries streams over TLS 1.3 on TCP: yamux cuts them into frames.
 type tcpConn struct {
@@ -64,11 +68,14 @@ type tcpConn struct {
 
 	why atomic.Pointer[error] // this end closed the connection
 
+	allowed int // what unread may be; the goroutine that reads owns it
+
 	mu      sync.Mutex
 	grown   int                   // bytes by which windows have grown
 	waiting []*tcpStream          // of the peer, in their order, that yamux has not given yet
 	live    map[uint32]*tcpStream // of the peer, by number
 	unread  int                   // bytes of live streams that have come and were not read
+	may     func(n int64) bool    // says whether there may be more of them; nil: yes
 	room    chan struct{}         // cap 1: a note that unread is less
 }
 
@@ -118,7 +125,7 @@ func newTCPConn(c net.Conn, addr net.Addr, tc *tls.Conn, dialled bool) (*tcpConn
 	t := &tcpConn{
 		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: addr, dialled: dialled,
 		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
-		live: map[uint32]*tcpStream{}, room: make(chan struct{}, 1),
+		live: map[uint32]*tcpStream{}, room: make(chan struct{}, 1), allowed: FirstWindow,
 	}
 	begin, us, them := yamux.Server, "host", "UE"
 	if dialled {

@@ -71,10 +71,15 @@ func (w *watch) await(ended <-chan struct{}) {
 	}
 }
 
+// full says whether too much is unread. More may be, if who decides about it allows that.
 func (c *tcpConn) full() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.unread > maxUnread
+	unread, may := c.unread, c.may
+	c.mu.Unlock()
+	for unread > c.allowed && c.allowed < maxUnread && (may == nil || may(unreadStep)) {
+		c.allowed += unreadStep
+	}
+	return unread > c.allowed
 }
 
 // read takes note that n bytes of st were read.
