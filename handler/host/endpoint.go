@@ -8,6 +8,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -16,10 +17,11 @@ import (
 // An endpoint is the far endpoint of one channel. It has an instance of its module for
 // itself, because the instance holds the endpoint's state.
 type endpoint struct {
-	s  *session
-	d  *deployment
-	in executor.Instance
-	fn uint32 // the first of the endpoint's three guest functions
+	s    *session
+	d    *deployment
+	in   executor.Instance
+	fn   uint32       // the first of the endpoint's three guest functions
+	slot budget.Lease // of a channel
 }
 
 // openEndpoint makes a far endpoint with the zero value's state.
@@ -27,36 +29,17 @@ func (s *session) openEndpoint(ctx context.Context, module offload.Digest, fn ui
 	if err := s.h.draining(); err != nil {
 		return nil, err
 	}
-	if err := s.holdChannel(); err != nil {
-		return nil, err
+	slot, err := s.tenant.channels.Try(1)
+	if err != nil {
+		return nil, crowded(s.tenant, "channels", s.tenant.channels, s.h.channels)
 	}
 	e, err := s.makeEndpoint(ctx, module, fn)
 	if err != nil {
-		s.releaseChannel()
+		slot.Release()
 		return nil, explain(err)
 	}
+	e.slot = slot
 	return e, nil
-}
-
-// holdChannel takes a channel's place at the tenant and at the host.
-func (s *session) holdChannel() error {
-	select {
-	case s.tenant.channels <- struct{}{}:
-	default:
-		return &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("tenant %q has %d channels, and may have no more", s.tenant.Name(), cap(s.tenant.channels))}
-	}
-	select {
-	case s.h.channels <- struct{}{}:
-		return nil
-	default:
-		<-s.tenant.channels
-		return &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host serves %d channels, no more", cap(s.h.channels))}
-	}
-}
-
-func (s *session) releaseChannel() {
-	<-s.h.channels
-	<-s.tenant.channels
 }
 
 func (s *session) makeEndpoint(ctx context.Context, module offload.Digest, fn uint32) (*endpoint, error) {
@@ -72,7 +55,7 @@ func (s *session) makeEndpoint(ctx context.Context, module offload.Digest, fn ui
 		s.h.deployed.done(d)
 		return nil, err
 	}
-	return &endpoint{s, d, in, fn}, nil
+	return &endpoint{s: s, d: d, in: in, fn: fn}, nil
 }
 
 // instantiate makes an instance of d's module, in a turn of the session's tenant.
@@ -129,7 +112,7 @@ func (e *endpoint) Limit() time.Duration { return e.d.deadline }
 func (e *endpoint) Close() {
 	e.in.Close()
 	e.s.h.deployed.done(e.d)
-	e.s.releaseChannel()
+	e.slot.Release()
 }
 
 // call runs one of the endpoint's guest functions in its turn. Its error is a

@@ -63,9 +63,13 @@ type Config struct {
 	// means 64 for each of Calls.
 	Waiting int
 	// Channels is how many far endpoints of channels the host serves, each with an
-	// instance of its own; a further one is refused. Zero means 1024. A tenant has fewer
-	// if its quota in Policy has no room for their instances' memory.
+	// instance of its own; a further one is refused. A quarter is kept for tenants that have
+	// few. Zero means 2048. A tenant has fewer if its quota in Policy has no room for their
+	// instances' memory.
 	Channels int
+	// Connections is how many connections UEs may have; a further one is ended. A quarter is
+	// kept for tenants that have few. Zero means 4096, as many as there are lifelines.
+	Connections int
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
 	// the one that has been unused for longest, and is refused when all are in use. Zero
 	// means 64.
@@ -104,7 +108,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Waiting = 64 * c.Calls
 	}
 	if c.Channels <= 0 {
-		c.Channels = 1024
+		c.Channels = 2048
+	}
+	if c.Connections <= 0 {
+		c.Connections = 4096
 	}
 	if c.Modules <= 0 {
 		c.Modules = 64
@@ -130,8 +137,9 @@ type Handler struct {
 	cfg      Config
 	deployed *deployments
 	turns    *executor.Turns // of calls and messages on the cores
-	channels chan struct{}   // one for each far endpoint of a channel
 	memory   *budget.Host    // bytes held for UEs
+	channels *budget.Host    // far endpoints of channels
+	peers    *budget.Host    // connections
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
@@ -161,8 +169,9 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{
 		cfg:      cfg,
 		turns:    executor.NewTurns(cfg.Calls),
-		channels: make(chan struct{}, cfg.Channels),
 		memory:   budget.New(cfg.Memory),
+		channels: budget.New(int64(cfg.Channels)),
+		peers:    budget.New(int64(cfg.Connections)),
 		ended:    make(chan struct{}),
 		conns:    map[*conn]struct{}{},
 		sessions: map[sessionKey]*session{},
@@ -273,12 +282,14 @@ func (h *Handler) start(lc *link.Conn) {
 		lc.Close("host has ended")
 		return
 	}
+	c.tenant = h.enterLocked(c.ue)
 	h.conns[c] = struct{}{}
 	h.wg.Go(func() {
 		c.run()
 		h.mu.Lock()
 		h.dropLocked(c)
 		h.mu.Unlock()
+		h.leave(c.tenant)
 	})
 }
 

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -52,7 +53,7 @@ func dialEach(t *testing.T, n int, f func(t *testing.T, conns []*link.Conn)) {
 	serve(t, host.Config{}, slices.Repeat([]string{"ue"}, n), func(t *testing.T, _ *host.Handler, conns []*link.Conn) { f(t, conns) })
 }
 
-// serve starts a host of two modules and two channels, and connects UEs with
+// serve starts a host of two modules and, if cfg says nothing else, two channels, and connects UEs with
 // certificates of these names to it, in virtual time: over QUIC, and then over TCP.
 func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
 	for _, over := range []link.Transport{link.QUIC, link.TCP} {
@@ -72,7 +73,7 @@ func serveOver(t *testing.T, over link.Transport, cfg host.Config, ues []string,
 		if cfg.Engine == nil {
 			cfg.Engine = echoEngine
 		}
-		cfg.Modules, cfg.Channels = 2, 2
+		cfg.Modules, cfg.Channels = 2, cmp.Or(cfg.Channels, 2)
 		h, err := host.New(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -19,6 +20,17 @@ type MemoryStats struct {
 	// Refused counts what found no room: because it was more than may be held at once,
 	// because too much waited, or because no room came free in time.
 	TooMuch, Busy, Late uint64
+}
+
+// crowded returns the Fail of a tenant that asks for one more of what, of which it and the host
+// may have some number.
+func crowded(t *tenant, what string, share *budget.Share, host *budget.Host) *wire.Fail {
+	mine, all := share.Stats(), host.Stats()
+	text := fmt.Sprintf("tenant %q has %d %s, and may have no more", t.Name(), mine.Held, what)
+	if mine.Held < mine.Most {
+		text = fmt.Sprintf("the host has %d of %d %s, and keeps the others for tenants that have fewer than the %d of %q", all.Held, all.Most, what, mine.Held, t.Name())
+	}
+	return &wire.Fail{Code: offload.CodeOverloaded, Text: text}
 }
 
 // noRoom returns the *wire.Fail of a refusal of the budget, and other errors as they are.

@@ -12,21 +12,22 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// A tenant owns sessions and modules. Its name is the one that the UE's certificate
-// proves; its rules come from the policy. The handler forgets a tenant that has neither a
-// session nor a module.
+// A tenant owns connections, sessions and modules. Its name is the one that the UE's
+// certificate proves; its rules come from the policy. The handler forgets a tenant that has
+// none of these.
 type tenant struct {
 	*executor.Tenant
 	rules    capability.Rules
 	queue    chan struct{} // one for each of its calls that runs or waits
-	channels chan struct{} // one for each far endpoint of its channels
 	memory   *budget.Share // bytes held for its UEs
+	channels *budget.Share // far endpoints of its channels
+	peers    *budget.Share // its connections
 
-	users int          // sessions and modules; guarded by the handler's mu, as is
+	users int          // connections, sessions and modules; guarded by the handler's mu, as is
 	ended NetworkStats // the counts of its connections that have ended
 }
 
-// enter returns the tenant of that name and counts one more session or module of it. The
+// enter returns the tenant of that name and counts one more user of it. The
 // caller calls leave at the end of that.
 func (h *Handler) enter(name string) *tenant {
 	h.mu.Lock()
@@ -41,8 +42,9 @@ func (h *Handler) enterLocked(name string) *tenant {
 		t = &tenant{
 			Tenant: executor.NewTenant(name, rules.Quota), rules: rules,
 			queue:    make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
-			channels: make(chan struct{}, bound(rules.Quota.Channels, h.cfg.Channels)),
 			memory:   h.memory.Share(rules.Quota.Weight, rules.Quota.Buffers),
+			channels: h.channels.Share(rules.Quota.Weight, bound(rules.Quota.Channels, h.cfg.Channels)),
+			peers:    h.peers.Share(rules.Quota.Weight, bound(rules.Quota.Connections, h.cfg.Connections)),
 		}
 		h.tenants[name] = t
 	}
@@ -60,11 +62,11 @@ func (h *Handler) leave(t *tenant) {
 }
 
 // bound returns the smaller one of quota and most. A quota of zero does not bound.
-func bound(quota, most int) int {
+func bound(quota, most int) int64 {
 	if quota > 0 {
-		return min(quota, most)
+		most = min(quota, most)
 	}
-	return most
+	return int64(most)
 }
 
 // denied returns the Fail of a module that asks for what its tenant is not granted,
@@ -92,8 +94,8 @@ type TenantStats struct {
 	Memory   MemoryStats
 }
 
-// Tenants returns the tenants that have a session or a module, in the order of their
-// names.
+// Tenants returns the tenants that have a connection, a session or a module, in the order of
+// their names.
 func (h *Handler) Tenants() []TenantStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,7 +108,7 @@ func (h *Handler) Tenants() []TenantStats {
 	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
 		t := h.tenants[name]
 		all = append(all, TenantStats{
-			Name: name, Sessions: sessions[t], Channels: len(t.channels), Waiting: len(t.queue),
+			Name: name, Sessions: sessions[t], Channels: int(t.channels.Stats().Held), Waiting: len(t.queue),
 			Holding: t.Holding(), Bill: t.Bill(), Network: networks[name],
 			Memory: memoryStats(t.memory.Stats()),
 		})
