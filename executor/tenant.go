@@ -21,6 +21,8 @@ type Tenant struct {
 	quota capability.Quota
 
 	mu     sync.Mutex
+	budget Budget // of bytes outside instances; nil: none
+	room   Budget // of instances' memory, beside the quota; nil: none
 	holds  Holding
 	bill   Bill
 	fuel   fuel
@@ -93,6 +95,9 @@ func (t *Tenant) HoldInstance(memory int64) error {
 	if most := t.quota.Memory; most > 0 && t.holds.Memory+memory > most {
 		return t.over("%d bytes of memory for all instances, of which %d are held and %d are asked for", most, t.holds.Memory, memory)
 	}
+	if t.room != nil && !t.room.Hold(memory) {
+		return fmt.Errorf("%w: the host has no room for an instance of %d bytes beside the %d that tenant %q has", ErrQuota, memory, t.holds.Memory, t.name)
+	}
 	t.holds.Instances++
 	t.holds.Memory += memory
 	return nil
@@ -106,32 +111,59 @@ func (t *Tenant) ReleaseInstance(memory int64) {
 	t.mu.Lock()
 	t.holds.Instances--
 	t.holds.Memory -= memory
+	if t.room != nil {
+		t.room.Release(memory)
+	}
 	t.mu.Unlock()
 }
 
-// HoldMemory counts bytes that a host function holds for an instance outside its memory. It
-// returns ErrQuota when the quota has no room. t may be nil, which has no quota.
-func (t *Tenant) HoldMemory(bytes int64) error {
-	if t == nil {
+// A Budget bounds bytes that a host holds for a tenant, so that tenants share what there is.
+// Many goroutines use it at once; its methods do not block.
+type Budget interface {
+	// Hold counts n bytes more, at once, and says whether there is room for them.
+	Hold(n int64) bool
+	// Release counts n bytes less.
+	Release(n int64)
+}
+
+// Share sets what bounds HoldMemory, and what bounds the memory limits of the tenant's
+// instances, both beside its quota. Nil bounds nothing. It is called before the tenant is used.
+func (t *Tenant) Share(bytes, instances Budget) {
+	t.mu.Lock()
+	t.budget, t.room = bytes, instances
+	t.mu.Unlock()
+}
+
+// HoldMemory counts n bytes that a host function is about to hold for an instance outside its
+// memory: a context of an inference, a buffer. It returns ErrQuota when the quota or the
+// host has no room for them. t may be nil, which has no quota.
+func (t *Tenant) HoldMemory(n int64) error {
+	if t == nil || n <= 0 {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if most := t.quota.Memory; most > 0 && t.holds.Memory+bytes > most {
-		return t.over("%d bytes of memory, of which %d are held and %d are asked for", most, t.holds.Memory, bytes)
+	if most := t.quota.Memory; most > 0 && t.holds.Memory+n > most {
+		return t.over("%d bytes of memory, of which %d are held and %d are asked for", most, t.holds.Memory, n)
 	}
-	t.holds.Memory += bytes
+	if t.budget != nil && !t.budget.Hold(n) {
+		return fmt.Errorf("%w: tenant %q finds no room for %d bytes more", ErrQuota, t.name, n)
+	}
+	t.holds.Memory += n
 	return nil
 }
 
-// ReleaseMemory counts bytes of HoldMemory no longer.
-func (t *Tenant) ReleaseMemory(bytes int64) {
-	if t == nil {
+// ReleaseMemory counts n bytes less. n is that of HoldMemory.
+func (t *Tenant) ReleaseMemory(n int64) {
+	if t == nil || n <= 0 {
 		return
 	}
 	t.mu.Lock()
-	t.holds.Memory -= bytes
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.holds.Memory -= n
+	if t.budget != nil {
+		t.budget.Release(n)
+	}
 }
 
 func (t *Tenant) over(format string, args ...any) error {

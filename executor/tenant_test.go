@@ -35,6 +35,71 @@ func TestTenantModules(t *testing.T) {
 	}
 }
 
+// purse is a Budget.
+type purse struct{ left int64 }
+
+func (p *purse) Hold(n int64) bool {
+	if n > p.left {
+		return false
+	}
+	p.left -= n
+	return true
+}
+
+func (p *purse) Release(n int64) { p.left += n }
+
+// Host functions charge what they hold to the tenant's budget.
+func TestTenantMemoryOfTheHost(t *testing.T) {
+	free := executor.NewTenant("free", capability.Quota{})
+	for _, nobody := range []*executor.Tenant{nil, free} {
+		if err := nobody.HoldMemory(1 << 40); err != nil {
+			t.Errorf("a tenant without a budget: %v", err)
+		}
+		nobody.ReleaseMemory(1 << 40)
+	}
+	tenant, p := executor.NewTenant("acme", capability.Quota{}), &purse{100}
+	tenant.Share(p, nil)
+	for _, step := range []struct {
+		n    int64
+		want error
+		left int64
+	}{{60, nil, 40}, {41, executor.ErrQuota, 40}, {40, nil, 0}, {0, nil, 0}, {-5, nil, 0}} {
+		if err := tenant.HoldMemory(step.n); !errors.Is(err, step.want) || p.left != step.left {
+			t.Errorf("%d bytes more: %v, %d left; want %v, %d", step.n, err, p.left, step.want, step.left)
+		}
+	}
+	tenant.ReleaseMemory(100)
+	tenant.ReleaseMemory(-1)
+	if p.left != 100 {
+		t.Errorf("%d left after all were released, want 100", p.left)
+	}
+}
+
+// An instance finds room at the host, beside the tenant's quota, or is refused.
+func TestTenantsShareInstanceMemory(t *testing.T) {
+	p := &purse{100}
+	tenant := executor.NewTenant("acme", capability.Quota{Memory: 90})
+	tenant.Share(nil, p)
+	for _, step := range []struct {
+		memory, left int64
+		want         error
+	}{{60, 40, nil}, {40, 40, executor.ErrQuota}, {30, 10, nil}} {
+		if err := tenant.HoldInstance(step.memory); !errors.Is(err, step.want) || p.left != step.left {
+			t.Errorf("an instance of %d: %v, %d left; want %v, %d", step.memory, err, p.left, step.want, step.left)
+		}
+	}
+	other := executor.NewTenant("other", capability.Quota{})
+	other.Share(nil, p)
+	if err := other.HoldInstance(11); !errors.Is(err, executor.ErrQuota) || !strings.Contains(err.Error(), "no room") || other.Holding().Instances != 0 {
+		t.Errorf("an instance without room at the host: %v, and %+v held", err, other.Holding())
+	}
+	tenant.ReleaseInstance(60)
+	tenant.ReleaseInstance(30)
+	if p.left != 100 {
+		t.Errorf("%d left after all were closed, want 100", p.left)
+	}
+}
+
 func TestTenantHolds(t *testing.T) {
 	tests := []struct {
 		why   string

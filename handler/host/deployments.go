@@ -25,7 +25,8 @@ type deploymentKey struct {
 
 // deployments are the modules that are ready on this host, each with its pool of
 // instances. When their number is at its limit, the one that has been unused for longest
-// makes room. The engine's cache still has its module when a UE asks for it again.
+// makes room, among those of the tenant that brings one and of tenants that have more than
+// their share. The engine's cache still has its module when a UE asks for it again.
 type deployments struct {
 	h *Handler
 
@@ -181,9 +182,10 @@ func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
 	case ds.closed:
 		return nil, &wire.Fail{Code: offload.CodeDraining}
 	case len(ds.all) >= ds.h.cfg.Modules:
-		evicted = ds.evictLocked(func(*deployment) bool { return true })
+		held := ds.heldLocked()
+		evicted = ds.evictLocked(func(d *deployment) bool { return mayEvict(held, d.tenant.Name(), t.Name(), ds.h.cfg.Modules) })
 		if evicted == nil {
-			return nil, &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use", ds.h.cfg.Modules)}
+			return nil, &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use or within their tenants' shares", ds.h.cfg.Modules)}
 		}
 	}
 	err = t.HoldModule()
@@ -196,6 +198,26 @@ func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
 		return evicted, denied(err)
 	}
 	return evicted, nil
+}
+
+// heldLocked returns how many modules each tenant has.
+func (ds *deployments) heldLocked() map[string]int {
+	held := map[string]int{}
+	for k := range ds.all {
+		held[k.tenant]++
+	}
+	return held
+}
+
+// mayEvict says whether a module of owner may make room for one of taker, on a host for so many
+// modules: if it is taker's own, or if owner has more than an equal share. held has the modules
+// of each tenant.
+func mayEvict(held map[string]int, owner, taker string, modules int) bool {
+	tenants := len(held)
+	if held[taker] == 0 {
+		tenants++
+	}
+	return owner == taker || held[owner] > max(1, modules/tenants)
 }
 
 // evictLocked takes out the deployment that has been unused for longest, among those that

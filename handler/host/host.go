@@ -71,7 +71,8 @@ type Config struct {
 	// kept for tenants that have few. Zero means 4096, as many as there are lifelines.
 	Connections int
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
-	// the one that has been unused for longest, and is refused when all are in use. Zero
+	// the one that has been unused for longest, among those of its tenant and of tenants
+	// that have more than their share, and is refused when all of these are in use. Zero
 	// means 64.
 	Modules int
 	// MemoryLimit bounds the memory, in bytes, of an instance whose module asks for no
@@ -83,6 +84,10 @@ type Config struct {
 	// little. What finds no room within half a second is refused with the code
 	// "overloaded". Zero means 1 GiB.
 	Memory int64
+	// InstanceMemory bounds the sum of the memory limits of all instances, in bytes, beside the
+	// quota of each tenant. A quarter is kept for tenants that have few. Limits are mostly
+	// far more than what is used. Zero means 16 times Memory.
+	InstanceMemory int64
 	// CallLimit bounds a call or a message that has no deadline, or a longer one. Zero
 	// means 10 s.
 	CallLimit time.Duration
@@ -119,6 +124,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Memory <= 0 {
 		c.Memory = 1 << 30
 	}
+	if c.InstanceMemory <= 0 {
+		c.InstanceMemory = 16 * c.Memory
+	}
 	if c.CallLimit <= 0 {
 		c.CallLimit = 10 * time.Second
 	}
@@ -138,6 +146,7 @@ type Handler struct {
 	deployed *deployments
 	turns    *executor.Turns // of calls and messages on the cores
 	memory   *budget.Host    // bytes held for UEs
+	room     *budget.Host    // memory limits of instances
 	channels *budget.Host    // far endpoints of channels
 	peers    *budget.Host    // connections
 
@@ -170,6 +179,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg:      cfg,
 		turns:    executor.NewTurns(cfg.Calls),
 		memory:   budget.New(cfg.Memory),
+		room:     budget.New(cfg.InstanceMemory),
 		channels: budget.New(int64(cfg.Channels)),
 		peers:    budget.New(int64(cfg.Connections)),
 		ended:    make(chan struct{}),

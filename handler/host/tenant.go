@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -46,6 +47,7 @@ func (h *Handler) enterLocked(name string) *tenant {
 			channels: h.channels.Share(rules.Quota.Weight, bound(rules.Quota.Channels, h.cfg.Channels)),
 			peers:    h.peers.Share(rules.Quota.Weight, bound(rules.Quota.Connections, h.cfg.Connections)),
 		}
+		t.Share(t.memory, h.room.Share(rules.Quota.Weight, cmp.Or(rules.Quota.Memory, h.cfg.InstanceMemory)))
 		h.tenants[name] = t
 	}
 	t.users++

@@ -136,6 +136,18 @@ func TestQuotasOfATenant(t *testing.T) {
 	})
 }
 
+// A tenant that floods the host with modules evicts its own, not those of others.
+func TestTenantsKeepTheirModules(t *testing.T) {
+	serve(t, host.Config{}, []string{"ann", "bob"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
+		ask(t, conns[1], put(wasm), true)
+		for i := range 5 {
+			ask(t, conns[0], put(module(i)), true)
+		}
+		wantEcho(t, "the neighbour's module", ask(t, conns[1], call(wasm), true))
+		wantEcho(t, "the flood's last module", ask(t, conns[0], call(module(4)), true))
+	})
+}
+
 // A flood of one tenant's calls fills its own queue.
 func TestTenantsQueueForThemselves(t *testing.T) {
 	var release chan struct{} // made in the bubble of its test

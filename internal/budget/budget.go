@@ -136,6 +136,13 @@ func (s *Share) Try(n int64) (Lease, error) {
 	return Lease{s, n}, nil
 }
 
+// Hold takes n more if that is possible at once, and says whether it was. It is for those who
+// count by themselves, and return with Release what they took.
+func (s *Share) Hold(n int64) bool { return s.take(context.Background(), n, refuse) == nil }
+
+// Release returns n of what Hold took.
+func (s *Share) Release(n int64) { s.give(n) }
+
 // A mode is what to do about a request that cannot be served at once.
 type mode int
 

@@ -45,6 +45,18 @@ func TestLease(t *testing.T) {
 	}
 }
 
+func TestHold(t *testing.T) {
+	s := New(400).Share(1, 200)
+	if !s.Hold(150) || s.Hold(51) || !s.Hold(50) || s.Stats().Held != 200 {
+		t.Errorf("%+v; want 150 and 50 held, and 51 refused", s.Stats())
+	}
+	s.Release(150)
+	s.Release(50)
+	if st := s.Stats(); st.Held != 0 || st.Refused.Busy != 1 {
+		t.Errorf("%+v; want nothing held, and one refused", st)
+	}
+}
+
 func TestNothingIsFree(t *testing.T) {
 	var nobody *Share
 	for _, s := range []*Share{nobody, New(0).Share(1, 0)} {
