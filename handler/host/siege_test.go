@@ -207,7 +207,7 @@ func big() []byte {
 // half returns a frame and all but the last byte of its payload.
 func half(header []byte, size int) []byte { return append(header, make([]byte, size-1)...) }
 
-// attacks make a host hold bytes for a UE, about 600 MiB each.
+// attacks make a host hold bytes for a UE, 200 to 700 MiB each.
 var attacks = []struct {
 	name string
 	run  func(s *siege, c *link.Conn)
@@ -249,6 +249,7 @@ var attacks = []struct {
 			go st.Write(half(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: siegeBig}), siegeBig))
 		}
 	}},
+	{"connections", func(s *siege, c *link.Conn) { s.connect(100) }},
 	{"first parts", func(s *siege, c *link.Conn) {
 		s.attach(c, 5, true)
 		for i := range uint64(16) {
@@ -261,6 +262,24 @@ var attacks = []struct {
 			st.Close()
 		}
 	}},
+}
+
+// connect connects UEs of the attackers' name. The host ends those it has no room for.
+func (s *siege) connect(n int) {
+	s.t.Helper()
+	conf, err := s.ca.TLS(identity.UE, "hostile")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for range n {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if c, err := link.Dial(s.t.Context(), pc, s.addr, conf); err == nil {
+			s.t.Cleanup(func() { c.Close("") })
+		}
+	}
 }
 
 // attach makes n far endpoints, whose IDs count from 0.
@@ -338,6 +357,12 @@ func TestAttacksOnMemory(t *testing.T) {
 				grown>>20, most.most>>20, most.held>>20, most.peak>>20, most.refused)
 			if most := most.peak*6/5 + siegeSlack; grown > most {
 				t.Errorf("the process grew by %d MiB; want %d at most, a fifth more than was held", grown>>20, most>>20)
+			}
+			if most.most > siegeLimit+siegeLimit/10 || most.peak > siegeTotal {
+				t.Errorf("the process took %d MiB of %d, and held %d of %d", most.most>>20, siegeLimit>>20, most.peak>>20, siegeTotal>>20)
+			}
+			if most.refused == 0 {
+				t.Error("nothing was refused: the attack asks for too little")
 			}
 		})
 	}
