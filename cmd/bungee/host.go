@@ -28,6 +28,7 @@ type hostFlags struct {
 	nn                         nnOptions
 	calls, channels            int
 	memoryMiB, cacheMiB        int64
+	totalMiB                   int64
 	callLimit, drain           time.Duration
 	tcp                        bool
 	tcpAlso                    string
@@ -68,10 +69,11 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve metrics at, for Prometheus, under /metrics (default: none)")
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
-	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 1024)")
+	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 2048)")
 	fl.StringVar(&f.tcpAlso, "tcp-also", "", "further TCP address to serve UEs at, for networks that let only some ports pass (example: :443)")
 	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")
 	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
+	fl.Int64Var(&f.totalMiB, "memory-total", 0, "MiB of memory that this process may take; half of it may be held for UEs beside their instances (default: seven eighths of the control group's or the machine's)")
 	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
 	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
 	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
@@ -96,6 +98,16 @@ func (f *hostFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return f.runAs(ctx, conf, policy, log)
+}
+
+// runAs serves with an identity and a policy until ctx ends.
+func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capability.Policy, log *slog.Logger) error {
+	total, err := memoryTotal(f.totalMiB, log)
+	if err != nil {
+		return err
+	}
+	limitHeap(total)
 	engine, err := newEngine(f.cache, f.cacheMiB<<20, log)
 	if err != nil {
 		return err
@@ -108,7 +120,7 @@ func (f *hostFlags) run(ctx context.Context) error {
 	defer closeNN()
 	h, err := host.New(host.Config{
 		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions(networks), Policy: policy,
-		Calls: f.calls, Channels: f.channels, MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
+		Calls: f.calls, Channels: f.channels, Memory: buffersOf(total), MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
 	})
 	if err != nil {
 		return err

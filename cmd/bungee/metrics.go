@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"github.com/bungee-xr/bungee/handler/host"
 )
@@ -21,13 +23,15 @@ func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err er
 	if err != nil {
 		return "", nil, err
 	}
+	loopback := isLoopback(ln.Addr())
 	r := prometheus.NewRegistry()
-	r.MustRegister(tenantMetrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(tenantMetrics{h}, hostMetrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	mux.Handle("GET /metrics", fromHere(loopback, promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4})))
+	srv := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: 2 * metricsTimeout, MaxHeaderBytes: 16 << 10}
+	srv.SetKeepAlivesEnabled(false)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(netutil.LimitListener(ln, metricsClients)) }()
 	return "http://" + ln.Addr().String() + "/metrics", func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -36,6 +40,69 @@ func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err er
 		}
 		<-served
 	}, nil
+}
+
+// Bounds on the clients of the metrics page, each of which takes a descriptor: how many there
+// may be, and how long one may take to ask. A client asks once.
+const (
+	metricsClients = 16
+	metricsTimeout = 5 * time.Second
+)
+
+// fromHere refuses requests to a page at a loopback address that name another machine as their
+// host: a browser sends those when a web page's own name has been pointed at this
+// address.
+func fromHere(loopback bool, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if loopback && !isLocal(r.Host) {
+			http.Error(w, "this page is at a loopback address: ask for it by that, or as localhost", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func isLoopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}
+
+// isLocal says whether the Host of a request is this machine's loopback.
+func isLocal(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// hostMetrics are what the host holds for all UEs.
+type hostMetrics struct{ h *host.Handler }
+
+var (
+	hostLimit   = prometheus.NewDesc("bungee_host_buffers_limit_bytes", "Bytes that may be held for UEs beside their instances.", nil, nil)
+	hostHeld    = prometheus.NewDesc("bungee_host_buffers_held_bytes", "Bytes that are held for UEs beside their instances.", nil, nil)
+	hostPeak    = prometheus.NewDesc("bungee_host_buffers_peak_bytes", "The most that has been held.", nil, nil)
+	hostRefused = prometheus.NewDesc("bungee_host_refused_total", "Requests that found no room, of code overloaded, by reason.", []string{"code", "reason"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (hostMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{hostLimit, hostHeld, hostPeak, hostRefused} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c hostMetrics) Collect(ch chan<- prometheus.Metric) {
+	m := c.h.Memory()
+	ch <- prometheus.MustNewConstMetric(hostLimit, prometheus.GaugeValue, float64(m.Most))
+	ch <- prometheus.MustNewConstMetric(hostHeld, prometheus.GaugeValue, float64(m.Held))
+	ch <- prometheus.MustNewConstMetric(hostPeak, prometheus.GaugeValue, float64(m.Peak))
+	for reason, n := range map[string]uint64{"too_much": m.TooMuch, "busy": m.Busy, "late": m.Late} {
+		ch <- prometheus.MustNewConstMetric(hostRefused, prometheus.CounterValue, float64(n), "overloaded", reason)
+	}
 }
 
 // tenantMetrics are the bill, the holding and the network of each tenant.
@@ -65,6 +132,12 @@ var tenantMetricList = []tenantMetric{
 		func(t host.TenantStats) float64 { return float64(t.Holding.Instances) }),
 	metric("memory_limit_bytes", "Sum of the instances' memory limits.", prometheus.GaugeValue,
 		func(t host.TenantStats) float64 { return float64(t.Holding.Memory) }),
+	metric("buffers_held_bytes", "Bytes that the host holds for the tenant beside instances.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Memory.Held) }),
+	metric("buffers_waiting", "Frames that wait for room.", prometheus.GaugeValue,
+		func(t host.TenantStats) float64 { return float64(t.Memory.Waiting) }),
+	metric("refused_total", "Requests that found no room.", prometheus.CounterValue,
+		func(t host.TenantStats) float64 { return float64(t.Memory.TooMuch + t.Memory.Busy + t.Memory.Late) }),
 	metric("calls_total", "Calls that entered a guest.", prometheus.CounterValue,
 		func(t host.TenantStats) float64 { return float64(t.Bill.Calls) }),
 	metric("call_failures_total", "Calls that broke their instance.", prometheus.CounterValue,

@@ -33,8 +33,8 @@ func find(root string, pid int) (place, error) {
 		return place{}, fmt.Errorf("find the cgroup of process %d: %w", pid, err)
 	}
 	for _, version := range []int{1, 2} {
-		m, okMount := findMount(string(mounts), version)
-		group, okGroup := findGroup(string(groups), version)
+		m, okMount := findMount(string(mounts), version, "cpu")
+		group, okGroup := findGroup(string(groups), version, "cpu")
 		if okMount && okGroup {
 			mount := filepath.Join(root, m.point)
 			return place{version: version, mount: mount, dir: filepath.Join(mount, below(m.root, group))}, nil
@@ -48,10 +48,10 @@ func find(root string, pid int) (place, error) {
 // point, "/" unless in a container.
 type mount struct{ root, point string }
 
-// findMount finds the tree in /proc/self/mountinfo, whose lines read
+// findMount finds a controller's tree in /proc/self/mountinfo, whose lines read
 //
 //	id parent major:minor root point options [tags] - type source superoptions
-func findMount(mountinfo string, version int) (mount, bool) {
+func findMount(mountinfo string, version int, controller string) (mount, bool) {
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
 		left, right := strings.Fields(before), strings.Fields(after)
@@ -59,7 +59,7 @@ func findMount(mountinfo string, version int) (mount, bool) {
 			continue
 		}
 		controllers := strings.Split(right[2], ",")
-		v1 := version == 1 && right[0] == "cgroup" && slices.Contains(controllers, "cpu")
+		v1 := version == 1 && right[0] == "cgroup" && slices.Contains(controllers, controller)
 		v2 := version == 2 && right[0] == "cgroup2"
 		if v1 || v2 {
 			return mount{root: unescape(left[3]), point: unescape(left[4])}, true
@@ -68,16 +68,16 @@ func findMount(mountinfo string, version int) (mount, bool) {
 	return mount{}, false
 }
 
-// findGroup finds the group in /proc/PID/cgroup, whose lines read
+// findGroup finds the group of a controller in /proc/PID/cgroup, whose lines read
 // number:controllers:group, with number 0 and no controllers for version 2.
-func findGroup(groups string, version int) (string, bool) {
+func findGroup(groups string, version int, controller string) (string, bool) {
 	for line := range strings.Lines(groups) {
 		number, rest, _ := strings.Cut(strings.TrimRight(line, "\n"), ":")
 		controllers, group, ok := strings.Cut(rest, ":")
 		if !ok {
 			continue
 		}
-		v1 := version == 1 && slices.Contains(strings.Split(controllers, ","), "cpu")
+		v1 := version == 1 && slices.Contains(strings.Split(controllers, ","), controller)
 		v2 := version == 2 && number == "0" && controllers == ""
 		if v1 || v2 {
 			return group, true

@@ -60,7 +60,7 @@ func TestFindMount(t *testing.T) {
 		{"tags before the dash vary in number", 2, mount{"/a", "/sys/fs/cgroup/unified"}},
 	}
 	for _, tt := range tests {
-		if got, ok := findMount(hybrid, tt.version); got != tt.want || !ok {
+		if got, ok := findMount(hybrid, tt.version, "cpu"); got != tt.want || !ok {
 			t.Errorf("findMount(v%d) = %+v, %v; want %+v: %s", tt.version, got, ok, tt.want, tt.why)
 		}
 	}
@@ -69,7 +69,7 @@ func TestFindMount(t *testing.T) {
 func TestFindGroup(t *testing.T) {
 	const hybrid = "9:name=systemd:/s\n3:cpuset:/c\n1:cpuacct,cpu:/user:1\n0::/u\n"
 	for version, want := range map[int]string{1: "/user:1", 2: "/u"} {
-		if got, ok := findGroup(hybrid, version); got != want || !ok {
+		if got, ok := findGroup(hybrid, version, "cpu"); got != want || !ok {
 			t.Errorf("findGroup(%q, %d) = %q, %v; want %q", hybrid, version, got, ok, want)
 		}
 	}
@@ -103,8 +103,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(`1 2 3 \0 \040\ rw - cgroup2 x y`)
 	f.Fuzz(func(t *testing.T, text string) {
 		for version := 1; version <= 2; version++ {
-			m, _ := findMount(text, version)
-			group, _ := findGroup(text, version)
+			m, _ := findMount(text, version, "cpu")
+			group, _ := findGroup(text, version, "cpu")
 			if got := below(m.root, group); got != "" && got[0] != '/' {
 				t.Errorf("below(%q, %q) = %q; want it to begin with a slash", m.root, group, got)
 			}

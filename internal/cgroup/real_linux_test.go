@@ -61,7 +61,7 @@ func cpuGroup(pid string) string {
 	if err != nil {
 		return err.Error()
 	}
-	group, _ := findGroup(string(text), 1)
+	group, _ := findGroup(string(text), 1, "cpu")
 	return group
 }
 
