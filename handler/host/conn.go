@@ -35,15 +35,10 @@ type conn struct {
 // run serves the UE's streams until the connection ends.
 func (c *conn) run() {
 	log := c.h.cfg.Logger.With("ue", c.ue, "addr", c.link.RemoteAddr().String())
-	held, err := c.admit()
-	if err != nil {
-		c.link.Close(err.Error())
-		log.Info("connection refused", "why", err)
-		return
-	}
-	defer held.release()
 	log.Info("connection begins")
 	var streams sync.WaitGroup
+	var held *holding // set by one of streams
+	streams.Go(func() { held = c.hold() })
 	for {
 		st, err := c.link.Accept(context.Background())
 		if err != nil {
@@ -53,6 +48,7 @@ func (c *conn) run() {
 	}
 	c.link.Close("")
 	streams.Wait()
+	held.release()
 	if c.revoke != nil {
 		c.revoke()
 	}
@@ -77,7 +73,11 @@ type holding struct {
 	grown budget.Lease
 }
 
+// release lets go of all of it. Nil is nothing.
 func (l *holding) release() {
+	if l == nil {
+		return
+	}
 	l.slot.Release()
 	l.bytes.Release()
 	l.mu.Lock()
@@ -91,6 +91,19 @@ func (l *holding) grow(t *tenant, n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.ended && !t.memory.Pressed() && l.grown.TryGrow(n) == nil
+}
+
+// hold takes what the host holds for the connection once it is confirmed: what an attacker has
+// sent again must cost its UE's tenant nothing. A connection without room is ended.
+func (c *conn) hold() *holding {
+	if !c.confirmed() {
+		return nil
+	}
+	l, err := c.admit()
+	if err != nil {
+		c.link.Close(err.Error())
+	}
+	return l
 }
 
 // admit takes what the host holds for the connection: its slot, and its first windows. Its
