@@ -212,11 +212,7 @@ var attacks = []struct {
 	name string
 	run  func(s *siege, c *link.Conn)
 }{
-	{"replies that are not read", func(s *siege, c *link.Conn) {
-		for range 25 {
-			s.sends(c, big())
-		}
-	}},
+	{"replies that are not read", unreadReplies},
 	{"states that are not read", func(s *siege, c *link.Conn) {
 		s.attach(c, 7, false)
 		for i := range 28 {
@@ -233,11 +229,11 @@ var attacks = []struct {
 			s.sends(c, half(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: siegeBig}), siegeBig))
 		}
 	}},
-	{"uploads cut short", func(s *siege, c *link.Conn) {
-		for i := range 25 {
-			p := wire.Put{Digest: [32]byte{byte(i)}, Size: siegeBig}
-			s.sends(c, half(wire.AppendControl(nil, wire.TypePut, p), siegeBig))
-		}
+	{"uploads cut short", cutUploads},
+	{"three tenants at once", func(s *siege, c *link.Conn) {
+		unreadReplies(s, c)
+		cutUploads(s, s.dial("hostile-2"))
+		unreadReplies(s, s.dial("hostile-3"))
 	}},
 	{"restores cut short", func(s *siege, c *link.Conn) {
 		for _, st := range s.attach(c, 25, false) {
@@ -262,6 +258,19 @@ var attacks = []struct {
 			st.Close()
 		}
 	}},
+}
+
+func unreadReplies(s *siege, c *link.Conn) {
+	for range 25 {
+		s.sends(c, big())
+	}
+}
+
+func cutUploads(s *siege, c *link.Conn) {
+	for i := range 25 {
+		p := wire.Put{Digest: [32]byte{byte(i)}, Size: siegeBig}
+		s.sends(c, half(wire.AppendControl(nil, wire.TypePut, p), siegeBig))
+	}
 }
 
 // connect connects UEs of the attackers' name. The host ends those it has no room for.
@@ -343,6 +352,9 @@ func TestAttacksOnMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 30 s: go test ./handler/host -run TestAttacksOnMemory")
 	}
+	if raced {
+		t.Skip("the race detector takes memory of its own: go test ./handler/host -run TestAttacksOnMemory")
+	}
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {
 			s := layTo(t)
@@ -361,8 +373,8 @@ func TestAttacksOnMemory(t *testing.T) {
 			if most.most > siegeLimit+siegeLimit/10 || most.peak > siegeTotal {
 				t.Errorf("the process took %d MiB of %d, and held %d of %d", most.most>>20, siegeLimit>>20, most.peak>>20, siegeTotal>>20)
 			}
-			if most.refused == 0 {
-				t.Error("nothing was refused: the attack asks for too little")
+			if most.peak < siegeTotal/2-siegeBig {
+				t.Error("the attack asks for less than a tenant may have")
 			}
 		})
 	}
