@@ -39,6 +39,20 @@ func lessReserve(all int64) int64 { return max(all-all/8, leastTotal) }
 // half is for instances, modules, and what Go's collector has not collected yet.
 func buffersOf(total int64) int64 { return total / 2 }
 
+// mostConnections is how many connections a host has at most if nothing is said.
+const mostConnections = 4096
+
+// connectionsFor returns how many connections UEs may have if the process may have so many
+// descriptors open, 0 for unknown. Each connection takes one, over TCP or for its lifeline; a quarter
+// is left to modules, folders, what guests connect to, and UEs that are about to prove who
+// they are.
+func connectionsFor(descriptors uint64) int {
+	if descriptors == 0 {
+		return mostConnections
+	}
+	return int(min(mostConnections, max(1, descriptors/4*3)))
+}
+
 // limitHeap has Go collect harder when the process comes near its total. GOMEMLIMIT in the
 // environment is the operator's word and stays.
 func limitHeap(total int64) {

@@ -39,6 +39,14 @@ func TestMemoryTotal(t *testing.T) {
 	}
 }
 
+func TestConnectionsFor(t *testing.T) {
+	for descriptors, want := range map[uint64]int{0: 4096, 1: 1, 512: 384, 1 << 20: 4096, 1 << 63: 4096} {
+		if got := connectionsFor(descriptors); got != want {
+			t.Errorf("%d descriptors: %d connections, want %d", descriptors, got, want)
+		}
+	}
+}
+
 func TestLimitHeap(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
