@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// besieged runs an edge host. It prints its address, and for each line that it reads, what it
+// besieged runs an edge host. It prints its addresses, of UDP and of TCP, and for each line that it reads, what it
 // holds and what its process takes.
 func besieged(dir string) error {
 	conf, err := identity.Load(dir, identity.Host)
@@ -61,9 +61,14 @@ func besieged(dir string) error {
 	if err != nil {
 		return err
 	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	h.ServeTCP(ln)
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(context.Background(), pc) }()
-	fmt.Println(pc.LocalAddr())
+	fmt.Println(pc.LocalAddr(), ln.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		m := h.Memory()
 		fmt.Println(m.Held, m.Peak, m.TooMuch+m.Busy+m.Late, resident("VmRSS"), resident("VmHWM"))
@@ -106,6 +111,7 @@ type siege struct {
 	in  *os.File
 
 	addr *net.UDPAddr
+	tcp  string
 }
 
 // look is what the host's process says of itself.
@@ -149,10 +155,11 @@ func layTo(t *testing.T) *siege {
 		}
 	})
 	line, err := s.out.ReadString('\n')
+	udp, tcp, _ := strings.Cut(strings.TrimSpace(line), " ")
 	if err == nil {
-		s.addr, err = net.ResolveUDPAddr("udp", strings.TrimSpace(line))
+		s.addr, err = net.ResolveUDPAddr("udp", udp)
 	}
-	if err != nil {
+	if s.tcp = tcp; err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -182,6 +189,30 @@ func (s *siege) dial(name string) *link.Conn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.settle(c)
+}
+
+// dialTCP is dial over TCP.
+func (s *siege) dialTCP(name string) *link.Conn {
+	s.t.Helper()
+	conf, err := s.ca.TLS(identity.UE, name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	nc, err := net.Dial("tcp", s.tcp)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := link.DialTCP(s.t.Context(), nc, nc.RemoteAddr(), conf)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.settle(c)
+}
+
+// settle has a UE say hello and bring its module.
+func (s *siege) settle(c *link.Conn) *link.Conn {
+	s.t.Helper()
 	s.t.Cleanup(func() { c.Close("") })
 	greet(s.t, c, 7)
 	ask(s.t, c, put(wasm), true)
@@ -230,6 +261,8 @@ var attacks = []struct {
 		}
 	}},
 	{"uploads cut short", cutUploads},
+	{"replies that are not read, over TCP", func(s *siege, _ *link.Conn) { unreadReplies(s, s.dialTCP("hostile")) }},
+	{"uploads cut short, over TCP", func(s *siege, _ *link.Conn) { cutUploads(s, s.dialTCP("hostile")) }},
 	{"three tenants at once", func(s *siege, c *link.Conn) {
 		unreadReplies(s, c)
 		cutUploads(s, s.dial("hostile-2"))
