@@ -264,8 +264,10 @@ func (s *Share) await(ctx context.Context, w *waiter) error {
 		return nil
 	}
 	s.dequeueLocked(i)
-	s.refused.Late++
-	h.refused.Late++
+	if err == ErrLate { // else the caller has gone
+		s.refused.Late++
+		h.refused.Late++
+	}
 	h.serveLocked() // it may have been in the way
 	return err
 }
