@@ -21,9 +21,9 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b, byte(7))
+		f.Add(b, byte(15))
 	}
-	f.Add(function(f, "43 0000803f 43 00000040 92 1a 41 08 41 00 41 40 fc 0b 00"), byte(7))
+	f.Add(function(f, "43 0000803f 43 00000040 92 1a 41 08 41 00 41 40 fc 0b 00"), byte(15))
 	f.Add(function(f, "03 40 20 00 0d 00 0b 41 01 04 40 00 05 0f 0b 23 00 24 00"), byte(1))
 	f.Add(module(f, "00 04 6e616d65 01 04 01 00 01 66"), byte(2))
 	if testing.Short() {
@@ -38,10 +38,11 @@ func FuzzCode(f *testing.F) {
 	for _, code := range []string{
 		"43 0000803f 43 00000040 92 1a", "41 08 41 00 41 40 fc 0b 00", "41 01 40 00 1a", "d0 70 41 02 fc 0f 00 1a",
 		"03 40 20 00 0d 00 0b 41 01 04 40 00 05 0f 0b 23 00 24 00", "41 02 0e 02 00 00 00", "02 7f 41 01 0b 41 02 02 00 0b 1a",
+		"41 00 fc 10 00 fc 0b 00", "41 00 41 00 20 00 fc 0a 00 00", "41 00 d0 70 20 00 fc 11 00",
 		"fd 0c 00000000000000000000000000000000 fd 43 00 01 fd e4 01 1a", "44 0000000000000000 9f fc 06 1a", "10 00 41 00 11 00 00",
 	} {
 		b := function(f, code)
-		f.Add(b[len(b)-len(strings.ReplaceAll(code, " ", ""))/2-1:], byte(7))
+		f.Add(b[len(b)-len(strings.ReplaceAll(code, " ", ""))/2-1:], byte(15))
 	}
 	// A global of i32 and a mutable one of f64, two locals of i32 and f64, one
 	// memory, one table, the function () -> ().
@@ -67,7 +68,7 @@ func interpreter(f *testing.F) wz.Runtime {
 }
 
 func checkRewrite(t *testing.T, r wz.Runtime, wasm []byte, flags byte) {
-	opts := instrument.Options{Fuel: flags&1 != 0, CanonicalNaN: flags&2 != 0, Refusals: flags&4 != 0}
+	opts := instrument.Options{Fuel: flags&1 != 0, CanonicalNaN: flags&2 != 0, Refusals: flags&4 != 0, Split: flags&8 != 0}
 	before := bytes.Clone(wasm)
 	out, err := instrument.Rewrite(wasm, opts)
 	if !bytes.Equal(before, wasm) {

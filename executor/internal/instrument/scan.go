@@ -40,7 +40,7 @@ type scanner struct {
 	frames []frame
 	block  int       // the edit that charges for the code at hand; none in dead code
 	number int64     // what i32.const has just left on the stack; none after other instructions
-	index  [2]uint32 // in the instruction at hand
+	index  [2]uint32 // in the instruction at hand, zeros where it has none
 	stack  []int     // edits that make the topmost values canonical; none for other values
 }
 
@@ -113,7 +113,7 @@ func (s *scanner) step() {
 		return
 	}
 	operand := s.number
-	s.number = none
+	s.number, s.index = none, [2]uint32{}
 	s.immediate(o.imm, at)
 	if s.live() {
 		s.edits[s.block].cost += s.weights[o.class]

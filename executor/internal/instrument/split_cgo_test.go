@@ -27,7 +27,7 @@ const (
 
 // bulkOps are its functions, all but drops of three numbers.
 var bulkOps = []string{
-	"fill", "copy", "init", "initsmall", "drop",
+	"fill", "filltoo", "copy", "init", "initsmall", "drop",
 	"tablefill", "tablenull", "tablecopy", "tableother", "tableback", "tableinit", "tabledrop", "externfill",
 }
 
@@ -50,7 +50,7 @@ func bulkModule(t testing.TB) []byte {
 		(func $a (result i32) (i32.const 1)) (func $b (result i32) (i32.const 2)) (func $c (result i32) (i32.const 3))
 		(data $big "%[3]s") (data $small "0123456789")
 		(elem $e func %[4]s) (elem declare func $b)`, bulkMemory>>16, bulkCells, data.String(), strings.Repeat("$a $b $c ", bulkElements/3)) +
-		function("fill", "(memory.fill "+args+")") + function("copy", "(memory.copy "+args+")") +
+		function("fill", "(memory.fill "+args+")") + function("filltoo", "(drop (table.size $x)) (memory.fill "+args+")") + function("copy", "(memory.copy "+args+")") +
 		function("init", "(memory.init $big "+args+")") + function("initsmall", "(memory.init $small "+args+")") + function("drop", "(data.drop $big)") +
 		function("tablefill", "(table.fill $t (local.get 0) (ref.func $b) (local.get 2))") +
 		function("tablenull", "(table.fill $t (local.get 0) (ref.null func) (local.get 2))") +
