@@ -22,6 +22,7 @@ func (s *session) call(ctx context.Context, c wire.Call, request []byte, reply *
 		return nil
 	}
 	fail := explain(err)
+	s.h.refusals.add(fail.Code)
 	s.h.cfg.Logger.Log(ctx, far.Level(ctx, fail), "call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
 	return fail
 }

@@ -40,7 +40,7 @@ func TestCodesOfTheExecutor(t *testing.T) {
 	for _, tt := range tests {
 		fail := func(context.Context, []byte, []byte) ([]byte, error) { return nil, tt.err }
 		engine := native.Engine{Functions: func() []native.Func { return []native.Func{fail, fail, fail} }}
-		serve(t, host.Config{Engine: engine}, []string{"ue"}, func(t *testing.T, _ *host.Handler, conns []*link.Conn) {
+		serve(t, host.Config{Engine: engine}, []string{"ue"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
 			c := conns[0]
 			greet(t, c, 7)
 			ask(t, c, put(wasm), true)
@@ -54,9 +54,12 @@ func TestCodesOfTheExecutor(t *testing.T) {
 			}
 			st.Write(append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 2}), "hi"...))
 			typ, err := wire.ReadType(st)
-			h, haltErr := wire.ReadHalt(st)
-			if typ != wire.TypeHalt || errors.Join(err, haltErr) != nil || h.Seq != 1 || h.Fail.Code != tt.code {
-				t.Errorf("message that fails with %q: frame 0x%02x, %+v, %v; want a halt of message 1 with %q", tt.err, typ, h, errors.Join(err, haltErr), tt.code)
+			halt, haltErr := wire.ReadHalt(st)
+			if typ != wire.TypeHalt || errors.Join(err, haltErr) != nil || halt.Seq != 1 || halt.Fail.Code != tt.code {
+				t.Errorf("message that fails with %q: frame 0x%02x, %+v, %v; want a halt of message 1 with %q", tt.err, typ, halt, errors.Join(err, haltErr), tt.code)
+			}
+			if got := h.Refusals(); len(got) != 1 || got[tt.code] != 2 {
+				t.Errorf("after a call and a message that fail with %q: %v are counted; want two of %q", tt.err, got, tt.code)
 			}
 		})
 	}

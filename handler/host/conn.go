@@ -198,6 +198,7 @@ func (c *conn) refuse(st link.Stream, err error) {
 		level = slog.LevelDebug
 	}
 	fail := control.Refuse(st, err)
+	c.h.refusals.add(fail.Code)
 	c.h.cfg.Logger.Log(context.Background(), level, "request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
 }
 

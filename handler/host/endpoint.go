@@ -127,6 +127,7 @@ func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Sta
 		if fail.Code == offload.CodeTooLarge && fn != e.fn { // only Handle has changed the state
 			fail.Started = false
 		}
+		e.s.h.refusals.add(fail.Code)
 		e.s.h.cfg.Logger.Log(ctx, e.level(ctx, fail), "far endpoint failed", "ue", e.s.key.ue, "fn", fn, "code", fail.Code.String(), "why", fail.Text)
 		return 0, nil, fail
 	}

@@ -149,6 +149,7 @@ type Handler struct {
 	room     *budget.Host    // memory limits of instances
 	channels *budget.Host    // far endpoints of channels
 	peers    *budget.Host    // connections
+	refusals refusals
 
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls

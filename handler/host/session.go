@@ -52,7 +52,7 @@ func (h *Handler) newSessionLocked(key sessionKey) *session {
 		account: &executor.Account{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.id)},
 	}
 	s.far = far.NewServer(far.Config{
-		Call: s.call, Open: s.openEndpoint, Endpoints: int(t.channels.Stats().Most), Memory: t.memory, Logger: h.cfg.Logger.With("ue", key.ue),
+		Call: s.call, Open: s.openEndpoint, Endpoints: int(t.channels.Stats().Most), Memory: t.memory, Logger: h.cfg.Logger.With("ue", key.ue), Refused: h.refusals.add,
 	})
 	return s
 }

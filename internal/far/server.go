@@ -33,6 +33,8 @@ type Config struct {
 	// Logger receives a record for each request that breaks the protocol, and for each
 	// Attach that is refused, of the Level that belongs to it. Nil is silent.
 	Logger *slog.Logger
+	// Refused, which many goroutines call, is told the code of each of these. Nil is told nothing.
+	Refused func(offload.Code)
 }
 
 func (c Config) withDefaults() Config {
@@ -46,6 +48,9 @@ func (c Config) withDefaults() Config {
 		c.Call = func(context.Context, wire.Call, []byte, *Reply) error {
 			return protocol("no calls are served here")
 		}
+	}
+	if c.Refused == nil {
+		c.Refused = func(offload.Code) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -111,6 +116,7 @@ func finish(st Stream) {
 // refuse answers a request with err and logs it. ctx is the stream's.
 func (s *Server) refuse(ctx context.Context, st Stream, err error) {
 	fail := wire.FailOf(err)
+	s.cfg.Refused(fail.Code)
 	s.cfg.Logger.Log(ctx, Level(ctx, fail), "request refused", "code", fail.Code.String(), "why", fail.Text)
 	refuse(st, fail)
 }

@@ -22,7 +22,49 @@ type strangers struct {
 	left   int       // lines
 	hidden int       // not logged, and not counted in the log yet
 	said   map[stranger]time.Time
+	failed HandshakeFailures
 }
+
+// HandshakeFailures are how many handshakes have failed at a listener, by what was wrong. Those of
+// peers that gave up, or were gone, do not count.
+type HandshakeFailures struct {
+	Identity uint64 // a certificate, of either end
+	Version  uint64 // the peer speaks no protocol of ours
+	Other    uint64
+}
+
+// Add adds other to f.
+func (f *HandshakeFailures) Add(other HandshakeFailures) {
+	f.Identity += other.Identity
+	f.Version += other.Version
+	f.Other += other.Other
+}
+
+// count counts a failed handshake.
+func (s *strangers) count(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(why, ErrIdentity):
+		s.failed.Identity++
+	case errors.Is(why, ErrVersion):
+		s.failed.Version++
+	default:
+		s.failed.Other++
+	}
+}
+
+func (s *strangers) failures() HandshakeFailures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// HandshakeFailures returns how many handshakes have failed.
+func (l *Listener) HandshakeFailures() HandshakeFailures { return l.strangers.failures() }
+
+// HandshakeFailures returns how many handshakes have failed.
+func (l *TCPListener) HandshakeFailures() HandshakeFailures { return l.strangers.failures() }
 
 // A stranger is an address without its port, and a cause.
 type stranger struct{ addr, cause string }
@@ -33,8 +75,9 @@ const (
 	strangersKept  = 1024
 )
 
-// add logs that the handshake of a peer has failed.
+// add counts and logs that the handshake of a peer has failed.
 func (s *strangers) add(from net.Addr, why error) {
+	s.count(why)
 	cause := why.Error()
 	if c := (*CertificateError)(nil); errors.As(why, &c) {
 		cause = c.Reason() // what else it says changes with the time

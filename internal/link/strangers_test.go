@@ -2,6 +2,8 @@ package link
 
 import (
 	"fmt"
+	"log/slog"
+	"net"
 	"testing"
 	"time"
 )
@@ -42,5 +44,20 @@ func TestStrangers(t *testing.T) {
 	}
 	if len(s.said) > strangersKept {
 		t.Errorf("%d are kept, want %d at most", len(s.said), strangersKept)
+	}
+}
+
+// Handshakes that fail are counted by their cause, those too that are not logged.
+func TestHandshakeFailures(t *testing.T) {
+	s := strangers{log: slog.New(slog.DiscardHandler)}
+	from := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}
+	for i := range 300 {
+		why := []error{ErrIdentity, ErrVersion, ErrHandshake}[i%3]
+		s.add(from, fmt.Errorf("number %d: %w", i/6, why))
+	}
+	got := s.failures()
+	got.Add(HandshakeFailures{Identity: 1, Version: 2, Other: 3})
+	if want := (HandshakeFailures{101, 102, 103}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
