@@ -320,14 +320,45 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.wg.Go(func() { s.far.Drain(reason) })
 	}
 	h.mu.Unlock()
-	for _, c := range left {
+	return errors.Join(h.drained(ctx, left), h.Close())
+}
+
+// drained waits until all of left have ended, or ctx ends, and logs that, with how many are left after
+// 1 s, 3 s, 7 s and so on. Its error is the cause of ctx.
+func (h *Handler) drained(ctx context.Context, left []*conn) error {
+	log, begun := h.cfg.Logger, time.Now()
+	if len(left) == 0 {
+		return nil
+	}
+	log.Warn("drain begins", "connections", len(left))
+	pause := time.Second
+	tell := time.NewTimer(pause)
+	defer tell.Stop()
+	for len(left) > 0 {
 		select {
-		case <-c.link.Done():
+		case <-left[0].link.Done():
+			left = left[1:]
+		case <-tell.C:
+			log.Warn("drain goes on", "connections", stillOpen(left), "for", time.Since(begun))
+			pause *= 2
+			tell.Reset(pause)
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), h.Close())
+			log.Warn("drain is cut off", "connections", stillOpen(left), "after", time.Since(begun))
+			return context.Cause(ctx)
 		}
 	}
-	return h.Close()
+	log.Warn("drain ends", "after", time.Since(begun))
+	return nil
+}
+
+// stillOpen counts the connections that have not ended.
+func stillOpen(conns []*conn) (n int) {
+	for _, c := range conns {
+		if c.link.Err() == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // end lets no new call begin.
