@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ import (
 type hostFlags struct {
 	listen, certs, cache, name string
 	policy, metrics            string
+	metricsNames               []string
 	nn                         nnOptions
 	calls, channels, conns     int
 	memoryMiB, cacheMiB        int64
@@ -43,7 +46,7 @@ func hostCommand() *cobra.Command {
 		Long: `host is the edge host daemon. It serves the modules that UEs send it, runs their
 calls and the messages of their channels in parallel up to its cores, and logs to
 stderr. SIGTERM and SIGINT make it refuse new calls, end the running ones, send the
-channels away, and exit.
+channels away, and exit; the log tells how far that is. SIGHUP is ignored.
 
 Modules run in a sandbox. What else they may use, and how much of the machine their
 tenant may hold, is the policy's to say (docs/policy.md); a tenant is the name in a UE's
@@ -67,6 +70,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.StringVar(&f.name, "name", "", "name of this host in the UEs' logs (default: the machine's)")
 	fl.StringVar(&f.policy, "policy", "", "file that says what modules of whom may use (default: the built-in policy, see docs/policy.md)")
 	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve metrics at, for Prometheus, under /metrics (default: none)")
+	fl.StringArrayVar(&f.metricsNames, "metrics-name", nil, "name that the metrics are asked for by, beside IP addresses, localhost, the machine's name and the one in --metrics; may be repeated")
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
 	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 2048)")
@@ -85,6 +89,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 
 func (f *hostFlags) run(ctx context.Context) error {
 	log := f.logger()
+	defer ignoreHangups(log)()
 	if f.untilEOF {
 		ctx = cli.UntilEOF(ctx, os.Stdin)
 	}
@@ -127,7 +132,7 @@ func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capabil
 		return err
 	}
 	if f.metrics != "" {
-		url, stop, err := serveMetrics(f.metrics, h)
+		url, stop, err := serveMetrics(f.metrics, f.metricsNames, h)
 		if err != nil {
 			return errors.Join(fmt.Errorf("--metrics: %w", err), h.Close())
 		}
@@ -135,6 +140,24 @@ func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capabil
 		log.Info("metrics", "at", url)
 	}
 	return f.serve(ctx, h, log)
+}
+
+// ignoreHangups has SIGHUP, which many daemons read their files again for, be logged and not end the
+// process, until the function that it returns is called.
+func ignoreHangups(log *slog.Logger) (stop func()) {
+	c, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(c, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		for range c {
+			log.Warn("SIGHUP is ignored: no file is read again while the host runs; SIGTERM drains and ends it")
+		}
+	}()
+	return func() {
+		signal.Stop(c)
+		close(c)
+		<-done
+	}
 }
 
 // readPolicy reads the policy in file, by default the built-in one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,22 +17,31 @@ import (
 	"github.com/bungee-xr/bungee/handler/host"
 )
 
+// metricsConns bounds the connections to the metrics: some monitoring systems, and no more. Whoever
+// idles cannot take the host's descriptors.
+const metricsConns = 16
+
 // serveMetrics serves the host's metrics, in Prometheus' form, at /metrics on addr,
-// until stop is called. It returns the URL.
-func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err error) {
+// until stop is called, to who asks for an address of this machine or for one of names. It returns the
+// URL.
+func serveMetrics(addr string, names []string, h *host.Handler) (url string, stop func(), err error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", nil, err
 	}
-	loopback := isLoopback(ln.Addr())
 	r := prometheus.NewRegistry()
 	r.MustRegister(tenantMetrics{h}, hostMetrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", fromHere(loopback, promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4})))
-	srv := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: 2 * metricsTimeout, MaxHeaderBytes: 16 << 10}
-	srv.SetKeepAlivesEnabled(false)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: metricsConns}))
+	named, _, _ := net.SplitHostPort(addr)
+	srv := &http.Server{
+		Handler:           onlyNamed(append(names, named, machineName()), mux),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 10 * time.Second,
+		MaxHeaderBytes: 16 << 10,
+	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(netutil.LimitListener(ln, metricsClients)) }()
+	go func() { served <- srv.Serve(netutil.LimitListener(ln, metricsConns)) }()
 	return "http://" + ln.Addr().String() + "/metrics", func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -42,54 +52,47 @@ func serveMetrics(addr string, h *host.Handler) (url string, stop func(), err er
 	}, nil
 }
 
-// Bounds on the clients of the metrics page, each of which takes a descriptor: how many there
-// may be, and how long one may take to ask. A client asks once.
-const (
-	metricsClients = 16
-	metricsTimeout = 5 * time.Second
-)
-
-// fromHere refuses requests to a page at a loopback address that name another machine as their
-// host: a browser sends those when a web page's own name has been pointed at this
-// address.
-func fromHere(loopback bool, h http.Handler) http.Handler {
+// onlyNamed refuses requests for a Host that is neither an IP address, localhost nor in names: the
+// browser of somebody who can reach this page would ask with the name of an attacker's site that was
+// made to point here, and give the site the answer (DNS rebinding).
+func onlyNamed(names []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if loopback && !isLocal(r.Host) {
-			http.Error(w, "this page is at a loopback address: ask for it by that, or as localhost", http.StatusForbidden)
+		if !isNamed(r.Host, names) {
+			http.Error(w, "this page does not answer to that name; see --metrics-name", http.StatusForbidden)
 			return
 		}
-		h.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
-func isLoopback(a net.Addr) bool {
-	t, ok := a.(*net.TCPAddr)
-	return ok && t.IP.IsLoopback()
-}
-
-// isLocal says whether the Host of a request is this machine's loopback.
-func isLocal(host string) bool {
+func isNamed(host string, names []string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.Trim(host, "[]")
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	if net.ParseIP(host) != nil || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	return host != "" && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, host) })
 }
 
-// hostMetrics are what the host holds for all UEs.
+// hostMetrics are what the host holds for all UEs, and has refused, whoever asked.
 type hostMetrics struct{ h *host.Handler }
 
 var (
-	hostLimit   = prometheus.NewDesc("bungee_host_buffers_limit_bytes", "Bytes that may be held for UEs beside their instances.", nil, nil)
-	hostHeld    = prometheus.NewDesc("bungee_host_buffers_held_bytes", "Bytes that are held for UEs beside their instances.", nil, nil)
-	hostPeak    = prometheus.NewDesc("bungee_host_buffers_peak_bytes", "The most that has been held.", nil, nil)
-	hostRefused = prometheus.NewDesc("bungee_host_refused_total", "Requests that found no room, of code overloaded, by reason.", []string{"code", "reason"}, nil)
+	hostLimit    = prometheus.NewDesc("bungee_host_buffers_limit_bytes", "Bytes that may be held for UEs beside their instances.", nil, nil)
+	hostHeld     = prometheus.NewDesc("bungee_host_buffers_held_bytes", "Bytes that are held for UEs beside their instances.", nil, nil)
+	hostPeak     = prometheus.NewDesc("bungee_host_buffers_peak_bytes", "The most that has been held.", nil, nil)
+	hostRefused  = prometheus.NewDesc("bungee_host_refused_total", "Requests that found no room, of code overloaded, by reason.", []string{"code", "reason"}, nil)
+	refusalsDesc = prometheus.NewDesc("bungee_refusals_total",
+		"Requests, calls and messages that were refused or failed, by code.", []string{"code"}, nil)
+	handshakesDesc = prometheus.NewDesc("bungee_handshake_failures_total",
+		"Handshakes that failed, by what was wrong: identity, version, or other.", []string{"cause"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (hostMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{hostLimit, hostHeld, hostPeak, hostRefused} {
+	for _, d := range []*prometheus.Desc{hostLimit, hostHeld, hostPeak, hostRefused, refusalsDesc, handshakesDesc} {
 		ch <- d
 	}
 }
@@ -102,6 +105,16 @@ func (c hostMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(hostPeak, prometheus.GaugeValue, float64(m.Peak))
 	for reason, n := range map[string]uint64{"too_much": m.TooMuch, "busy": m.Busy, "late": m.Late} {
 		ch <- prometheus.MustNewConstMetric(hostRefused, prometheus.CounterValue, float64(n), "overloaded", reason)
+	}
+	for code, n := range c.h.Refusals() {
+		ch <- prometheus.MustNewConstMetric(refusalsDesc, prometheus.CounterValue, float64(n), code.String())
+	}
+	f := c.h.HandshakeFailures()
+	for _, m := range []struct {
+		cause string
+		n     uint64
+	}{{"identity", f.Identity}, {"version", f.Version}, {"other", f.Other}} {
+		ch <- prometheus.MustNewConstMetric(handshakesDesc, prometheus.CounterValue, float64(m.n), m.cause)
 	}
 }
 
