@@ -43,7 +43,7 @@ func (s suite) load(t *testing.T) {
 		})
 	}
 	t.Run("Bomb", func(t *testing.T) {
-		// A few kilobytes that a compiler takes a minute for (case H2).
+		// A few kilobytes that a compiler takes a minute for.
 		m, err := e.Load(t.Context(), executor.Bytes(bombs.ManyLocals(10, 2000)))
 		if err == nil {
 			closed(t, m)

@@ -11,7 +11,7 @@ type Bomb struct {
 	Wasm []byte
 }
 
-// All returns the bombs: nested loops as of case H2 first, then their brothers.
+// All returns the bombs: nested loops first, then their brothers.
 func All() []Bomb {
 	return []Bomb{
 		{"NestedLoops", ManyLocals(10, 2000)},
