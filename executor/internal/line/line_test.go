@@ -210,7 +210,7 @@ func TestPutOut(t *testing.T) {
 		ended := make(chan error, 3)
 		for range 3 {
 			go func() { ended <- run(t.Context(), l, Ask{Tenant: "a", Memory: 3}, time.Minute) }()
-			time.Sleep(time.Second)
+			time.Sleep(farAhead)
 		}
 		if err := run(t.Context(), l, Ask{Tenant: "b", Memory: 2}, time.Second); err != nil {
 			t.Errorf("a tenant that has had nothing: %v", err)

@@ -39,7 +39,7 @@ func (v *view) decide() (act func(*Job, time.Time), j *Job) {
 		return nil, nil
 	}
 	if left, leaving := v.memory(); want.state == waiting && left < want.ask.Memory {
-		out := v.last(want, func(j *Job) bool { return j.state == paused || v.pausable(j) })
+		out := v.last(want, farAhead, func(j *Job) bool { return j.state == paused || v.pausable(j) })
 		if out != nil && left+leaving < want.ask.Memory {
 			return putOut(ErrRoom), out
 		}
@@ -50,7 +50,7 @@ func (v *view) decide() (act func(*Job, time.Time), j *Job) {
 	if v.count(running) < v.cfg.Places {
 		return start, want
 	}
-	if ahead := v.last(want, v.pausable); ahead != nil {
+	if ahead := v.last(want, v.cfg.Slice, v.pausable); ahead != nil {
 		return pause, ahead
 	}
 	return nil, nil
@@ -69,12 +69,16 @@ func (v *view) first(states ...state) (best *Job) {
 	return best
 }
 
+// farAhead is how much more than another a tenant has had whose work is lost, not only
+// paused, for the other's: more than an honest job takes.
+const farAhead = 10 * time.Second
+
 // last returns the job that may be chosen whose tenant has had most, of one tenant the last that
-// came; nil where none is a slice ahead of want.
-func (v *view) last(want *Job, may func(*Job) bool) (most *Job) {
+// came; nil where none is so far ahead of want.
+func (v *view) last(want *Job, lead time.Duration, may func(*Job) bool) (most *Job) {
 	for _, j := range v.jobs {
 		switch {
-		case j.out || !may(j) || v.used[j.ask.Tenant]-v.used[want.ask.Tenant] < v.cfg.Slice:
+		case j.out || !may(j) || v.used[j.ask.Tenant]-v.used[want.ask.Tenant] < lead:
 		case most == nil || v.used[j.ask.Tenant] >= v.used[most.ask.Tenant]:
 			most = j
 		}
