@@ -77,7 +77,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	fl.IntVar(&f.conns, "connections", 0, "connections that UEs may have (default 4096, or three quarters of the descriptors that this process may open)")
 	fl.StringVar(&f.tcpAlso, "tcp-also", "", "further TCP address to serve UEs at, for networks that let only some ports pass (example: :443)")
 	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")
-	fl.Int64Var(&f.memoryMiB, "memory", 0, "MiB of memory that an instance may have whose module asks for no limit (default 256)")
+	fl.Int64Var(&f.memoryMiB, "memory", 0, "most MiB of memory of an instance (default: the limit in the policy, else 256)")
 	fl.Int64Var(&f.totalMiB, "memory-total", 0, "MiB of memory that this process may take; half of it may be held for UEs beside their instances (default: seven eighths of the control group's or the machine's)")
 	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
 	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")

@@ -38,16 +38,49 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 	if err != nil {
 		return linkage{}, err
 	}
+	memory, err := h.ceiling(t, manifest, g)
+	if err != nil {
+		return linkage{}, err
+	}
 	l := linkage{deadline: h.cfg.CallLimit, instance: executor.InstanceConfig{
 		Host: host, Withheld: h.cfg.withheld, Tenant: t.Tenant, Log: log,
-		Limits: executor.Limits{
-			Memory: cmp.Or(g.Limits.Memory, h.cfg.MemoryLimit), Output: g.Limits.Output, Fuel: g.Limits.Fuel,
-		},
+		Limits: executor.Limits{Memory: memory, Output: g.Limits.Output, Fuel: g.Limits.Fuel},
 	}}
 	if g.Limits.Deadline > 0 {
 		l.deadline = min(l.deadline, g.Limits.Deadline)
 	}
 	return l, nil
+}
+
+// ceiling returns the limit on the memory of an instance with grant g. The host's own limit
+// is a ceiling; where it is not set, the default is one for tenants to whom the policy
+// sets none. What the module itself asks for is never cut: it is refused.
+func (h *Handler) ceiling(t *tenant, manifest capability.Manifest, g capability.Grant) (int64, error) {
+	ceiling := h.cfg.MemoryLimit
+	if ceiling == 0 {
+		all, err := t.rules.Grant(capability.Manifest{}) // to who asks for nothing
+		if err != nil {
+			return 0, err
+		}
+		if all.Limits.Memory == 0 {
+			ceiling = executor.DefaultMemory
+		}
+	}
+	if asked := manifest.Limits.Memory; ceiling > 0 && asked > ceiling {
+		return 0, &capability.Refusal{
+			Capability: "limits.memory", What: fmt.Sprintf("of %d MiB, over %d MiB", asked>>20, ceiling>>20), Tenant: t.Name(),
+			Where: "the host's own limit", Cure: "its operator can raise --memory, or without that flag set limits.memory in the policy",
+		}
+	}
+	return boundMemory(g.Limits.Memory, ceiling), nil
+}
+
+// boundMemory returns the smaller one of two limits, of which 0 is none.
+func boundMemory(granted, ceiling int64) int64 {
+	if granted == 0 || ceiling == 0 {
+		return cmp.Or(granted, ceiling)
+	}
+	return min(granted, ceiling)
 }
 
 // given returns the host functions of a module with grant g: WASI, and those that it is

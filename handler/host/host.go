@@ -75,8 +75,8 @@ type Config struct {
 	// that have more than their share, and is refused when all of these are in use. Zero
 	// means 64.
 	Modules int
-	// MemoryLimit bounds the memory, in bytes, of an instance whose module asks for no
-	// other limit. Zero means the executor's default.
+	// MemoryLimit bounds the memory of each instance, in bytes: a module that asks for more
+	// is refused. Zero means the executor's default, where the policy sets no limit.
 	MemoryLimit int64
 	// Memory bounds what the host holds for UEs beside their instances, in bytes: frames,
 	// modules on their way, replies, states and the windows of connections. A tenant may
