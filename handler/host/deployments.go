@@ -40,6 +40,7 @@ type deployments struct {
 // A deployment is a module of a tenant made ready on this host: loaded, and with a warm
 // instance. It is being made until ready is closed; then err says whether it failed.
 type deployment struct {
+	key    deploymentKey
 	tenant *tenant
 	ready  chan struct{}
 	err    error
@@ -48,8 +49,10 @@ type deployment struct {
 	pool   *executor.Pool // for calls; the far endpoints of channels have instances of their own
 	linkage
 
-	users int    // guarded by deployments.mu
-	used  uint64 // the clock of the last use; guarded by deployments.mu
+	users int                     // guarded by deployments.mu
+	used  uint64                  // the clock of the last use; guarded by deployments.mu
+	want  int                     // who wait for it to be made; guarded by deployments.mu
+	stop  context.CancelCauseFunc // ends its load
 }
 
 func newDeployments(h *Handler) *deployments {
@@ -71,13 +74,14 @@ func (ds *deployments) get(ctx context.Context, t *tenant, m digest, limit time.
 		return nil, noModule(m)
 	}
 	ds.useLocked(d)
+	d.want++
 	ds.mu.Unlock()
 	if !d.isReady() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	if err := d.wait(ctx); err != nil {
+	if err := ds.await(ctx, d); err != nil {
 		ds.done(d)
 		return nil, err
 	}
@@ -141,12 +145,14 @@ func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, src sour
 	var evicted *deployment
 	if began = d == nil; began {
 		if evicted, err = ds.roomLocked(t); err == nil {
-			d = &deployment{tenant: ds.h.enter(t.Name()), ready: make(chan struct{})}
+			d = &deployment{key: key, tenant: ds.h.enter(t.Name()), ready: make(chan struct{})}
 			ds.all[key] = d
 			ds.useLocked(d)
-			// The load belongs to all who wait for it, not to the first UE.
-			ds.wg.Go(func() { ds.load(d, key, src) })
+			ds.begin(d, src)
 		}
+	}
+	if err == nil {
+		d.want++
 	}
 	ds.mu.Unlock()
 	ds.close(evicted)
@@ -154,7 +160,47 @@ func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, src sour
 		src.held.Discard()
 		return began, err
 	}
-	return began, d.wait(ctx)
+	return began, ds.await(ctx, d)
+}
+
+// errUnwanted is why a load ends that nobody waits for any more.
+var errUnwanted = errors.New("no UE waits for the module any more")
+
+// begin begins a load. It belongs to all who wait for it, not to the first UE, and ends
+// with the last one's patience, or when the host drains.
+func (ds *deployments) begin(d *deployment, src source) {
+	ctx, stop := context.WithCancelCause(context.Background())
+	d.stop = stop
+	ds.wg.Go(func() { ds.load(ctx, d, src) })
+	ds.wg.Go(func() {
+		select {
+		case <-d.ready:
+			stop(nil)
+		case <-ds.h.ended:
+			stop(&wire.Fail{Code: offload.CodeDraining, Text: "while the module was being loaded"})
+		}
+	})
+}
+
+// await waits for the load of d, which the caller has counted in d.want. Who comes after a
+// load has been ended begins another.
+func (ds *deployments) await(ctx context.Context, d *deployment) error {
+	err := d.wait(ctx)
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if d.want--; d.want == 0 && !d.isReady() {
+		d.stop(errUnwanted)
+		ds.forgetLocked(d)
+	}
+	return err
+}
+
+// forgetLocked lets nobody find d any more, unless nobody does.
+func (ds *deployments) forgetLocked(d *deployment) {
+	if ds.all[d.key] == d {
+		delete(ds.all, d.key)
+		d.tenant.ReleaseModule()
+	}
 }
 
 func (d *deployment) isReady() bool {
@@ -237,37 +283,39 @@ func (ds *deployments) evictLocked(may func(*deployment) bool) *deployment {
 	return oldest
 }
 
-func (ds *deployments) load(d *deployment, key deploymentKey, src source) {
-	d.err = d.make(ds.h, key.digest, src.wasm)
+func (ds *deployments) load(ctx context.Context, d *deployment, src source) {
+	d.err = d.make(ctx, ds.h, d.key.digest, src.wasm)
 	src.wasm = nil
 	src.held.Discard()
 	ds.mu.Lock()
 	d.users--
+	unwanted := ds.all[d.key] != d
 	if d.err != nil {
-		delete(ds.all, key)
-		d.tenant.ReleaseModule()
+		ds.forgetLocked(d)
 	}
-	ds.mu.Unlock()
 	close(d.ready)
-	if d.err != nil {
+	ds.mu.Unlock()
+	switch {
+	case d.err != nil:
 		ds.h.leave(d.tenant)
+	case unwanted: // it was made just as the last who had waited left
+		ds.close(d)
 	}
 	if !isNoModule(d.err) {
-		ds.h.cfg.Logger.Info("module", "tenant", key.tenant, "digest", fmt.Sprintf("%x", key.digest[:6]), "err", d.err)
+		ds.h.cfg.Logger.Info("module", "tenant", d.key.tenant, "digest", fmt.Sprintf("%x", d.key.digest[:6]), "err", d.err)
 	}
 }
 
 // make compiles a module, or takes it from the cache, and makes one instance of it. It
 // calls no guest function.
-func (d *deployment) make(h *Handler, m digest, wasm func() ([]byte, error)) error {
-	ctx := context.Background()
+func (d *deployment) make(ctx context.Context, h *Handler, m digest, wasm func() ([]byte, error)) error {
 	module, err := h.cfg.Engine.Load(ctx, executor.Source{
-		Digest: m, Wasm: wasm, Tenant: d.tenant.Name(), Meter: d.tenant.rules.Meter,
+		Digest: m, Wasm: wasm, Tenant: d.tenant.Name(), Meter: d.tenant.rules.Meter, Charge: d.tenant.Charge,
 	})
 	if err != nil {
 		return badModule(err)
 	}
-	if err := d.open(h, module, m); err != nil {
+	if err := d.open(ctx, h, module, m); err != nil {
 		module.Close()
 		return badModule(err)
 	}
@@ -275,13 +323,13 @@ func (d *deployment) make(h *Handler, m digest, wasm func() ([]byte, error)) err
 	return nil
 }
 
-// open makes the pool of module.
-func (d *deployment) open(h *Handler, module executor.Module, m digest) (err error) {
+// open makes the pool of module. The guest's own initialisation may take what a call may.
+func (d *deployment) open(ctx context.Context, h *Handler, module executor.Module, m digest) (err error) {
 	if d.linkage, err = h.link(d.tenant, module.Manifest(), m); err != nil {
 		return err
 	}
 	pool := executor.NewPool(module, executor.PoolConfig{Size: h.cfg.Calls, Instance: d.instance, Turns: h.turns})
-	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.CallLimit) // of the guest's own initialisation
+	ctx, cancel := context.WithTimeout(ctx, d.deadline)
 	defer cancel()
 	if err := pool.Warm(ctx, 1); err != nil {
 		pool.Close()
@@ -301,6 +349,13 @@ func badModule(err error) error {
 	}
 	if fail := denied(err); fail != nil {
 		return fail
+	}
+	var fail *wire.Fail
+	switch {
+	case errors.As(err, &fail): // of the host, which drains
+		return fail
+	case errors.Is(err, executor.ErrTooLarge):
+		return &wire.Fail{Code: offload.CodeTooLarge, Text: err.Error()}
 	}
 	return &wire.Fail{Code: offload.CodeBadModule, Text: err.Error()}
 }

@@ -50,6 +50,8 @@ func (s *session) makeEndpoint(ctx context.Context, module offload.Digest, fn ui
 	if err != nil {
 		return nil, err
 	}
+	ctx, done := context.WithTimeout(ctx, d.deadline)
+	defer done()
 	in, err := s.instantiate(ctx, d)
 	if err != nil {
 		s.h.deployed.done(d)
