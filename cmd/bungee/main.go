@@ -12,6 +12,7 @@ import (
 )
 
 func main() {
+	compilerMain()
 	root := &cobra.Command{Use: "bungee", Short: "Edge hosts for elastic functions", Version: version()}
 	root.SetVersionTemplate("{{.Version}}")
 	root.AddCommand(hostCommand(), certsCommand(), benchCommand(), versionCommand())
