@@ -1,0 +1,72 @@
+package siege
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
+)
+
+// The attacks on compilation. An act is a module that was answered.
+var compiles = []Attack{
+	{"bomb-loops", "H2", bomb(func() []byte { return nestedLoops(2000) })},
+	{"bomb-locals", "H2", bomb(func() []byte { return manyLocals(8, 5000) })},
+	{"bomb-tables", "H2", bomb(func() []byte { return bigTables(20, 20_000) })},
+	{"bomb-functions", "H2", bomb(func() []byte { return manyFunctions(100_000) })},
+	{"spinning-start", "H3", bomb(spinningStart)},
+	{"spinning-init", "H3", bomb(spinningInit)},
+}
+
+// bomb sends modules that take long to make ready, several at once.
+func bomb(make func() []byte) func(context.Context, *attacker) {
+	wasm := sync.OnceValue(make)
+	return func(ctx context.Context, a *attacker) {
+		a.follow(ctx, plan{streams: 4, do: func(ctx context.Context, u *UE) error { return a.put(ctx, u, wasm()) }})
+	}
+}
+
+// The attacks that compute, and those that have the host do so. An act is a call that was answered.
+var computes = []Attack{
+	{"bulk-fill", "H4", bulkFill},
+	{"bulk-copy", "H4", bulkCopy},
+	{"spin", "H3", spin},
+	{"hog", "H5", hog},
+	{"traps", "H3", traps},
+	{"guest-logs", "H9", guestLogs},
+}
+
+// bulkFill fills all memory of an instance in single instructions, until the deadline (H4).
+func bulkFill(ctx context.Context, a *attacker) { a.run(ctx, 4, fnFill, time.Second) }
+
+// bulkCopy copies it (H4).
+func bulkCopy(ctx context.Context, a *attacker) { a.run(ctx, 4, fnCopy, time.Second) }
+
+// spin has many calls under way that never end by themselves (brother of H3).
+func spin(ctx context.Context, a *attacker) { a.run(ctx, 100, fnSpin, 10*time.Second) }
+
+// traps has each call end its instance, so that the host makes instances without end (brother of H3).
+func traps(ctx context.Context, a *attacker) { a.run(ctx, 8, fnTrap, time.Second) }
+
+// guestLogs has guests log without end (H9).
+func guestLogs(ctx context.Context, a *attacker) { a.run(ctx, 4, fnLog, time.Second) }
+
+// run makes calls of a function of Guest, on so many streams.
+func (a *attacker) run(ctx context.Context, streams int, fn uint32, deadline time.Duration) {
+	a.follow(ctx, plan{streams: streams, module: Guest, do: func(ctx context.Context, u *UE) error {
+		return a.exchanges(ctx, u, guestCall(fn, deadline), request(0))
+	}})
+}
+
+// hog has the instances of far endpoints, of which a tenant has many, take all memory that they may,
+// and use it (brother of H5). An act is a far endpoint that does.
+func hog(ctx context.Context, a *attacker) {
+	m := wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 0})
+	a.follow(ctx, plan{streams: 32, module: Guest, do: func(ctx context.Context, u *UE) error {
+		_, st, err := attach(ctx, u, wire.Attach{Fn: fnHog})
+		if err != nil {
+			return err
+		}
+		return a.standOn(ctx, st, m)
+	}})
+}
