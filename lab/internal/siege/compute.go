@@ -8,7 +8,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// The attacks on compilation. An act is a module that was answered.
+// The attacks on compilation. An act is a module.
 var compiles = []Attack{
 	{"bomb-loops", "H2", bomb(func() []byte { return nestedLoops(2000) })},
 	{"bomb-locals", "H2", bomb(func() []byte { return manyLocals(8, 5000) })},

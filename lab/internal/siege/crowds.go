@@ -159,13 +159,12 @@ func manyModules(ctx context.Context, a *attacker) {
 	a.follow(ctx, plan{streams: 4, do: func(ctx context.Context, u *UE) error { return a.put(ctx, u, small) }})
 }
 
-// put sends wasm as a module that no host has seen. An act is an answer.
+// put sends wasm as a module that no host has seen, and waits for what the host says.
 func (a *attacker) put(ctx context.Context, u *UE, wasm []byte) error {
 	wasm = a.distinct(wasm)
-	err := u.Put(ctx, sha256.Sum256(wasm), wasm)
-	if err == nil || isFail(err) {
-		a.act()
-		return nil
+	a.act()
+	if err := u.Put(ctx, sha256.Sum256(wasm), wasm); !isFail(err) {
+		return err
 	}
-	return err
+	return nil
 }
