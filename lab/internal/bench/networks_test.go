@@ -8,17 +8,20 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/internal/needs"
+	"github.com/bungee-xr/bungee/lab/internal/siege"
 )
 
 // asProcess makes the test's program one of those that networks start: a role in the environment's
 // variable of this name.
 const asProcess = "BUNGEE_BENCH_PROCESS"
 
-// A role is what such a process runs: one of them.
+// A role is what such a process runs: one of them. Sieges have a role, too.
 type role struct {
 	Caller *Caller `json:",omitempty"`
 	Flood  *Flood  `json:",omitempty"`
 	Sink   *Sink   `json:",omitempty"`
+
+	Besieger *siege.Besieger `json:",omitempty"`
 }
 
 func playRole(conf string) error {
@@ -31,6 +34,8 @@ func playRole(conf string) error {
 		return r.Caller.Run(untilParent(), os.Stdout)
 	case r.Flood != nil:
 		return r.Flood.Run(untilParent(), os.Stdout)
+	case r.Besieger != nil:
+		return r.Besieger.Run(untilParent(), os.Stdout)
 	}
 	return r.Sink.Run(untilParent(), os.Stdout)
 }
