@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ func siegeCommand() *cobra.Command {
 		if err := checkSiege(b, totalMiB); err != nil {
 			return nil, err
 		}
-		args := append(totalArgs(totalFlag, totalMiB), hostArgs...)
+		args := append(optional(map[string]int64{totalFlag: totalMiB, "modules": siegeModules}), hostArgs...)
 		b.Edge = func(h bench.Host) *exec.Cmd {
 			cmd := soakDaemon(h)
 			cmd.Args = append(append(cmd.Args, "--drain", "1s"), args...)
@@ -48,7 +49,8 @@ case of the tests of edge hosts that they come from:
 
 ` + attackNames() + `
 
-It needs Linux, two cores, and root for the control group of the host's quota. It exits 1 when a
+With --attack nothing they keep their core busy and leave the host alone: the figures are then the
+benchmark's own noise. It needs Linux, two cores, and root for the control group of the host's quota. It exits 1 when a
 target is missed. It takes some three times --duration for the two kinds of calls each.`
 	f := c.Flags()
 	f.StringSliceVar(&b.Attacks, "attack", nil, `attacks to make, see above; "bulk-" is all that begin so (default: all)`)
@@ -58,7 +60,7 @@ target is missed. It takes some three times --duration for the two kinds of call
 	f.StringVar(&totalFlag, "total-flag", "memory-total", "flag of bungee host that is told the total, in MiB, if it has one of that name")
 	f.StringArrayVar(&hostArgs, "host-arg", nil, "further argument of bungee host (repeatable)")
 	f.Float64Var(&b.Quota, "quota", 1, "share of a core that the host has; 0: its core, without a control group")
-	f.IntVar(&b.Quiet, "quiet", 0, "quiet tenants (default 90)")
+	f.IntVar(&b.Quiet, "quiet", 0, "quiet tenants (default 90, or 30 with --quick)")
 	f.StringVar(&b.Out, "out", "", "folder for siege.png, siege.jsonl and hosts.log (default: none is kept)")
 	return c
 }
@@ -66,7 +68,8 @@ target is missed. It takes some three times --duration for the two kinds of call
 // checkSiege completes b from its flags, and makes its folder.
 func checkSiege(b *bench.Siege, totalMiB int64) error {
 	if b.Quick {
-		b.Duration = min(b.Duration, 4*time.Second)
+		b.Duration = min(b.Duration, 2*time.Second)
+		b.Quiet = cmp.Or(b.Quiet, 30)
 	}
 	if b.Duration <= 0 || totalMiB <= 0 || b.Quota < 0 {
 		return fmt.Errorf("%w: --duration and --total must be positive, and --quota at least 0", cli.ErrUsage)
@@ -81,13 +84,21 @@ func checkSiege(b *bench.Siege, totalMiB int64) error {
 	return os.MkdirAll(b.Out, 0o755)
 }
 
-// totalArgs tells bungee host its total, if it has that flag.
-func totalArgs(flag string, mib int64) []string {
+// siegeModules is how many modules a host keeps that can be told: room for those of all tenants.
+const siegeModules = 1024
+
+// optional returns those flags of bungee host, with their values, that it has.
+func optional(flags map[string]int64) (args []string) {
 	help, err := exec.Command(soakDaemon(bench.Host{}).Path, "host", "--help").Output()
-	if err != nil || !strings.Contains(string(help), "--"+flag+" ") {
-		return nil
+	if err != nil {
+		return nil // its start will say what is wrong
 	}
-	return []string{"--" + flag, strconv.FormatInt(mib, 10)}
+	for flag, value := range flags {
+		if strings.Contains(string(help), "--"+flag+" ") {
+			args = append(args, "--"+flag, strconv.FormatInt(value, 10))
+		}
+	}
+	return args
 }
 
 func attackNames() string {

@@ -25,7 +25,7 @@ var withstood = []string{
 	"initials", "modules", "refused-calls", "refused-attaches", "open-and-reset", "garbage", "pings", "traps", "spinning-init",
 }
 
-// quickSiege is a siege of some seconds, by this program. As root the host has a quota, too.
+// quickSiege is a siege of some seconds, by this program. The host has a core, and no control group: that needs root.
 func quickSiege(t *testing.T) Siege {
 	t.Helper()
 	if runtime.GOOS != "linux" || runtime.NumCPU() < 2 {

@@ -167,9 +167,25 @@ func TestTable(t *testing.T) {
 	if err := Check([]string{"spni"}); err == nil || !strings.Contains(err.Error(), "unread-replies") {
 		t.Errorf("a misspelt attack: %v; want the names that there are", err)
 	}
+	if err := Check([]string{Nothing}); err != nil || slices.Contains(Names(), Nothing) {
+		t.Errorf("%v; want that nothing can be asked for, and is no attack", err)
+	}
 	if CaseOf("none") != "" {
 		t.Error("no attack has a case")
 	}
+}
+
+// Who does nothing keeps a core busy, and ends.
+func TestNothing(t *testing.T) {
+	nothingOf := new(atomic.Uint64)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { nothing(ctx, &attacker{acts: nothingOf}); close(ended) }()
+	for nothingOf.Load() == 0 {
+		rest(ctx, time.Millisecond)
+	}
+	stop()
+	<-ended
 }
 
 func TestAttackersOf(t *testing.T) {

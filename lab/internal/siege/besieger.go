@@ -82,6 +82,9 @@ func find(names []string) (found []Attack, err error) {
 	}
 	for _, name := range names {
 		before := len(found)
+		if name == Nothing {
+			found = append(found, Attack{Name: Nothing, run: nothing})
+		}
 		for _, a := range attacks {
 			if a.Name == name || strings.HasSuffix(name, "-") && strings.HasPrefix(a.Name, name) {
 				found = append(found, a)
@@ -92,6 +95,19 @@ func find(names []string) (found []Attack, err error) {
 		}
 	}
 	return found, nil
+}
+
+// Nothing is the name of what is no attack: attackers that keep their core busy and leave the host
+// alone. What the quiet tenants notice beside it is the benchmark's own doing.
+const Nothing = "nothing"
+
+// nothing computes. An act is a million steps.
+func nothing(ctx context.Context, a *attacker) {
+	for x := uint32(1); ctx.Err() == nil; a.act() {
+		for range 1_000_000 {
+			x = x*1664525 + 1013904223
+		}
+	}
 }
 
 // Names returns the names of the attacks, in their order.
