@@ -190,10 +190,12 @@ func (b *fortress) measure(ctx context.Context, a assault) (rounds []round, err 
 	if err := b.quiet.calibrate(ctx, a.work); err != nil {
 		return nil, err
 	}
+	alive, end := b.watch.while(ctx)
+	defer end()
 	for range b.ground.rounds() {
 		var r round
-		r.alone = b.quiet.live(ctx, a.work, long)
-		if err := b.attack(ctx, a.attacks, func() { r.siege = b.quiet.live(ctx, a.work, long) }); err != nil {
+		r.alone = b.quiet.live(alive, a.work, long)
+		if err := b.attack(ctx, a.attacks, func() { r.siege = b.quiet.live(alive, a.work, long) }); err != nil {
 			return rounds, err
 		}
 		rounds = append(rounds, r)

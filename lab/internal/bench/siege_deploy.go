@@ -11,7 +11,7 @@ import (
 )
 
 // deployLimit bounds a deploy that attackers hold up.
-const deployLimit = 2 * time.Minute
+func (g *ground) deployLimit() time.Duration { return time.Duration(g.pick(120, 15)) * time.Second }
 
 // deploys measures how long a tenant's deploy of a Go module takes beside attacks, over one in peace.
 func (g *ground) deploys(attacks []string) trial {
@@ -50,7 +50,7 @@ func (g *ground) deploys(attacks []string) trial {
 
 // deploy deploys wasm, as a module that the host has not seen, for a tenant of its own.
 func (b *fortress) deploy(ctx context.Context, wasm []byte) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, deployLimit)
+	ctx, cancel := context.WithTimeout(ctx, b.ground.deployLimit())
 	defer cancel()
 	conf, err := b.ground.ca.TLS(identity.UE, "deployer")
 	if err != nil {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -190,6 +191,12 @@ func TestMemoryWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	w = watchMemory(p.cmd.Process.Pid, 1)
+	alive, over := w.while(t.Context())
+	defer over()
+	<-alive.Done()
+	if got := context.Cause(alive); got != errHostEnded {
+		t.Errorf("what goes on while the host lives ends with %v", got)
+	}
 	w.ended.Wait()
 	if err := p.end(); err == nil || !w.killed.Load() {
 		t.Errorf("%v, %q; want that it was killed", err, w.fate())

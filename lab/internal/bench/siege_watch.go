@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -19,8 +21,9 @@ type memoryWatch struct {
 	stop  chan struct{}
 	ended sync.WaitGroup
 
-	dead   atomic.Bool // the process has ended
-	killed atomic.Bool // by the watch
+	gone   chan struct{} // closed when dead is set
+	dead   atomic.Bool   // the process has ended
+	killed atomic.Bool   // by the watch
 	phase  atomic.Pointer[string]
 	points []memoryPoint // of the watch until it has ended
 	most   int64         // guarded as points
@@ -40,11 +43,27 @@ const (
 
 // watchMemory watches until end.
 func watchMemory(pid int, bound int64) *memoryWatch {
-	w := &memoryWatch{pid: pid, bound: bound, begin: time.Now(), stop: make(chan struct{})}
+	w := &memoryWatch{pid: pid, bound: bound, begin: time.Now(), stop: make(chan struct{}), gone: make(chan struct{})}
 	w.mark("")
 	w.ended.Go(w.run)
 	return w
 }
+
+// while returns a context that ends with the process, too.
+func (w *memoryWatch) while(ctx context.Context) (alive context.Context, end func()) {
+	alive, cancel := context.WithCancelCause(ctx)
+	end = func() { cancel(nil) }
+	w.ended.Go(func() {
+		select {
+		case <-w.gone:
+			cancel(errHostEnded)
+		case <-alive.Done():
+		}
+	})
+	return alive, end
+}
+
+var errHostEnded = errors.New("the host has ended")
 
 // mark names the phase that begins.
 func (w *memoryWatch) mark(phase string) { w.phase.Store(&phase) }
@@ -89,6 +108,7 @@ func (w *memoryWatch) run() {
 		own, ok := resident(w.pid)
 		if !ok {
 			w.dead.Store(true)
+			close(w.gone)
 			return
 		}
 		p := memoryPoint{time.Since(w.begin), own + residentOfChildren(w.pid), *w.phase.Load()}
