@@ -33,8 +33,8 @@ func TestTenantsShareInstanceMemory(t *testing.T) {
 	if err := ann.HoldInstance(100); err != nil {
 		t.Errorf("an instance in place of one that was closed: %v", err)
 	}
-	if err := ann.HoldMemory(1 << 40); !errors.Is(err, executor.ErrQuota) || ann.memory.Stats().Refused.TooMuch != 1 {
-		t.Errorf("a host function holds a TiB for a tenant: %v; want %v, and that it is counted", err, executor.ErrQuota)
+	if err := ann.HoldMemory(1 << 32); !errors.Is(err, executor.ErrQuota) || ann.memory.Stats().Refused.TooMuch != 1 {
+		t.Errorf("a host function holds 4 GiB for a tenant: %v; want %v, and that it is counted", err, executor.ErrQuota)
 	}
 }
 

@@ -144,6 +144,9 @@ func (l *life) tight() bool {
 	if l.settings.Latest {
 		flying = 2 * (1 + l.settings.withDefaults().InFlight)
 	}
+	if l.broken.Load() > 0 { // a replay goes first, and a host that has become slow takes longer for it than before
+		flying += min(int(l.sent.Load()), l.settings.withDefaults().Window)
+	}
 	return l.settings.Deadline < 40*time.Millisecond || l.w.delay*rounds+l.w.blame.takes(flying, l.settings.Pad+int(l.largest.Load())) > l.settings.Deadline/2
 }
 
