@@ -61,8 +61,9 @@ func (p *process) end() error {
 	p.in.Close()
 	stop := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
 	defer stop.Stop()
+	io.Copy(io.Discard, p.out) // it must not wait for a reader of what it still says
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("end %s: %w", p.cmd.Path, err)
+		return fmt.Errorf("end %s: %w", p.cmd, err)
 	}
 	return nil
 }
