@@ -75,7 +75,7 @@ when there are none; a UE on the same machine finds them there. See "bungee cert
 	nnFlags(fl, &f.nn)
 	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
 	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 2048)")
-	fl.IntVar(&f.modules, "modules", 0, "modules that are kept loaded, of all tenants together; the one that has gone unused longest makes room (default 256)")
+	fl.IntVar(&f.modules, "modules", 0, "modules that are kept loaded, of all tenants together; the one that has gone unused longest makes room (default 64)")
 	fl.IntVar(&f.conns, "connections", 0, "connections that UEs may have (default 4096, or three quarters of the descriptors that this process may open)")
 	fl.StringVar(&f.tcpAlso, "tcp-also", "", "further TCP address to serve UEs at, for networks that let only some ports pass (example: :443)")
 	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")

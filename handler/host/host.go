@@ -73,7 +73,7 @@ type Config struct {
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
 	// the one that has been unused for longest, among those of its tenant and of tenants
 	// that have more than their share, and is refused when all of these are in use. Zero
-	// means 256.
+	// means 64.
 	Modules int
 	// MemoryLimit bounds the memory of each instance, in bytes: a module that asks for more
 	// is refused. Zero means the executor's default, where the policy sets no limit.
@@ -119,7 +119,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Connections = 4096
 	}
 	if c.Modules <= 0 {
-		c.Modules = 256
+		c.Modules = 64
 	}
 	if c.Memory <= 0 {
 		c.Memory = 1 << 30

@@ -26,6 +26,7 @@ func (g *ground) deploys(attacks []string) trial {
 		}
 		defer func() { err = errors.Join(err, b.end()) }()
 		var ratio, alone, under []float64
+		var note string
 		for range g.pick(5, 1) {
 			a, err := b.deploy(ctx, wasm)
 			if err != nil {
@@ -36,13 +37,16 @@ func (g *ground) deploys(attacks []string) trial {
 			if err := b.attack(ctx, attacks, func() {
 				wait(ctx, peace) // so that they are under way
 				u, failed = b.deploy(ctx, wasm)
-			}); err != nil || failed != nil {
-				return nil, errors.Join(err, failed)
+			}); err != nil {
+				return nil, err
+			}
+			if failed != nil { // it did not come about within the limit: it takes longer
+				u, note = g.deployLimit(), failed.Error()
 			}
 			alone, under, ratio = append(alone, ms(a)), append(under, ms(u)), append(ratio, over(ms(u), ms(a)))
 			wait(ctx, peace)
 		}
-		f := Figure{Case: name, Metric: "deploy_over_alone", Unit: "x", Value: quantile(ratio, 0.5), N: len(ratio)}
+		f := Figure{Case: name, Metric: "deploy_over_alone", Unit: "x", Value: quantile(ratio, 0.5), N: len(ratio), Note: note}
 		f.Beside = map[string]float64{"alone_ms": quantile(alone, 0.5), "siege_ms": quantile(under, 0.5)}
 		return []Figure{f.against("<=", 3), b.memoryFigure(name)}, nil
 	}
