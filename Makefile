@@ -65,6 +65,7 @@ test lint pure: export GOFLAGS += -pgo=off
 test:
 	@scripts/setup.sh test
 	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 20m ./...
+	$(GO) test -run TestAttacksOnMemory ./handler/host # it measures memory, which the race detector takes, too
 	$(GO) test -shuffle=on ./executor/enginetest/determinism # without the race detector: what would take minutes with it
 	cd lab/yardstick && $(GO) test -race -shuffle=on ./...
 

@@ -113,7 +113,7 @@ func TestRecursionOnSmallStacks(t *testing.T) {
 		cmd := exec.Command("sh", "-c", "ulimit -S -s "+kilobytes+` && exec "$0" "$@"`, os.Args[0], "-test.run=^TestRecursionOnFreshGoroutines$", "-test.count=1", "-test.v")
 		out, err := cmd.CombinedOutput()
 		if strings.Contains(string(out), "ulimit") {
-			t.Skipf("the system does not let a test set %s: %s", cmd, out)
+			t.Skipf("the system does not let a test set %s: %s; where it does: go test -run TestRecursionOnSmallStacks ./executor/wasmtime", cmd, out)
 		}
 		if err != nil || !strings.Contains(string(out), "--- PASS") {
 			t.Errorf("ulimit -s %s: %v\n%s", kilobytes, err, out[:min(len(out), 2000)])

@@ -120,7 +120,7 @@ type look struct{ held, peak, refused, now, most int64 }
 func layTo(t *testing.T) *siege {
 	t.Helper()
 	if resident("VmHWM") == 0 {
-		t.Skip("no /proc/self/status here: go test on Linux")
+		t.Skip("no /proc/self/status here; on Linux: go test ./handler/host -run TestAttacksOnMemory")
 	}
 	ca, err := identity.NewAuthority()
 	if err != nil {
