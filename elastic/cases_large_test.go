@@ -7,6 +7,7 @@ import (
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/internal/far"
 	"github.com/bungee-xr/bungee/internal/far/native"
+	"github.com/bungee-xr/bungee/internal/race"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -14,7 +15,7 @@ import (
 // A real state of a byte more than a state may have, at a host and on the UE: moves and
 // checkpoints fail, and the channel goes on.
 func TestStateOf64MiBAndAByte(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		t.Skip("copies states of 64 MiB: go test -run TestStateOf64MiBAndAByte ./elastic")
 	}
 	t.Run("at a host", func(t *testing.T) {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package elastic_test
-
-const raceEnabled = false
