@@ -26,18 +26,8 @@ func Memory(root string) (bytes int64, from string, err error) {
 		return 0, "", fmt.Errorf("find out how much memory there is: no MemTotal in %s", info)
 	}
 	from = "the machine"
-	mounts, _ := os.ReadFile(filepath.Join(root, "proc", "self", "mountinfo"))
-	groups, _ := os.ReadFile(filepath.Join(root, "proc", "self", "cgroup"))
-	for version, file := range map[int]string{1: "memory.limit_in_bytes", 2: "memory.max"} {
-		m, okMount := findMount(string(mounts), version, "memory")
-		group, okGroup := findGroup(string(groups), version, "memory")
-		if !okMount || !okGroup {
-			continue
-		}
-		mount := filepath.Join(root, m.point)
-		if limit, dir := leastLimit(mount, filepath.Join(mount, below(m.root, group)), file); limit > 0 && limit < bytes {
-			bytes, from = limit, fmt.Sprintf("cgroup v%d %s", version, dir)
-		}
+	if l := FindLimits(root); l.Memory > 0 && l.Memory < bytes {
+		bytes, from = l.Memory, l.MemoryFrom
 	}
 	return bytes, from, nil
 }
