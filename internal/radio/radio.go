@@ -36,6 +36,7 @@ type Air struct {
 	silent bool
 	muted  map[netip.Addr]bool
 	cut    map[netip.Addr]bool
+	parted map[pair]bool
 	block  bool
 
 	listeners map[netip.AddrPort]*listener // of streams
@@ -88,6 +89,17 @@ func (a *Air) Mute(addr net.IP, on bool) {
 	a.muted[ip(addr)] = on
 }
 
+// Part makes the air lose every packet from one address to another, as it does with Mute, until it is called with false. The other
+// direction stays as it is.
+func (a *Air) Part(from, to net.IP, on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.parted == nil {
+		a.parted = map[pair]bool{}
+	}
+	a.parted[pair{ip(from), ip(to)}] = on
+}
+
 // Cut takes the interface of an address down, or up again: sending from it fails
 // with ENETUNREACH, and nothing arrives.
 func (a *Air) Cut(addr net.IP, on bool) {
@@ -124,7 +136,7 @@ func (a *Air) SendPacket(p simnet.Packet) error {
 	if a.cut[dir.from] {
 		return syscall.ENETUNREACH
 	}
-	if a.block || a.muted[dir.from] || a.muted[dir.to] {
+	if a.block || a.muted[dir.from] || a.muted[dir.to] || a.parted[dir] {
 		return nil
 	}
 	f := a.faultsLocked(dir)
@@ -186,7 +198,7 @@ func (a *Air) deliver(w *way) {
 // receiverLocked returns the receiver of p, nil for none.
 func (a *Air) receiverLocked(p simnet.Packet) simnet.PacketReceiver {
 	from, to := addrPort(p.From).Addr(), addrPort(p.To)
-	if a.silent || a.block || a.muted[from] || a.muted[to.Addr()] || a.cut[to.Addr()] {
+	if a.silent || a.block || a.muted[from] || a.muted[to.Addr()] || a.parted[pair{from, to.Addr()}] || a.cut[to.Addr()] {
 		return nil
 	}
 	return a.nodes[to]

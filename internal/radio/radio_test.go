@@ -206,6 +206,28 @@ func TestMute(t *testing.T) {
 	})
 }
 
+// A parted direction loses what was under way and what comes; the other direction does not.
+func TestPart(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			air := &radio.Air{OneWay: 10 * time.Millisecond}
+			from, to := ueAddr.IP, hostAddr.IP
+			if back {
+				from, to = to, from
+			}
+			time.AfterFunc(95*time.Millisecond, func() { air.Part(from, to, true) })
+			time.AfterFunc(295*time.Millisecond, func() { air.Part(from, to, false) })
+			want := 9 + 20
+			if back {
+				want = 50
+			}
+			if got := numbers(fly(t, air, 50, 100, 10*time.Millisecond)); len(got) != want {
+				t.Errorf("back %t: %d of 50 packets arrived, want %d", back, len(got), want)
+			}
+		})
+	}
+}
+
 func TestCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		air := &radio.Air{}

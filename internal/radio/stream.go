@@ -13,7 +13,7 @@ import (
 )
 
 // Listen returns a listener for streams, as TCP has them, at addr. Streams have the air's
-// delay, and packets' other faults leave them alone. While Silence, Mute or Cut holds
+// delay, and packets' other faults leave them alone. While Silence, Mute, Part or Cut holds
 // packets up, a stream holds its bytes back, and delivers them afterwards.
 func (a *Air) Listen(addr *net.TCPAddr) net.Listener {
 	l := &listener{air: a, addr: addr, backlog: make(chan net.Conn), closed: make(chan struct{})}
@@ -33,7 +33,7 @@ func (a *Air) Dial(ctx context.Context, from, to *net.TCPAddr) (net.Conn, error)
 	if err == nil {
 		err = wait(ctx, 2*a.OneWay)
 	}
-	for err == nil && a.holds(from, to) {
+	for err == nil && (a.holds(from, to) || a.holds(to, from)) {
 		if err = wait(ctx, retransmit); a.isCut(from) {
 			err = syscall.ENETUNREACH
 		}
@@ -89,7 +89,7 @@ func (a *Air) holds(from, to *net.TCPAddr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f, t := ip(from.IP), ip(to.IP)
-	return a.silent || a.muted[f] || a.muted[t] || a.cut[f] || a.cut[t]
+	return a.silent || a.muted[f] || a.muted[t] || a.parted[pair{f, t}] || a.cut[f] || a.cut[t]
 }
 
 func (a *Air) isCut(addr *net.TCPAddr) bool {

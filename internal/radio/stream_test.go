@@ -110,3 +110,27 @@ func TestNobodyListens(t *testing.T) {
 		}
 	})
 }
+
+// A stream holds back what goes in a parted direction, and nothing else.
+func TestStreamThatIsParted(t *testing.T) {
+	streams(t, func(t *testing.T, air *radio.Air, ue, host net.Conn) {
+		air.Part(ueAddr.IP, hostAddr.IP, true)
+		time.AfterFunc(time.Second, func() { air.Part(ueAddr.IP, hostAddr.IP, false) })
+		begin, b := time.Now(), make([]byte, 1)
+		ue.Write(b)
+		host.Write(b)
+		if _, err := io.ReadFull(ue, b); err != nil || time.Since(begin) != 10*time.Millisecond {
+			t.Errorf("the way back took %v, %v", time.Since(begin), err)
+		}
+		if _, err := io.ReadFull(host, b); err != nil || time.Since(begin) < time.Second {
+			t.Errorf("the parted way took %v, %v", time.Since(begin), err)
+		}
+		air.Part(hostAddr.IP, ueAddr.IP, true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if c, err := air.Dial(ctx, tcp(ueAddr), tcp(hostAddr)); err == nil {
+			c.Close()
+			t.Error("a dial whose answer is lost has succeeded")
+		}
+	})
+}
