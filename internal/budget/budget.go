@@ -14,7 +14,8 @@
 //
 // # Promises
 //
-// All leases together never exceed the total, and those of a share never its most.
+// All leases together never exceed the total, and those of a share never its most. Only what
+// [Share.HoldFirst] takes may go beyond the total.
 // A quarter of the total is kept for tenants that hold little, so that one, or a few, who
 // hold all that they can get do not lock the others out. Who cannot be served waits, in
 // the order of asking within a share; between shares, the one that holds least for its
@@ -64,6 +65,7 @@ const (
 // A Host is a total and the shares of it. It may be used by many goroutines.
 type Host struct {
 	total int64
+	spare int64 // see Spare; constant once there are shares
 
 	mu      sync.Mutex // leaf
 	held    int64
@@ -77,12 +79,11 @@ type Host struct {
 // A Share is what one tenant holds of a Host. It may be used by many goroutines. A nil
 // Share bounds nothing.
 type Share struct {
-	// Set by Host.Share, then constant.
-	host   *Host
-	most   int64
-	weight int64
+	host *Host // constant
 
 	// Guarded by the host's mu.
+	most    int64
+	weight  int64
 	held    int64
 	queue   []*waiter
 	refused Refused
@@ -109,14 +110,40 @@ type Stats struct {
 // New returns a budget of total units.
 func New(total int64) *Host { return &Host{total: total} }
 
+// Spare has what is kept serve shares that hold little beside n units, which each of them needs before it can ask for
+// anything: so a share that holds these is not refused the little more that it came for. A share that does not hold
+// them yet may use half of what is kept to come by them. Spare is called before Share.
+func (h *Host) Spare(n int64) { h.spare = n }
+
 // Share returns a share that holds nothing and may hold most, or half of the total
 // if most is 0. Weight says how much of what is kept is its own, in proportion to
 // other shares; 0 counts as 1. A share that holds nothing needs no closing.
 func (h *Host) Share(weight int, most int64) *Share {
+	return &Share{host: h, most: h.most(most), weight: int64(max(weight, 1))}
+}
+
+// most returns how much a share may hold for which most is said.
+func (h *Host) most(most int64) int64 {
 	if most <= 0 {
 		most = h.total / 2
 	}
-	return &Share{host: h, most: min(most, h.total), weight: int64(max(weight, 1))}
+	return min(most, h.total)
+}
+
+// Set changes what Host.Share was given. What the share holds beyond its new most stays held,
+// and it gets nothing more until it holds less.
+func (s *Share) Set(weight int, most int64) {
+	h := s.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := int64(max(weight, 1))
+	if s.held > 0 {
+		h.weights += w - s.weight
+	}
+	s.weight, s.most = w, h.most(most)
+	if len(h.queues) > 0 {
+		h.serveLocked()
+	}
 }
 
 // Acquire takes n more, or waits for them until ctx ends, but not for longer than
@@ -140,8 +167,48 @@ func (s *Share) Try(n int64) (Lease, error) {
 // count by themselves, and return with Release what they took.
 func (s *Share) Hold(n int64) bool { return s.take(context.Background(), n, refuse) == nil }
 
-// Release returns n of what Hold took.
+// HoldFirst is Hold for one thing that every share may have: a share that holds nothing gets it also where the
+// host has no room, unless it may never hold as much.
+func (s *Share) HoldFirst(n int64) bool { return s.grantFirst(n) || s.Hold(n) }
+
+func (s *Share) grantFirst(n int64) bool {
+	if s == nil || n <= 0 {
+		return true
+	}
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	if s.held > 0 || Decide(s.viewLocked(), n) == Never {
+		return false
+	}
+	s.grantLocked(n)
+	return true
+}
+
+// Release returns n of what Hold or HoldFirst took.
 func (s *Share) Release(n int64) { s.give(n) }
+
+// Claim says what would become of n more for the share: Scarce means that the host has no room, and that
+// shares which are Over should make some. A share that has its equal part already gets Full.
+func (s *Share) Claim(n int64) Verdict {
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	return claim(s.viewLocked(), n)
+}
+
+// Over says how much the share holds for its weight, if that is more than its equal part of what is
+// free for all, of which the one who asks is to have a part, too; 0 if it is not.
+func (s *Share) Over(asks *Share) int64 {
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	v := s.viewLocked()
+	if asks.held == 0 && asks != s {
+		v.Weights += asks.weight
+	}
+	if v.Mine <= v.equal() {
+		return 0
+	}
+	return s.held / s.weight
+}
 
 // A mode is what to do about a request that cannot be served at once.
 type mode int
@@ -189,7 +256,7 @@ func (s *Share) Empty() Lease { return Lease{share: s} }
 func (s *Share) viewLocked() View {
 	h := s.host
 	v := View{
-		Total: h.total, Held: h.held, Mine: s.held, Most: s.most, Weight: s.weight, Weights: h.weights,
+		Total: h.total, Held: h.held, Mine: s.held, Most: s.most, Spare: h.spare, Weight: s.weight, Weights: h.weights,
 		First: len(s.queue) == 0, Others: len(h.queues) > 0,
 	}
 	if s.held == 0 {
@@ -308,7 +375,7 @@ func compare(a, b int64) int {
 }
 
 // Pressed says whether the share should let go of what it can do without: it holds more than
-// its part of what is kept, and somebody waits, or what is free for all is three quarters
+// its part of what is kept, beside what is spared, and somebody waits, or what is free for all is three quarters
 // full, or it holds half of what it may.
 func (s *Share) Pressed() bool {
 	if s == nil {
@@ -318,7 +385,7 @@ func (s *Share) Pressed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v := s.viewLocked()
-	return s.held > v.part() && (len(h.queues) > 0 || h.held > (h.total-kept(h.total))/4*3 || s.held > s.most/2)
+	return v.beyond() > v.part() && (len(h.queues) > 0 || h.held > (h.total-kept(h.total))/4*3 || s.held > s.most/2)
 }
 
 // Stats returns the counts of the share.

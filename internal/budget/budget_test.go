@@ -57,6 +57,37 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// However full the host is, each share finds room for one thing, and for no second one.
+func TestHoldFirst(t *testing.T) {
+	h := New(400)
+	hog := h.Share(1, 400)
+	for hog.HoldFirst(100) {
+	}
+	var quiet []*Share
+	for i := range 20 {
+		s := h.Share(1, 0)
+		if quiet = append(quiet, s); !s.HoldFirst(100) || s.HoldFirst(100) {
+			t.Errorf("share %d holds %d beside one that holds %d of 400; want one thing of 100", i, s.Stats().Held, hog.Stats().Held)
+		}
+	}
+	if s := h.Share(1, 0); s.HoldFirst(301) || s.Stats().Held != 0 {
+		t.Errorf("a first thing that is more than a share may ever hold was granted: %+v", s.Stats())
+	}
+	for _, s := range quiet {
+		s.Release(100)
+		if !s.HoldFirst(100) {
+			t.Error("it let go of its thing and finds no room for another one")
+		}
+		s.Release(100)
+	}
+	if got := h.Stats().Held; got != hog.Stats().Held {
+		t.Errorf("%d are held in the end, want the hog's %d", got, hog.Stats().Held)
+	}
+	if !(*Share)(nil).HoldFirst(1) || !h.Share(1, 0).HoldFirst(0) {
+		t.Error("a nil share, or nothing, is refused")
+	}
+}
+
 func TestNothingIsFree(t *testing.T) {
 	var nobody *Share
 	for _, s := range []*Share{nobody, New(0).Share(1, 0)} {
@@ -336,4 +367,45 @@ func BenchmarkAcquire(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A share whose bounds change keeps what it holds, and who waits gets what a larger one has room for.
+func TestSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(400)
+		s, other := h.Share(1, 100), h.Share(1, 100)
+		l := must(t, s, 100)
+		got := make(chan error)
+		go func() {
+			l, err := s.Acquire(t.Context(), 50)
+			l.Release()
+			got <- err
+		}()
+		synctest.Wait()
+		s.Set(3, 200)
+		if err := <-got; err != nil {
+			t.Errorf("who waited when the share became larger: %v", err)
+		}
+		if h.weights != 3 {
+			t.Errorf("weights of the shares that hold something are %d, want 3", h.weights)
+		}
+		s.Set(2, 60)
+		if st := s.Stats(); st.Held != 100 || st.Most != 60 {
+			t.Errorf("%+v; want 100 held still, of 60", st)
+		}
+		if _, err := s.Try(1); err != ErrBusy {
+			t.Errorf("one more than the smaller share may hold: %v, want %v", err, ErrBusy)
+		}
+		l.Shrink(50)
+		must(t, s, 10)
+		s.Set(1, 0)
+		if st := s.Stats(); st.Most != 200 {
+			t.Errorf("%+v; want half of the total for who says nothing", st)
+		}
+		s.give(60)
+		must(t, other, 1)
+		if h.weights != 1 || h.held != 1 {
+			t.Errorf("weights %d and held %d; want those of the other share, 1 and 1", h.weights, h.held)
+		}
+	})
 }
