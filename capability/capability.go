@@ -6,6 +6,7 @@
 //	m, err := capability.Read(wasm)
 //	policy, err := capability.LoadPolicy("edge.toml")
 //	rules := policy.For("acme-7") // the name that the UE's certificate proves
+//	err = rules.Runs(digest)      // a Refusal if acme-7 may not run that module at all
 //	grant, err := rules.Grant(m)  // all of it, or a Refusal for each part withheld
 //
 // A module gets everything that it asks for, or it does not run, so that it never meets

@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"crypto/sha256"
 	"os"
 	"reflect"
 	"regexp"
@@ -35,6 +36,17 @@ func TestDocs(t *testing.T) {
 	doc := string(text)
 	if _, err := p.For("acme-7").Grant(Manifest{Connect: []string{"api.example.com:443"}}); err == nil || !strings.Contains(doc, err.Error()) {
 		t.Errorf("docs/policy.md has another refusal than\n%v", err)
+	}
+	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(doc, -1)
+	listed, err := ParsePolicy("edge.toml", []byte(blocks[len(blocks)-1][1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listed.For("beta").Runs(sha256.Sum256([]byte("another module"))); err == nil || !strings.Contains(doc, err.Error()) {
+		t.Errorf("docs/policy.md has another refusal of a module than\n%v", err)
+	}
+	if err := listed.For("acme").Runs(sha256.Sum256([]byte("a module"))); err != nil {
+		t.Errorf("the list of docs/policy.md: %v", err)
 	}
 	for key := range new(table).fields() {
 		group, name, nested := strings.Cut(key, ".")

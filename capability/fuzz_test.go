@@ -3,6 +3,7 @@ package capability
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -52,15 +53,26 @@ func FuzzImports(f *testing.F) {
 	})
 }
 
-// FuzzPolicy holds that a policy which is read answers, and that no module is
-// granted an address by it that is special, unless it is named.
+// FuzzPolicy holds that a policy which is read answers, that a module runs by it only if "*"
+// or an entry of its own says so, and that no module is granted an address by it that is
+// special, unless it is named.
 func FuzzPolicy(f *testing.F) {
 	f.Add([]byte(example), "acme-1", "api.acme.example:443")
 	f.Add([]byte("[default]\nconnect = [\"*:*\"]\n"), "", "localhost:80")
+	f.Add([]byte("[default]\nmodules = [\"0123456789abcdef\", \"00000000000000000\"]\n"), "", "a:1")
+	f.Add([]byte("[default]\nmodules = []\n[[tenant]]\nname = \"a\"\nmodules = [\"*\"]\n"), "a", "a:1")
 	f.Fuzz(func(t *testing.T, text []byte, peer, address string) {
 		p, err := ParsePolicy("edge.toml", text)
 		if err != nil {
 			return
+		}
+		var low, high [32]byte
+		high[0] = 0x80
+		r := p.For(peer)
+		modules := r.table.Modules
+		any, both := slices.Contains(modules, all), r.Runs(low) == nil && r.Runs(high) == nil
+		if any && !both || both && !any && len(modules) < 2 {
+			t.Fatalf("modules = %q, and two that begin differently both run: %t", modules, both)
 		}
 		g, err := p.For(peer).Grant(Manifest{Connect: []string{address}})
 		if err != nil {

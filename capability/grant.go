@@ -3,6 +3,7 @@ package capability
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -61,6 +62,12 @@ func (r Rules) Grant(m Manifest) (Grant, error) {
 		return Grant{}, err
 	}
 	return g, nil
+}
+
+// Equal says whether g and o grant the same, whichever line of a policy decides.
+func (g Grant) Equal(o Grant) bool {
+	g.connectAt, o.connectAt = "", ""
+	return reflect.DeepEqual(g, o)
 }
 
 // A weighing compares what a module asks for with what its tenant may have.

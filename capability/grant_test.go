@@ -145,3 +145,32 @@ func TestZeroRules(t *testing.T) {
 		t.Error("the zero Rules grant the clock")
 	}
 }
+
+// Grants are equal if they grant the same, whatever line says so.
+func TestGrantEqual(t *testing.T) {
+	grant := func(text string) Grant {
+		t.Helper()
+		p, err := ParsePolicy("edge.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := p.For("acme").Grant(Manifest{Connect: []string{"a.example:1"}, Clock: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	first := grant("[default]\nconnect = [\"a.example:1\"]\n")
+	for text, want := range map[string]bool{
+		"# one line more\n[default]\nconnect = [\"a.example:1\"]\n":              true,
+		"[[tenant]]\nname = \"acme\"\nconnect = [\"a.example:1\"]\n":             true,
+		"[default]\nconnect = [\"a.example:1\", \"b.example:1\"]\n":              false,
+		"[default]\nconnect = [\"a.example:1\"]\nlimits.deadline = \"1s\"\n":     false,
+		"[default]\nconnect = [\"a.example:1\"]\nquota.egress_connections = 1\n": false,
+		"[default]\nconnect = [\"a.example:1\"]\nquota.weight = 3\n":             true,
+	} {
+		if got := first.Equal(grant(text)); got != want {
+			t.Errorf("%q: equal %v, want %v", text, got, want)
+		}
+	}
+}

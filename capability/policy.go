@@ -22,6 +22,7 @@ const builtIn = "the built-in policy"
 // needs to compute and to infer, and nothing that reaches out of the host. One
 // tenant gets enough for a headset's modules, and not the host.
 var builtInTable = table{
+	Modules: []string{all},
 	// Scratch memory is the session's own; egress goes nowhere without an address.
 	Host:   []string{"wasi_ephemeral_nn", "bungee_scratch", "bungee_egress"},
 	Models: []string{all}, // that the host serves
@@ -43,14 +44,14 @@ var builtInTable = table{
 		EgressConnections: 50,
 		EgressOpen:        256,
 		EgressBytes:       32 << 20,
-		// A UE has four at most, and the devices of a small fleet may share a name.
+		// A UE has four at most, and a tenant may have a small fleet of them.
 		Connections: 1024,
 	},
 }
 
-// Default returns the built-in policy. Every tenant is granted the real clock, real
-// random numbers, the models that the host serves, scratch memory, and the host functions
-// bungee_egress, but no address to connect to, no folder and no environment. Nothing is
+// Default returns the built-in policy. Every tenant may run all modules, and is granted the
+// real clock, real random numbers, the models that the host serves, scratch memory, and the
+// host functions bungee_egress, but no address to connect to, no folder and no environment. Nothing is
 // metered. Each tenant can have 16 modules, and 1024 instances whose memory limits sum up
 // to 8 GiB. Each channel has an instance of its own: a tenant can have 32 channels to modules
 // that ask for no limit, and up to 1024 to modules that ask for less.

@@ -136,6 +136,14 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"a folder of nowhere", "[default]\nfolders = [{name = \"a\", path = \"b\"}]\n", "edge.toml:2:1: folders: path \"b\" is not absolute"},
 		{"a folder's name", "[default]\nfolders = [{name = \"..\", path = \"/b\"}]\n", "no name of a folder"},
 		{"a variable's name", "[default.env]\n\"A B\" = \"c\"\n", "environment variable"},
+		{"a digest that is too short", "[default]\nmodules = [\"0123456789abcde\"]\n", "edge.toml:2:1: modules: \"0123456789abcde\" is no digest of a module; write the hex digits"},
+		{"a digest that is too long", "[default]\nmodules = [\"" + strings.Repeat("0", 65) + "\"]\n", "is no digest of a module"},
+		{"a digest with other letters", "[default]\nmodules = [\"0123456789abcdefg\"]\n", "is no digest of a module"},
+		{"a pattern of digests", "[default]\nmodules = [\"0123456789abcdef*\"]\n", "is no digest of a module"},
+		{"an empty digest, which all begin with", "[default]\nmodules = [\"\"]\n", "is no digest of a module"},
+		{"a digest twice", "[default]\nmodules = [\"0123456789abcdef\", \"0123456789abcdef\"]\n", "is there twice"},
+		{"a number of modules in place of a list", "[default]\nmodules = 16\n", "edge.toml:2:11: default.modules: cannot decode TOML integer"},
+		{"a list in place of a number of modules", "[default]\nquota.modules = [\"*\"]\n", "edge.toml:2:17: default.quota.modules: cannot decode TOML"},
 		{"a model's pattern", "[default]\nmodels = [\"[\"]\n", "edge.toml:2:1: models: \"[\" is no pattern"},
 	}
 	for _, tt := range tests {
@@ -211,5 +219,18 @@ quota.egress_connections_per_second = 7
 	g, err := parse(t, text).For("acme").Grant(Manifest{})
 	if want := (Egress{CallsPerSecond: 5, ConnectionsPerSecond: 7, BytesPerSecond: 1 << 20}); err != nil || g.Egress != want || g.Tenant != "acme" {
 		t.Errorf("got %q, %+v, %v; want acme, %+v", g.Tenant, g.Egress, err, want)
+	}
+}
+
+// Names that look alike are different tenants, and a pattern is for all that match it.
+func TestAlikeTenants(t *testing.T) {
+	p := parse(t, "[[tenant]]\nname = \"acme\"\nquota.weight = 2\n[[tenant]]\nname = \"beta-*\"\nquota.weight = 3\n")
+	for name, weight := range map[string]int{
+		"acme": 2, "acme-evil": 1, "Acme": 1, "acme.": 1, "acm\u0435": 1, "acme ": 1, "acme\x00": 1, "": 1, "*": 1, "acm?": 1,
+		"beta-1": 3, "beta-evil": 3, "beta-": 3, "beta": 1, "xbeta-1": 1, "Beta-1": 1,
+	} {
+		if got := p.For(name).Quota.Weight; got != weight {
+			t.Errorf("%q has weight %d, want %d", name, got, weight)
+		}
 	}
 }

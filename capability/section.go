@@ -25,7 +25,7 @@ var ErrWasm = errors.New("not a Wasm module")
 func Read(wasm []byte) (Manifest, error) {
 	var found []byte
 	err := sections(wasm, func(s section) error {
-		text, ok := s.manifest()
+		text, ok := s.custom(Section)
 		switch {
 		case !ok:
 			return nil
@@ -54,20 +54,30 @@ func Append(wasm []byte, m Manifest) ([]byte, error) {
 	if len(text) > MaxSection {
 		return nil, fmt.Errorf("manifest: it would have %d bytes; at most %d are read", len(text), MaxSection)
 	}
-	out := append(make([]byte, 0, len(wasm)+len(text)+64), preamble...)
+	return replaceCustom(wasm, Section, []byte(text))
+}
+
+// replaceCustom returns a copy of wasm whose only custom section of that name has data. Without data there is none.
+func replaceCustom(wasm []byte, name string, data []byte) ([]byte, error) {
+	out := append(make([]byte, 0, len(wasm)+len(data)+64), preamble...)
 	err := sections(wasm, func(s section) error {
-		if _, ok := s.manifest(); !ok {
+		if _, ok := s.custom(name); !ok {
 			out = append(out, s.whole...)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || len(data) == 0 {
+		return out, err
 	}
-	body := binary.AppendUvarint(nil, uint64(len(Section)))
-	body = append(append(body, Section...), text...)
-	out = binary.AppendUvarint(append(out, customID), uint64(len(body)))
-	return append(out, body...), nil
+	return appendCustom(out, name, data), nil
+}
+
+// appendCustom adds a custom section to a module.
+func appendCustom(wasm []byte, name string, data []byte) []byte {
+	body := binary.AppendUvarint(nil, uint64(len(name)))
+	body = append(append(body, name...), data...)
+	wasm = binary.AppendUvarint(append(wasm, customID), uint64(len(body)))
+	return append(wasm, body...)
 }
 
 // Imports returns the names that wasm imports host functions by, each once, in the order
@@ -116,14 +126,14 @@ type section struct {
 	whole []byte // with what stands before the body
 }
 
-// manifest returns the text of the manifest if the section holds it.
-func (s section) manifest() (text []byte, ok bool) {
+// custom returns the data of the section if it is a custom one of that name.
+func (s section) custom(want string) (data []byte, ok bool) {
 	if s.id != customID {
 		return nil, false
 	}
 	r := reader{rest: s.body}
 	name := r.bytes()
-	return r.rest, r.err == nil && string(name) == Section
+	return r.rest, r.err == nil && string(name) == want
 }
 
 // sections gives the sections of wasm to use, until an error.
@@ -146,7 +156,8 @@ func sections(wasm []byte, use func(section) error) error {
 	return nil
 }
 
-// A reader reads values of the binary format. After an error all are zero.
+// A reader reads values of the binary format. After an error all are zero. Engines have a reader of their own, in
+// executor/internal/wasmbin: this package is below them, and the generator has it without them.
 type reader struct {
 	rest []byte
 	err  error

@@ -13,6 +13,7 @@ import (
 // are those of the table that it inherits from, whole.
 type table struct {
 	Name    string            `toml:"name"`
+	Modules []string          `toml:"modules"`
 	Host    []string          `toml:"host"`
 	Models  []string          `toml:"models"`
 	Connect []string          `toml:"connect"`
@@ -84,7 +85,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 // fields returns what a table may have, by key.
 func (t *table) fields() map[string]any {
 	return map[string]any{
-		"host": &t.Host, "models": &t.Models, "connect": &t.Connect, "env": &t.Env, "folders": &t.Folders,
+		"modules": &t.Modules, "host": &t.Host, "models": &t.Models, "connect": &t.Connect, "env": &t.Env, "folders": &t.Folders,
 		"clock": &t.Clock, "random": &t.Random, "meter": &t.Meter,
 		"quota.instances": &t.Quota.Instances, "quota.memory": &t.Quota.Memory, "quota.modules": &t.Quota.Modules,
 		"quota.fuel_per_second": &t.Quota.FuelPerSecond, "quota.channels": &t.Quota.Channels, "quota.weight": &t.Quota.Weight,
@@ -115,6 +116,7 @@ const maxWeight = 1000
 
 // check complains of the values that t has itself.
 func (t *table) check(c *checker) {
+	t.each(c, "modules", t.Modules, goodDigest)
 	t.each(c, "host", t.Host, goodPattern)
 	t.each(c, "models", t.Models, goodPattern)
 	t.each(c, "connect", t.Connect, func(s string) error {
