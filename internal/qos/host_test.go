@@ -1,0 +1,207 @@
+package qos
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"time"
+)
+
+var module1 = Digest{1}
+
+// steady returns the beats of a host of 2 turns, of which calls of 10 ms use one: 100 a second, which wait.
+func steady(h *Host, seconds int, wait time.Duration) time.Time {
+	now := begin
+	for i := range seconds {
+		now = begin.Add(time.Duration(i) * time.Second)
+		n := 100 * time.Duration(i)
+		h.Beat(now, Beat{Turns: 2, InFlight: 100, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * (10*ms + wait), S: n * 10 * ms, R99: 30 * ms}}})
+	}
+	return now
+}
+
+func TestHost(t *testing.T) {
+	var h Host
+	if got := h.Capacity(); got != (Capacity{Stretch: 1}) {
+		t.Errorf("nothing heard: %+v", got)
+	}
+	wait := time.Duration((Stretch(2, 1, 100) - 1) * float64(10*ms))
+	now := steady(&h, 60, wait)
+	c, s := h.Capacity(), h.Service(now, module1)
+	if c.Turns != 2 || math.Abs(c.Load-1) > 1e-6 || math.Abs(c.Learned-2) > 0.01 {
+		t.Errorf("%+v; want 2 turns, a load of 1, and 2 learned", c)
+	}
+	if s.Time.Round(time.Microsecond) != 10*ms || math.Abs(s.Rate-100) > 1e-6 || s.Age != 0 {
+		t.Errorf("%+v; want 10 ms, 100 a second", s)
+	}
+	if mean := 10*ms + wait; math.Abs(s.Tail-float64(30*ms)/float64(mean)) > 0.02 {
+		t.Errorf("tail %v, want about 30 ms of %v", s.Tail, mean)
+	}
+}
+
+// Long waits are those of fewer turns, and missing ones those of more, up to a bound.
+func TestHostLearns(t *testing.T) {
+	var waits, none Host
+	steady(&waits, 120, 90*ms)
+	if got := waits.Capacity().Learned; got > 1.2 || got < 1 {
+		t.Errorf("calls of 10 ms that wait for 90, at a load of 1: it seems to have %.2f turns of 2; want 1 to 1.2", got)
+	}
+	steady(&none, 120, 0)
+	if got := none.Capacity().Learned; got < 2.5 || got > maxLearned*2 {
+		t.Errorf("calls that never wait at half of the turns: it seems to have %.2f turns; want more than the 2 it says", got)
+	}
+}
+
+// That a few calls did not wait says little: by chance they need not.
+func TestHostLearnsSlowlyFromFewCalls(t *testing.T) {
+	var h Host
+	for i := range 30 {
+		n := 10 * time.Duration(i)
+		h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 1, InFlight: 100, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * 10 * ms, S: n * 10 * ms}}})
+	}
+	if got := h.Capacity().Learned; got < 1 || got > 1.6 {
+		t.Errorf("300 calls that use a tenth of a turn do not wait: it seems to have %.2f turns; want 1 to 1.6", got)
+	}
+	h.Beat(begin.Add(time.Minute), Beat{Turns: 0.1})
+	if got := h.Capacity().Learned; got > 0.1*maxLearned {
+		t.Errorf("it has a tenth of a turn left, and seems to have %.2f", got)
+	}
+}
+
+// Counts that go back, or that fit no call, are those of another process: nothing is learned from them, and the next ones count from there.
+func TestHostOfBadBeats(t *testing.T) {
+	for _, bad := range []ModuleBeat{
+		{Calls: 0},
+		{Calls: 5899, R: time.Hour, S: time.Hour},
+		{Calls: 1 << 60, R: 58 * time.Second, S: time.Hour},
+		{Calls: 1 << 60, R: time.Hour, S: 58 * time.Second},
+		{Calls: 1 << 61, R: -1, S: -1},
+		{Calls: 5900, R: time.Hour, S: 59 * time.Second},
+		{Calls: 5901, R: time.Hour, S: 2 * time.Hour},
+		{Calls: math.MaxUint64, R: math.MinInt64, S: math.MaxInt64, R99: math.MinInt64},
+	} {
+		var h Host
+		now := steady(&h, 60, 0)
+		before := h.Service(now, module1)
+		bad.Module = module1
+		h.Beat(now.Add(time.Second), Beat{Turns: 2, InFlight: 100, Modules: []ModuleBeat{bad}})
+		next := ModuleBeat{Module: module1, Calls: bad.Calls + 100, R: max(0, bad.R) + time.Second, S: max(0, bad.S) + time.Second}
+		if next.Calls > bad.Calls && next.R > 0 && next.S > 0 {
+			h.Beat(now.Add(2*time.Second), Beat{Turns: 2, InFlight: 100, Modules: []ModuleBeat{next}})
+		}
+		got := h.Service(now.Add(2*time.Second), module1)
+		if got.Time.Round(time.Microsecond) != before.Time.Round(time.Microsecond) || math.Abs(got.Rate-before.Rate) > 1 {
+			t.Errorf("after %+v: %+v; before it %+v", bad, got, before)
+		}
+	}
+}
+
+// What was heard is forgotten after a minute, and a clock that goes back is no news.
+func TestHostForgets(t *testing.T) {
+	var h Host
+	now := steady(&h, 60, 0)
+	h.Beat(now.Add(-time.Hour), Beat{Turns: 2, Modules: []ModuleBeat{{Module: module1, Calls: 7}}})
+	if got := h.Service(now, module1); got.Time.Round(time.Microsecond) != 10*ms {
+		t.Errorf("after a beat of an hour ago: %+v", got)
+	}
+	h.Beat(now.Add(time.Hour), Beat{Turns: math.NaN(), InFlight: math.Inf(-1)})
+	if got := h.Capacity(); got.Load != 0 || got.Turns != 0 || got.Learned != 0 {
+		t.Errorf("an hour later: %+v, want nothing", got)
+	}
+	if got := h.Service(now.Add(time.Hour), module1); got.Time != 0 || got.Tail != FirstTail || got.Rate != 0 {
+		t.Errorf("an hour later: %+v, want nothing", got)
+	}
+}
+
+func TestHostProbes(t *testing.T) {
+	var h Host
+	h.Probe(begin, module1, []time.Duration{9 * ms, -ms, 0, 7 * ms, 30 * ms})
+	got := h.Service(begin.Add(time.Second), module1)
+	if got.Probe != 9*ms || got.Time != 9*ms || got.Age != time.Second {
+		t.Errorf("%+v; want the median 9 ms, a second old", got)
+	}
+	h.Probe(begin, Digest{2}, nil)
+	if got := h.Service(begin, Digest{2}); got != (Service{Tail: FirstTail}) {
+		t.Errorf("a probe without samples: %+v", got)
+	}
+}
+
+func TestHostIsBounded(t *testing.T) {
+	var h Host
+	for i := range uint32(3 * MaxModules) {
+		var d Digest
+		binary.BigEndian.PutUint32(d[:], i)
+		h.Probe(begin.Add(time.Duration(i)*time.Second), d, []time.Duration{ms})
+	}
+	if got := len(h.modules); got != MaxModules {
+		t.Errorf("%d modules are kept, want %d", got, MaxModules)
+	}
+	h.Beat(begin, Beat{Turns: 1, Modules: []ModuleBeat{{Module: module1}}})
+	for i := range 1000 {
+		n := time.Duration(i)
+		h.Beat(begin.Add(n), Beat{Turns: 1, Modules: []ModuleBeat{{Module: module1, Calls: uint64(i), R: n, S: n}}})
+	}
+	if m := h.modules[module1]; m != nil && len(m.beats) > maxBeats {
+		t.Errorf("%d beats are kept, want %d at most", len(m.beats), maxBeats)
+	}
+}
+
+// A module that is called no more costs nothing but its name.
+func TestHostForgetsIdleModules(t *testing.T) {
+	var h Host
+	now := steady(&h, 60, 0)
+	m := h.modules[module1]
+	if len(m.beats) < 50 {
+		t.Fatalf("%d beats are kept", len(m.beats))
+	}
+	for range 61 {
+		now = now.Add(time.Second)
+		h.Beat(now, Beat{Turns: 2, InFlight: 100, Modules: []ModuleBeat{{Module: module1, Calls: m.calls, R: m.r, S: m.s}}})
+	}
+	if m.beats != nil {
+		t.Errorf("%d beats are kept a minute later", len(m.beats))
+	}
+	if got := h.Service(now, module1); got.Age < time.Minute || got.Rate != 0 {
+		t.Errorf("a minute later: %+v", got)
+	}
+}
+
+// Whatever a host says, nothing is negative, no number, or beyond its bound.
+func FuzzHost(f *testing.F) {
+	f.Add(2.0, 8.0, uint64(100), int64(time.Second), int64(time.Second), int64(20*ms), uint64(300), int64(4*time.Second), int64(3*time.Second), int64(time.Second))
+	f.Add(math.NaN(), math.Inf(1), uint64(math.MaxUint64), int64(-1), int64(math.MaxInt64), int64(math.MinInt64), uint64(0), int64(0), int64(0), int64(-1))
+	f.Add(1e300, 1e-300, uint64(1), int64(math.MaxInt64), int64(math.MaxInt64), int64(1), uint64(2), int64(math.MaxInt64), int64(math.MaxInt64), int64(1))
+	f.Fuzz(func(t *testing.T, turns, inFlight float64, n1 uint64, r1, s1, p1 int64, n2 uint64, r2, s2, step int64) {
+		var h Host
+		now := begin
+		for range 3 {
+			for _, m := range []ModuleBeat{
+				{Module: module1, Calls: n1, R: time.Duration(r1), S: time.Duration(s1), R99: time.Duration(p1)},
+				{Module: module1, Calls: n2, R: time.Duration(r2), S: time.Duration(s2), R99: time.Duration(p1)},
+			} {
+				h.Beat(now, Beat{Turns: turns, InFlight: inFlight, Modules: []ModuleBeat{m}})
+				now = now.Add(time.Duration(step % int64(time.Hour)))
+				check(t, &h, now)
+			}
+		}
+		h.Probe(now, module1, []time.Duration{time.Duration(r1), time.Duration(s2)})
+		check(t, &h, now)
+	})
+}
+
+func check(t *testing.T, h *Host, now time.Time) {
+	t.Helper()
+	c, s := h.Capacity(), h.Service(now, module1)
+	for _, x := range []float64{c.Turns, c.Learned, c.Load, c.Stretch, s.Tail, s.Rate, float64(s.Time), float64(s.Probe), float64(s.Age)} {
+		if x < 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+			t.Fatalf("%+v, %+v", c, s)
+		}
+	}
+	if c.Learned > maxLearned*c.Turns || s.Tail > MaxTail || c.Stretch < 1 {
+		t.Fatalf("%+v, %+v", c, s)
+	}
+	stretch := Stretch(c.Learned, c.Load, 3)
+	if p := P99(s.Time.Seconds(), s.Tail, c.Stretch, stretch); p < 0 || math.IsNaN(p) {
+		t.Fatalf("%+v, %+v: stretch %v, p99 %v", c, s, stretch, p)
+	}
+}
