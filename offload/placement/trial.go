@@ -1,0 +1,183 @@
+package placement
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/bungee-xr/bungee/internal/qos"
+)
+
+// A trial is a session at a host, whether it is there or not.
+type trial struct {
+	h       *host
+	x       *Session
+	l       *Link // nil: it has not measured the host
+	m       *Module
+	way     time.Duration // of a call, on the network
+	service time.Duration // of a call, in a turn
+	tail    float64
+}
+
+// unknown is a module of which nothing is known.
+var unknown = &Module{}
+
+// module returns what is known of a module.
+func (h *host) module(d Digest) *Module {
+	i, ok := slices.BinarySearchFunc(h.Modules, d, func(m Module, d Digest) int { return bytes.Compare(m.Digest[:], d[:]) })
+	if !ok {
+		return unknown
+	}
+	return &h.Modules[i]
+}
+
+// try returns x at h, where l is its way there.
+func (h *host) try(x *Session, l *Link) trial {
+	t := trial{h: h, x: x, l: l, m: h.module(x.Module), way: x.Need.way(l)}
+	t.tail = cmp.Or(sane(t.m.Tail), qos.FirstTail)
+	if t.m.Service <= 0 {
+		t.service = t.guess()
+		return t
+	}
+	factor := max(1, sane(h.Factor))
+	if l != nil {
+		factor = max(factor, sane(l.Factor))
+	}
+	t.service = seconds(t.m.Service.Seconds() * factor)
+	return t
+}
+
+// guess returns a time for a module that nobody has called yet: half of the longest with which the session could
+// have what it needs. So a first session is admitted, and counts as a large one.
+func (t *trial) guess() time.Duration {
+	longest := math.Inf(1)
+	if t.x.Need.Latency > 0 {
+		longest = t.rest() / t.tail
+	}
+	if rate := sane(t.x.Need.Rate); rate > 0 {
+		longest = min(longest, t.x.Need.inFlight()/rate)
+	}
+	if math.IsInf(longest, 1) {
+		return 0
+	}
+	return seconds(longest / 2)
+}
+
+// rest returns how long a call may be in the host, in s.
+func (t *trial) rest() float64 { return max(0, (t.x.Need.Latency - t.way).Seconds()) }
+
+// here says whether the session is there.
+func (t *trial) here() bool { return t.x.Primary == t.h.Name }
+
+// load returns the turns that its calls use.
+func (t trial) load() float64 {
+	if rate := sane(t.x.Need.Rate); rate > 0 {
+		return rate * t.service.Seconds()
+	}
+	if t.service <= 0 {
+		return 0
+	}
+	return t.x.Need.inFlight() // one ends, and the next begins
+}
+
+// slack returns how much the host may stretch its calls.
+func (t trial) slack() float64 {
+	if t.x.Need.Latency <= 0 {
+		return math.Inf(1)
+	}
+	return qos.MostStretch(t.rest(), t.service.Seconds(), t.tail, t.h.Stretch)
+}
+
+// A Prediction is what a decision expects of a session at a host.
+type Prediction struct {
+	Inference time.Duration // L_inf': mean time of a call in the host
+	Latency   time.Duration // of 99 of 100 calls, from request to reply
+	Load      float64       // share of the host's turns in use
+	Missed    float64       // share of calls over the bound
+}
+
+// An option is a trial and what is expected of it.
+type option struct {
+	trial
+	Prediction
+}
+
+// predict says how its calls would be, by how much the host would stretch all calls, and how many there may be at once.
+func (t trial) predict(now time.Time) (p Prediction, stretch, inFlight float64) {
+	h := t.h
+	load, inFlight := sane(h.Load)+h.reserved(now), h.inFlight
+	if !t.here() {
+		load += t.load()
+		inFlight += t.x.Need.inFlight()
+	}
+	stretch = qos.Stretch(h.learned, load, inFlight)
+	mean, p99 := 0.0, qos.P99(t.service.Seconds(), t.tail, h.Stretch, stretch)
+	if t.service > 0 { // else it takes no time, however long it waits
+		mean = t.service.Seconds() * stretch
+	}
+	p = Prediction{Inference: seconds(mean), Latency: later(t.way, seconds(p99)), Load: math.Inf(1)}
+	if h.turns > 0 {
+		p.Load = load / h.capacity()
+	}
+	if t.x.Need.Latency > 0 {
+		p.Missed = qos.Missed(t.rest(), mean, p99)
+	}
+	return p, stretch, inFlight
+}
+
+// capacity returns the turns that calls may use.
+func (h *host) capacity() float64 { return min(h.turns, h.learned) }
+
+// judge says what is expected of t, and the first bound that fails.
+func (t trial) judge(now time.Time, thetaNet time.Duration) (option, Rejection) {
+	o := option{trial: t}
+	if r := t.suits(thetaNet); r.Bound != NoBound {
+		return o, r
+	}
+	h, need := t.h, &t.x.Need
+	p, stretch, inFlight := t.predict(now)
+	o.Prediction = p
+	memory := h.memory
+	if !t.here() && t.x.Standby != h.Name {
+		memory = add(memory, need.memory())
+	}
+	switch {
+	case memory > h.Memory:
+		return o, t.reject(Memory, float64(memory), float64(h.Memory), "")
+	case p.Load > qos.MaxLoad && inFlight > h.capacity():
+		return o, t.reject(Turns, p.Load*h.capacity(), qos.MaxLoad*h.capacity(), "")
+	case need.Latency > 0 && p.Latency > need.Latency:
+		return o, t.reject(Latency, ms(p.Latency), ms(need.Latency), "")
+	case !t.here() && stretch > h.tightest.most:
+		return o, t.reject(OthersLatency, stretch, h.tightest.most, h.tightest.session)
+	}
+	return o, Rejection{}
+}
+
+// suits says which bound fails whatever else is at the host.
+func (t trial) suits(thetaNet time.Duration) Rejection {
+	h, need := t.h, &t.x.Need
+	for _, label := range need.Labels {
+		if !slices.Contains(h.Labels, label) {
+			return t.reject(Labels, 0, 0, label)
+		}
+	}
+	alone := later(t.way, seconds(t.service.Seconds()*max(1, 1/h.turns)))
+	switch {
+	case h.State != Ready && !(t.here() && h.State == Cordoned):
+		return t.reject(HostState, 0, 0, h.State.String())
+	case need.Price > 0 && h.Price > need.Price:
+		return t.reject(Price, h.Price, need.Price, "")
+	case t.l != nil && thetaNet > 0 && t.l.RTT > thetaNet:
+		return t.reject(Distance, ms(t.l.RTT), ms(thetaNet), "")
+	case need.Latency > 0 && alone > need.Latency:
+		return t.reject(TooSlow, ms(alone), ms(need.Latency), "")
+	}
+	return Rejection{}
+}
+
+func (t trial) reject(b Bound, have, most float64, detail string) Rejection {
+	return Rejection{Host: t.h.Name, Bound: b, Have: have, Most: most, Detail: detail}
+}
