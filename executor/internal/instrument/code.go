@@ -15,9 +15,9 @@ func (m *module) code(r reader) ([]byte, error) {
 		s.weights = [classes]uint64{}
 	}
 	const room = 5 // for the count of functions
-	out := slices.Grow(make([]byte, room), 2*(len(r.b)-r.at))
+	out := slices.Grow(make([]byte, room), 2*r.Left())
 	funcs := m.funcs
-	r.each(func() {
+	r.Each(func() {
 		if len(funcs) == 0 {
 			r.fail("more code than functions")
 			return
@@ -25,11 +25,11 @@ func (m *module) code(r reader) ([]byte, error) {
 		typ := funcs[0]
 		s.first = int64(len(m.funcs)-len(funcs)) == m.first
 		funcs = funcs[1:]
-		body, err := m.rewritten(r.part(r.u32()), typ, s, w)
+		body, err := m.rewritten(r.part(), typ, s, w)
 		switch {
-		case r.err != nil:
+		case r.Err() != nil:
 		case err != nil:
-			r.err = err
+			r.Stop(err)
 		case len(out)+len(body) > maxSize:
 			r.fail("too much code")
 		default:
@@ -39,23 +39,23 @@ func (m *module) code(r reader) ([]byte, error) {
 	if len(funcs) > 0 {
 		r.fail("less code than functions")
 	}
-	r.done("section")
+	r.Done("section")
 	for _, k := range m.splitters {
 		body := m.body(k)
 		out = append(appendUnsigned(out, uint32(len(body))), body...)
 	}
 	count := appendUnsigned(nil, uint32(len(m.funcs)+len(m.splitters)))
-	return slices.Replace(out, 0, room, count...), r.err
+	return slices.Replace(out, 0, room, count...), r.Err()
 }
 
 // rewritten returns the body of a function with its edits. It is valid until the
 // next call.
 func (m *module) rewritten(r reader, typ uint32, s *scanner, w *writer) ([]byte, error) {
-	if r.err != nil {
-		return nil, r.err
+	if r.Err() != nil {
+		return nil, r.Err()
 	}
 	groups, own := m.locals(&r, s, m.params[typ])
-	start := r.at
+	start := r.At()
 	if err := s.scan(r); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (m *module) rewritten(r reader, typ uint32, s *scanner, w *writer) ([]byte,
 		start = int(e.at)
 		w.edit(e)
 	}
-	w.out = append(w.out, m.wasm[start:len(r.b)]...)
+	w.out = append(w.out, m.wasm[start:r.End()]...)
 	return w.out, nil
 }
 
@@ -75,8 +75,8 @@ func (m *module) rewritten(r reader, typ uint32, s *scanner, w *writer) ([]byte,
 func (m *module) locals(r *reader, s *scanner, params uint32) (groups uint32, own []byte) {
 	count := *r
 	s.locals = uint64(params)
-	r.each(func() {
-		s.locals += uint64(r.u32())
+	r.Each(func() {
+		s.locals += uint64(r.U32())
 		r.valueType()
 	})
 	m.allLocals += s.locals
@@ -84,6 +84,6 @@ func (m *module) locals(r *reader, s *scanner, params uint32) (groups uint32, ow
 		r.fail("too many locals")
 		return 0, nil
 	}
-	groups = count.u32()
-	return groups, m.wasm[min(count.at, r.at):r.at]
+	groups = count.U32()
+	return groups, m.wasm[min(count.At(), r.At()):r.At()]
 }

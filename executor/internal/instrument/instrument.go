@@ -67,6 +67,8 @@ package instrument
 import (
 	"errors"
 	"fmt"
+
+	"github.com/bungee-xr/bungee/executor/internal/wasmbin"
 )
 
 // FuelGlobal is the name under which a metered module exports its fuel, a mutable
@@ -157,9 +159,18 @@ func Rewrite(wasm []byte, opts Options) ([]byte, error) {
 	}
 	m, err := parse(wasm, opts)
 	if err != nil {
-		return nil, err
+		return nil, asModule(err)
 	}
-	return m.rewrite()
+	wasm, err = m.rewrite()
+	return wasm, asModule(err)
+}
+
+// asModule returns err as [ErrModule]: what a reader says is wasmbin.ErrMalformed.
+func asModule(err error) error {
+	if errors.Is(err, wasmbin.ErrMalformed) {
+		return fmt.Errorf("%w: %w", ErrModule, err)
+	}
+	return err
 }
 
 // Outside says whether an active segment of elements in wasm, which Check let pass, reaches
@@ -176,12 +187,12 @@ func Outside(wasm []byte) bool {
 func Check(wasm []byte) error {
 	m, err := parse(wasm, Options{})
 	if err != nil {
-		return err
+		return asModule(err)
 	}
 	for _, s := range m.sections {
-		if s.id == secCode {
+		if s.id == wasmbin.Code {
 			_, err = m.code(s.body)
 		}
 	}
-	return err
+	return asModule(err)
 }

@@ -3,41 +3,22 @@ package instrument
 import (
 	"bytes"
 	"slices"
+
+	"github.com/bungee-xr/bungee/executor/internal/wasmbin"
 )
 
-// Identifiers of sections.
+// What WebAssembly 2.0 does not have.
 const (
-	secCustom = iota
-	secType
-	secImport
-	secFunction
-	secTable
-	secMemory
-	secGlobal
-	secExport
-	secStart
-	secElement
-	secCode
-	secData
-	secDataCount
-	secTag
+	secTag  = 13
+	kindTag = 4
 )
 
 // order is the place of each section in a module: the data count is before
 // the code, tags are before the globals.
 var order = [...]int{
-	secType: 1, secImport: 2, secFunction: 3, secTable: 4, secMemory: 5, secTag: 6, secGlobal: 7,
-	secExport: 8, secStart: 9, secElement: 10, secDataCount: 11, secCode: 12, secData: 13,
+	wasmbin.Type: 1, wasmbin.Import: 2, wasmbin.Function: 3, wasmbin.Table: 4, wasmbin.Memory: 5, secTag: 6, wasmbin.Global: 7,
+	wasmbin.Export: 8, wasmbin.Start: 9, wasmbin.Element: 10, wasmbin.DataCount: 11, wasmbin.Code: 12, wasmbin.Data: 13,
 }
-
-// Kinds of imports and exports.
-const (
-	kindFunc = iota
-	kindTable
-	kindMemory
-	kindGlobal
-	kindTag
-)
 
 // A module is what Rewrite has to know of one.
 type module struct {
@@ -77,7 +58,7 @@ const maxSize = 1 << 30
 // parse reads all of wasm but its code.
 func parse(wasm []byte, opts Options) (*module, error) {
 	m := &module{wasm: wasm, opts: opts, first: none, numbers: map[splitter]uint32{}}
-	r := reader{b: wasm}
+	r := reader{*wasmbin.NewReader(wasm)}
 	switch {
 	case len(wasm) > maxSize:
 		r.fail("more than %d bytes", maxSize)
@@ -86,24 +67,24 @@ func parse(wasm []byte, opts Options) (*module, error) {
 	case !bytes.HasPrefix(wasm, magic):
 		r.fail("no WebAssembly module")
 	}
-	r.at = min(len(magic), len(wasm))
+	r.Skip(min(len(magic), r.Left()))
 	last := 0
-	for r.err == nil && r.more() {
-		s := section{from: r.at}
-		s.id = r.byte()
-		s.body = r.part(r.u32())
-		if r.err == nil && s.id != secCustom {
+	for r.Err() == nil && r.More() {
+		s := section{from: r.At()}
+		s.id = r.Byte()
+		s.body = r.part()
+		if r.Err() == nil && s.id != wasmbin.Custom {
 			last = m.ordered(&r, s, last)
 		}
 		m.sections = append(m.sections, s)
 	}
-	for i := 0; i < len(m.sections) && r.err == nil; i++ {
-		r.err = m.read(m.sections[i])
+	for i := 0; i < len(m.sections) && r.Err() == nil; i++ {
+		r.Stop(m.read(m.sections[i]))
 	}
-	if len(m.funcs) > 0 && !slices.ContainsFunc(m.sections, func(s section) bool { return s.id == secCode }) {
+	if len(m.funcs) > 0 && !slices.ContainsFunc(m.sections, func(s section) bool { return s.id == wasmbin.Code }) {
 		r.fail("less code than functions")
 	}
-	return m, r.err
+	return m, r.Err()
 }
 
 // ordered checks that s may come after the section at place last.
@@ -126,31 +107,31 @@ func (m *module) ordered(r *reader, s section, last int) int {
 func (m *module) read(s section) error {
 	r := s.body
 	switch s.id {
-	case secDataCount, secCode:
+	case wasmbin.DataCount, wasmbin.Code:
 		return nil
-	case secStart:
+	case wasmbin.Start:
 		m.function(&r)
-	case secCustom:
+	case wasmbin.Custom:
 		return readCustom(r)
-	case secType:
-		r.each(func() { m.params = append(m.params, r.funcType()) })
-	case secImport:
-		r.each(func() { m.readImport(&r) })
-	case secFunction:
-		r.each(func() { m.funcs = append(m.funcs, m.typeIndex(&r)) })
-	case secTable:
-		r.each(func() { m.tableType(&r) })
-	case secMemory:
-		r.each(func() { m.memoryType(&r) })
-	case secGlobal:
+	case wasmbin.Type:
+		r.Each(func() { m.params = append(m.params, r.funcType()) })
+	case wasmbin.Import:
+		r.Each(func() { m.readImport(&r) })
+	case wasmbin.Function:
+		r.Each(func() { m.funcs = append(m.funcs, m.typeIndex(&r)) })
+	case wasmbin.Table:
+		r.Each(func() { m.tableType(&r) })
+	case wasmbin.Memory:
+		r.Each(func() { m.memoryType(&r) })
+	case wasmbin.Global:
 		m.readGlobals(&r)
-	case secExport:
-		r.each(func() { m.readExport(&r) })
-	case secElement:
-		r.each(func() { m.readElement(&r) })
-	case secData:
-		r.each(func() { m.readData(&r) })
+	case wasmbin.Export:
+		r.Each(func() { m.readExport(&r) })
+	case wasmbin.Element:
+		r.Each(func() { m.readElement(&r) })
+	case wasmbin.Data:
+		r.Each(func() { m.readData(&r) })
 	}
-	r.done("section")
-	return r.err
+	r.Done("section")
+	return r.Err()
 }

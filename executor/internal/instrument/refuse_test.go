@@ -144,6 +144,7 @@ func TestMalformed(t *testing.T) {
 		{"data", module(t, "0b 01 01 ff ff ff ff 0f")},
 		{"function names", module(t, "00 04 6e616d65 01 05 ff ff ff ff 0f")},
 		{"local names", module(t, "00 04 6e616d65 02 07 01 00 ff ff ff ff 0f")},
+		{"local names behind others", module(t, "00 04 6e616d65 01 01 00 02 07 01 00 ff ff ff ff 0f")},
 		{"locals", module(t, "01 01 60 00 00", "03 01 00", "0a 01 08 01 ff ff ff ff 0f 7f 0b")},
 		{"br_table", function(t, "41 00 0e ff ff ff ff 0f")},
 		{"label", function(t, "0c 05")},

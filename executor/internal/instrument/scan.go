@@ -76,16 +76,16 @@ func (s *scanner) scan(body reader) error {
 	if s.first && s.opts.Refusals {
 		s.put(forget)
 	}
-	for s.err == nil && len(s.frames) > 0 {
+	for s.Err() == nil && len(s.frames) > 0 {
 		s.step()
 	}
-	s.done("function")
-	return s.err
+	s.Done("function")
+	return s.Err()
 }
 
 // put adds an edit at the next instruction and returns its index.
 func (s *scanner) put(w what) int {
-	s.edits = append(s.edits, edit{at: uint32(s.at), what: w})
+	s.edits = append(s.edits, edit{at: uint32(s.At()), what: w})
 	return len(s.edits) - 1
 }
 
@@ -105,8 +105,8 @@ func (s *scanner) live() bool { return s.block != none }
 
 // step reads an instruction.
 func (s *scanner) step() {
-	at := s.at
-	code := s.byte()
+	at := s.At()
+	code := s.Byte()
 	o := s.lookup(code, at)
 	if o.imm == immBad {
 		s.refuse(code, at)
@@ -161,7 +161,7 @@ func (s *scanner) lookup(code byte, at int) op {
 	default:
 		return t[code]
 	}
-	n := s.u32()
+	n := s.U32()
 	switch {
 	case code == 0xfd && n >= 0x100 && n < 0x120:
 		s.unsupported("relaxed SIMD", at)
@@ -194,8 +194,7 @@ func (s *scanner) refuse(code byte, at int) {
 	case 0xfe:
 		s.unsupported("threads", at)
 	}
-	s.at = at
-	s.fail("unknown instruction %#x", code)
+	s.failAt(at, "unknown instruction %#x", code)
 }
 
 // immediate reads what follows an opcode.
@@ -205,19 +204,19 @@ func (s *scanner) immediate(i imm, at int) {
 	case immBlock:
 		s.blockType(len(s.m.params))
 	case immIndex:
-		s.index[0] = s.u32()
+		s.index[0] = s.U32()
 	case immIndex2:
-		s.index = [2]uint32{s.u32(), s.u32()}
+		s.index = [2]uint32{s.U32(), s.U32()}
 	case immFunc:
 		s.m.function(&s.reader)
 	case immIndirect:
 		s.m.typeIndex(&s.reader)
-		s.u32()
+		s.U32()
 	case immTable:
-		s.each(s.branch)
+		s.Each(s.branch)
 		s.branch()
 	case immTypes:
-		s.each(func() { s.valueType() })
+		s.Each(func() { s.valueType() })
 	case immType:
 		s.valueType()
 	case immMem, immMemLane:
@@ -225,15 +224,15 @@ func (s *scanner) immediate(i imm, at int) {
 	case immMemory, immMemory2, immDataMem:
 		s.memoryIndices(i, at)
 	case immSigned5:
-		s.number = int64(uint32(s.signed(5)))
+		s.number = int64(uint32(s.Signed(5)))
 	case immSigned10:
-		s.signed(10)
+		s.Signed(10)
 	case immLabel:
 		s.branch()
 	case imm1, imm4, imm8, imm16:
-		s.skip(widths[i])
+		s.Skip(widths[i])
 	case immLocal:
-		if n := s.u32(); uint64(n) >= s.locals {
+		if n := s.U32(); uint64(n) >= s.locals {
 			s.fail("no local %d", n)
 		}
 	case immGlobal:
@@ -245,7 +244,7 @@ var widths = [...]int{imm1: 1, imm4: 4, imm8: 8, imm16: 16}
 
 // branch reads a label, which a branch leads to.
 func (s *scanner) branch() {
-	label := s.u32()
+	label := s.U32()
 	if int64(label) >= int64(len(s.frames)) {
 		s.fail("no label %d", label)
 		return
@@ -257,22 +256,22 @@ func (s *scanner) branch() {
 
 // memarg reads the alignment and the offset of a memory access, and its lane.
 func (s *scanner) memarg(i imm, at int) {
-	if s.u32() >= 1<<6 {
+	if s.U32() >= 1<<6 {
 		s.unsupported("several memories", at)
 	}
-	s.u32()
+	s.U32()
 	if i == immMemLane {
-		s.byte()
+		s.Byte()
 	}
 }
 
 func (s *scanner) memoryIndices(i imm, at int) {
 	if i == immDataMem {
-		s.index[0] = s.u32()
+		s.index[0] = s.U32()
 	}
-	memory := s.u32()
+	memory := s.U32()
 	if i == immMemory2 {
-		memory |= s.u32()
+		memory |= s.U32()
 	}
 	if memory != 0 {
 		s.unsupported("several memories", at)

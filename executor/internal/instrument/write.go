@@ -1,6 +1,10 @@
 package instrument
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/bungee-xr/bungee/executor/internal/wasmbin"
+)
 
 // A global is one that is added to a module.
 type global struct {
@@ -43,17 +47,17 @@ func (m *module) rewrite() ([]byte, error) {
 	out := slices.Grow([]byte(nil), 2*len(m.wasm))
 	out = append(out, magic...)
 	for _, s := range m.sections {
-		if s.id != secCustom {
+		if s.id != wasmbin.Custom {
 			out = missing(out, added, order[s.id])
 		}
 		switch more := added[s.id]; {
-		case s.id == secCode:
-			out = appendSection(out, secCode, code)
+		case s.id == wasmbin.Code:
+			out = appendSection(out, wasmbin.Code, code)
 		case len(more) > 0:
 			out = appendSection(out, s.id, extended(s, more))
 			delete(added, s.id)
 		default:
-			out = append(out, m.wasm[s.from:len(s.body.b)]...)
+			out = append(out, m.wasm[s.from:s.body.End()]...)
 		}
 	}
 	return missing(out, added, len(order)), nil
@@ -62,7 +66,7 @@ func (m *module) rewrite() ([]byte, error) {
 // newCode returns the body of the code section, nil where there is none.
 func (m *module) newCode() ([]byte, error) {
 	for _, s := range m.sections {
-		if s.id == secCode {
+		if s.id == wasmbin.Code {
 			return m.code(s.body)
 		}
 	}
@@ -73,16 +77,16 @@ func (m *module) newCode() ([]byte, error) {
 func (m *module) addedTo() map[byte][][]byte {
 	added := map[byte][][]byte{}
 	for _, g := range m.opts.added() {
-		added[secGlobal] = append(added[secGlobal], g.code)
+		added[wasmbin.Global] = append(added[wasmbin.Global], g.code)
 		e := append(appendUnsigned(nil, uint32(len(g.name))), g.name...)
-		added[secExport] = append(added[secExport], appendUnsigned(append(e, kindGlobal), m.added(g.name)))
+		added[wasmbin.Export] = append(added[wasmbin.Export], appendUnsigned(append(e, wasmbin.KindGlobal), m.added(g.name)))
 	}
 	if len(m.splitters) == 0 {
 		return added
 	}
-	added[secType] = splitterTypeCodes()
+	added[wasmbin.Type] = splitterTypeCodes()
 	for _, k := range m.splitters {
-		added[secFunction] = append(added[secFunction], appendUnsigned(nil, uint32(len(m.params)+m.splitterType(k))))
+		added[wasmbin.Function] = append(added[wasmbin.Function], appendUnsigned(nil, uint32(len(m.params)+m.splitterType(k))))
 	}
 	return added
 }
@@ -90,7 +94,7 @@ func (m *module) addedTo() map[byte][][]byte {
 // missing appends the sections that get something, and that the module does not have,
 // which come before the place before. A module with code has types and functions.
 func missing(out []byte, added map[byte][][]byte, before int) []byte {
-	for _, id := range []byte{secGlobal, secExport} {
+	for _, id := range []byte{wasmbin.Global, wasmbin.Export} {
 		if more := added[id]; len(more) > 0 && order[id] < before {
 			out = appendSection(out, id, extended(section{}, more))
 			delete(added, id)
@@ -103,10 +107,10 @@ func missing(out []byte, added map[byte][][]byte, before int) []byte {
 func extended(s section, more [][]byte) []byte {
 	var n uint32
 	var body []byte
-	if s.id != secCustom {
+	if s.id != wasmbin.Custom {
 		r := s.body
-		n = r.u32()
-		body = r.b[r.at:]
+		n = r.U32()
+		body = r.Rest()
 	}
 	b := append(appendUnsigned(nil, n+uint32(len(more))), body...)
 	return append(b, slices.Concat(more...)...)

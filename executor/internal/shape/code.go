@@ -56,7 +56,7 @@ func immediate(r *wasmbin.Reader, op byte) {
 	case 0x44: // f64.const
 		r.Skip(8)
 	default:
-		r.Fail()
+		r.Fail("unknown instruction")
 	}
 }
 
@@ -70,7 +70,7 @@ func bulk(r *wasmbin.Reader) {
 		r.U32()
 		r.U32()
 	default:
-		r.Fail()
+		r.Fail("unknown instruction")
 	}
 }
 
@@ -89,6 +89,6 @@ func vector(r *wasmbin.Reader) {
 		r.U32()
 		r.Byte()
 	case n > 255: // relaxed SIMD is not of WebAssembly 2.0
-		r.Fail()
+		r.Fail("relaxed SIMD")
 	}
 }

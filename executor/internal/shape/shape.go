@@ -71,7 +71,7 @@ func (c *checker) section(s wasmbin.Section) {
 func (c *checker) each(r *wasmbin.Reader, f func()) {
 	r.Each(func() {
 		if f(); c.err != nil {
-			r.Fail()
+			r.Stop(c.err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package shape_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -113,6 +114,46 @@ func TestMalformedIsNoMatterOfShape(t *testing.T) {
 	}
 	if err := shape.Check(whole[:len(whole)-1], executor.Shape{Types: 1}); err == nil {
 		t.Error("a module that ends too early has too many types at its head; got no error")
+	}
+}
+
+// What is malformed can be as small as two bytes, and there can be as much of it as a module
+// has: nothing is made of each error that nobody reads.
+func TestMalformedCostsNothing(t *testing.T) {
+	for name, wasm := range map[string][]byte{"sections": emptySections(10_000), "functions": shortFunctions(10_000)} {
+		allocs := testing.AllocsPerRun(3, func() {
+			if err := shape.Check(wasm, executor.Shape{}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+		if allocs > 100 {
+			t.Errorf("10,000 malformed %s: %v allocations, want no more than a list of sections takes", name, allocs)
+		}
+	}
+}
+
+// emptySections returns a module with n sections of types that do not say how many.
+func emptySections(n int) []byte {
+	return append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Repeat([]byte{wasmbin.Type, 0}, n)...)
+}
+
+// shortFunctions returns a module with n functions that have five groups of locals in no bytes.
+func shortFunctions(n int) []byte {
+	code := append(binary.AppendUvarint(nil, uint64(n)), bytes.Repeat([]byte{1, 5}, n)...)
+	return wasmbin.Join([]wasmbin.Section{{ID: wasmbin.Code, Body: code}})
+}
+
+// BenchmarkCheckMalformed is what a check takes of a megabyte of which every two bytes fail.
+func BenchmarkCheckMalformed(b *testing.B) {
+	for name, wasm := range map[string][]byte{"sections": emptySections(1 << 19), "functions": shortFunctions(1 << 19)} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(wasm)))
+			for b.Loop() {
+				if err := shape.Check(wasm, executor.Shape{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -78,7 +78,7 @@ func parse(wasm []byte) (*module, error) {
 	m := &module{sections: sections, start: none, init: none, fuel: none}
 	for _, s := range sections {
 		if err := m.read(s); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("section %d: %w", s.ID, err)
 		}
 	}
 	return m, nil
@@ -121,7 +121,7 @@ func (m *module) read(s wasmbin.Section) error {
 // readType reads a function's type and says whether it has no parameters and no results.
 func readType(r *wasmbin.Reader) bool {
 	if r.Byte() != 0x60 {
-		r.Fail()
+		r.Fail("bad type")
 	}
 	return len(r.Bytes())+len(r.Bytes()) == 0 // a byte each
 }

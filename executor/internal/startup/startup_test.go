@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	wz "github.com/tetratelabs/wazero"
@@ -177,6 +178,10 @@ func TestMalformed(t *testing.T) {
 		if _, err := startup.Rewrite(whole[:n]); err != nil && !errors.Is(err, wasmbin.ErrMalformed) {
 			t.Errorf("the first %d bytes: got %v, want %v", n, err, wasmbin.ErrMalformed)
 		}
+	}
+	_, err := startup.Rewrite([]byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x61\x00\x00"))
+	if err == nil || !strings.Contains(err.Error(), "section 1: ") || !strings.Contains(err.Error(), "bad type at offset 0x2") {
+		t.Errorf("a type that is none: got %v, want the section and the offset in it", err)
 	}
 }
 

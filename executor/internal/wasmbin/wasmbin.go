@@ -1,13 +1,13 @@
 // Package wasmbin reads and writes the binary format of modules as far as sections,
-// numbers and names: for what looks at a module as a whole. The grammar is that of the
-// WebAssembly Core Specification 2.0, chapter 5.
+// numbers and names. Its [Reader] is the one with which packages instrument, shape and
+// startup read modules; what they make of what they read is theirs. The grammar is that of
+// the WebAssembly Core Specification 2.0, chapter 5.
 package wasmbin
 
 import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"math"
 )
 
 // Identifiers of sections.
@@ -49,18 +49,27 @@ type Section struct {
 	Body []byte // shared with the module
 }
 
-// Sections returns the sections of wasm, in their order. Its error is [ErrMalformed].
+// maxSections bounds the list of sections, of which one of two bytes has 32 bytes there: 64 MiB of them
+// would take a GiB. Modules have some dozens.
+const maxSections = 10_000
+
+// Sections returns the sections of wasm, in their order. Its error is [ErrMalformed], also where there
+// are more than 10,000.
 func Sections(wasm []byte) ([]Section, error) {
 	if !bytes.HasPrefix(wasm, magic) {
 		return nil, ErrMalformed
 	}
 	var all []Section
-	r := NewReader(wasm[len(magic):])
+	r := NewReader(wasm)
+	r.Skip(len(magic))
 	for r.More() {
 		s := Section{ID: r.Byte()}
 		s.Body = r.Bytes()
 		if int(s.ID) >= len(order) {
-			r.Fail()
+			r.Fail("unknown section")
+		}
+		if len(all) == maxSections {
+			r.Fail("too many sections")
 		}
 		all = append(all, s)
 	}
@@ -89,7 +98,7 @@ func Append(sections []Section, id byte, entry []byte) ([]Section, error) {
 		if s.ID == id {
 			r := NewReader(s.Body)
 			n := uint64(r.U32()) + 1
-			body := append(binary.AppendUvarint(make([]byte, 0, len(s.Body)+len(entry)+1), n), r.rest...)
+			body := append(binary.AppendUvarint(make([]byte, 0, len(s.Body)+len(entry)+1), n), r.Rest()...)
 			sections[k].Body = append(body, entry...)
 			return sections, r.Err()
 		}
@@ -107,105 +116,9 @@ func Append(sections []Section, id byte, entry []byte) ([]Section, error) {
 	return append(added, sections[at:]...), nil
 }
 
-// A Reader reads a part of a module. After the first error it is at its end and returns
-// zeros.
-type Reader struct {
-	rest   []byte
-	failed bool
-}
-
-// NewReader returns a Reader of b, which it never writes to.
-func NewReader(b []byte) *Reader { return &Reader{rest: b} }
-
-// More says whether there is more to read.
-func (r *Reader) More() bool { return len(r.rest) > 0 }
-
-// Left returns how many bytes are left to read.
-func (r *Reader) Left() int { return len(r.rest) }
-
-// Fail makes Err return ErrMalformed.
-func (r *Reader) Fail() { r.rest, r.failed = nil, true }
-
-// Err returns [ErrMalformed] if the bytes did not suffice or were not as they must be.
-func (r *Reader) Err() error {
-	if r.failed {
-		return ErrMalformed
-	}
-	return nil
-}
-
-// Byte reads a byte.
-func (r *Reader) Byte() byte {
-	if len(r.rest) == 0 {
-		r.Fail()
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
-}
-
-// Skip passes over n bytes.
-func (r *Reader) Skip(n int) { r.take(uint64(n)) }
-
-func (r *Reader) take(n uint64) []byte {
-	if n > uint64(len(r.rest)) {
-		r.Fail()
-		return nil
-	}
-	b := r.rest[:n:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-// Bytes reads a length and as many bytes, which are shared with what is read.
-func (r *Reader) Bytes() []byte { return r.take(uint64(r.U32())) }
-
-// U32 reads an unsigned number of at most 32 bits.
-func (r *Reader) U32() uint32 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || n > binary.MaxVarintLen32 || v > math.MaxUint32 {
-		r.Fail()
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return uint32(v)
-}
-
-// Signed reads a signed number of at most n bytes. Bits beyond 64 are lost.
-func (r *Reader) Signed(n int) int64 {
-	var v int64
-	for k := range n {
-		b := r.Byte()
-		if shift := 7 * k; shift < 64 {
-			v |= int64(b&0x7f) << shift
-		}
-		if b < 0x80 {
-			if shift := 7 * (k + 1); b&0x40 != 0 && shift < 64 {
-				v |= -1 << shift
-			}
-			return v
-		}
-	}
-	r.Fail()
-	return 0
-}
-
-// Each reads a number and calls f as often. Entries have a byte at least, so that a
-// number which the bytes cannot hold is an error at once.
-func (r *Reader) Each(f func()) {
-	n := r.U32()
-	if uint64(n) > uint64(len(r.rest)) {
-		r.Fail()
-	}
-	for ; n > 0 && !r.failed; n-- {
-		f()
-	}
-}
-
 // Constant passes over a constant expression, and the end of it.
 func (r *Reader) Constant() {
-	for !r.failed {
+	for r.err == nil {
 		switch r.Byte() {
 		case 0x0b: // end
 			return
@@ -225,7 +138,7 @@ func (r *Reader) Constant() {
 			r.U32()
 			r.Skip(16)
 		default:
-			r.Fail()
+			r.Fail("no constant")
 		}
 	}
 }
@@ -260,7 +173,7 @@ func (r *Reader) Import() (im ImportEntry) {
 	case KindGlobal:
 		r.Skip(2)
 	default:
-		r.Fail()
+		r.Fail("bad kind of import")
 	}
 	return im
 }
@@ -280,7 +193,7 @@ func (r *Reader) ElementSegment() (n int, active bool) {
 		r.Byte() // the kind or the type
 	}
 	if flags > 7 {
-		r.Fail()
+		r.Fail("bad element segment")
 	}
 	entry := func() { r.U32() }
 	if flags&4 != 0 {
@@ -295,7 +208,7 @@ func (r *Reader) ElementSegment() (n int, active bool) {
 func (r *Reader) DataSegment() (n int, active bool) {
 	flags := r.U32()
 	if flags > 2 {
-		r.Fail()
+		r.Fail("bad data segment")
 	}
 	if flags == 2 {
 		r.U32() // the memory
