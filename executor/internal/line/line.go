@@ -1,19 +1,40 @@
 // Package line shares a few places for work that takes seconds between tenants. Where
 // more jobs want a place than there are, the tenant with the least use goes first, and
-// the jobs of one tenant go in the order in which they came. A job that runs long gives
-// its place up for a while to a tenant that has had less, where the work can be paused.
+// the jobs of one tenant go in the order in which they came. A job gives its place up for
+// a while to a tenant that has had less, where the work can be paused.
 //
-//	job, err := l.Enter(ctx, line.Ask{Tenant: "acme", Memory: 100 << 20, Time: time.Minute})
+//	job, err := l.Enter(ctx, line.Ask{Tenant: "acme", Memory: 100 << 20, Usual: time.Second, Time: time.Minute})
 //	if err != nil {
 //		return err
 //	}
 //	defer job.Leave()
-//	work(job.Context())
+//	for {
+//		err := work(job.Context())
+//		if !errors.Is(err, line.ErrRoom) {
+//			return err
+//		}
+//		if err := job.Again(ctx); err != nil { // it was put out, and waits for its next turn
+//			return err
+//		}
+//	}
 //
-// So a tenant whose jobs never end makes another wait for a slice of time at most. Jobs
-// that have begun keep the memory that they asked for, also while they are paused. When
-// there is none left for a tenant that has had less, a job of the one that has had most
-// is put out.
+// # Whose turn it is
+//
+// Jobs that run no longer than such work usually does are not interrupted for tenants that
+// had had as much when they began: of eleven that come at once each has all of its turn,
+// and not an eleventh of a place for eleven times as long. Of tenants that have had the
+// same, to a slice, the one goes first whose job should end first. A job that is overdue
+// yields as soon as its tenant is a slice ahead. So a tenant whose jobs never end makes
+// another wait for a slice, or, when it is as new as the other, for what its job usually
+// takes.
+//
+// # Memory
+//
+// Jobs that have begun keep the memory that they asked for, also while they are paused.
+// When there is none left for a tenant that has had less, a job that would yield to it is
+// put out: its work is lost, and it waits for another turn. Of those that were put out and
+// have begun anew the one that has been in the line for longest is spared, so that what takes
+// long ends too.
 package line
 
 import (
@@ -33,7 +54,7 @@ import (
 var (
 	// ErrFull says that as many jobs of the tenant wait as may.
 	ErrFull = fmt.Errorf("%w: too many of its modules wait to be compiled; come back later", executor.ErrQuota)
-	// ErrRoom says that a job was put out, as another tenant needed its memory.
+	// ErrRoom says that a job was put out, as another tenant needed its memory: see [Job.Again].
 	ErrRoom = fmt.Errorf("%w: other tenants needed the memory; come back later", executor.ErrQuota)
 )
 
@@ -68,7 +89,8 @@ func New(cfg Config) *Line { return &Line{cfg: cfg, used: map[string]use{}} }
 type Ask struct {
 	Tenant string
 	Memory int64         // bytes; more than there are in all means all
-	Time   time.Duration // the longest that it may run; pauses do not count
+	Usual  time.Duration // what such work takes, after which it is overdue; zero: at once
+	Time   time.Duration // the longest that it may run in a turn; pauses do not count
 }
 
 // Work is what a job does, if it can be paused. Its methods must not block.
@@ -80,6 +102,7 @@ type Work interface {
 // A state is where a job is.
 //
 //	waiting --place--> running --another tenant's turn--> paused --place--> running
+//	           running, paused --put out, and Again--> waiting
 type state int
 
 const (
@@ -90,18 +113,19 @@ const (
 
 // A Job is a job in the line. Its methods may be used by one goroutine.
 type Job struct {
-	line  *Line
-	ask   Ask
-	ctx   context.Context
-	end   context.CancelCauseFunc
-	begin chan struct{} // closed when it first has a place
+	line *Line
+	ask  Ask
+	ctx  context.Context // of this turn
 
 	// Guarded by line.mu.
+	end   context.CancelCauseFunc // of ctx
+	begin chan struct{}           // closed when it has a place for the first time in this turn
 	state state
 	work  Work          // nil: it cannot be paused
 	since time.Time     // when it got its place
-	ran   time.Duration // before that
-	out   bool          // it was put out
+	ran   time.Duration // in this turn, before that
+	out   bool          // it was put out, and has not left or come back
+	again bool          // it was put out and came back
 }
 
 // Enter waits for a place. It returns ErrFull at once where the tenant has too many jobs
@@ -114,13 +138,40 @@ func (l *Line) Enter(ctx context.Context, ask Ask) (*Job, error) {
 		j.end(nil)
 		return nil, fmt.Errorf("%w: %d wait", ErrFull, l.cfg.Waiting)
 	}
-	select {
-	case <-j.begin:
-		return j, nil
-	case <-ctx.Done():
+	if err := wait(ctx, j.begin); err != nil {
 		j.Leave()
-		return nil, context.Cause(ctx)
+		return nil, err
 	}
+	return j, nil
+}
+
+// wait waits until begin is closed.
+func wait(ctx context.Context, begin <-chan struct{}) error {
+	select {
+	case <-begin:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Again waits for another turn of a job that was put out with ErrRoom. Its work must have
+// ended, and begins anew, with another Context. Again returns the cause of ctx when that ends
+// first.
+func (j *Job) Again(ctx context.Context) error { return wait(ctx, j.queue(ctx)) }
+
+// queue puts j back to where it was in the line before it began.
+func (j *Job) queue(ctx context.Context) (begin <-chan struct{}) {
+	j.line.mu.Lock()
+	defer j.line.mu.Unlock()
+	j.stopLocked(time.Now())
+	j.end(nil)
+	j.ctx, j.end = context.WithCancelCause(ctx)
+	j.begin = make(chan struct{})
+	j.state, j.work, j.ran = waiting, nil, 0
+	j.out, j.again = false, true
+	j.line.stepLocked()
+	return j.begin
 }
 
 // join adds j, and says whether its tenant may have one more that waits.
@@ -157,7 +208,8 @@ func (j *Job) Attach(w Work) {
 	j.line.stepLocked()
 }
 
-// Leave gives the place back. The work must have ended. It returns how long the job ran.
+// Leave gives the place back. The work must have ended. It returns how long the job ran,
+// in its last turn.
 func (j *Job) Leave() time.Duration {
 	l := j.line
 	l.mu.Lock()

@@ -59,19 +59,33 @@ func (w *task) do(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// run runs a job of d, and returns why it has ended.
+// run runs a job of d, as often as it is put out, and returns why it has ended.
 func run(ctx context.Context, l *Line, ask Ask, d time.Duration) error {
+	_, err := turns(ctx, l, ask, d)
+	return err
+}
+
+// turns is run. It also returns how many turns the job had.
+func turns(ctx context.Context, l *Line, ask Ask, d time.Duration) (n int, err error) {
 	if ask.Time == 0 {
 		ask.Time = time.Hour
 	}
 	j, err := l.Enter(ctx, ask)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer j.Leave()
-	w := &task{}
-	j.Attach(w)
-	return w.do(j.Context(), d)
+	for {
+		n++
+		w := &task{}
+		j.Attach(w)
+		if err := w.do(j.Context(), d); !errors.Is(err, ErrRoom) {
+			return n, err
+		}
+		if err := j.Again(ctx); err != nil {
+			return n, err
+		}
+	}
 }
 
 // Ten tenants whose jobs take long have been there for a while when another one comes: it
@@ -82,18 +96,7 @@ func TestNewcomerGoesFirst(t *testing.T) {
 		cfg := two
 		cfg.Memory = 100
 		l := New(cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		var done atomic.Int64
-		for k := range 10 {
-			wg.Go(func() {
-				for ctx.Err() == nil {
-					if run(ctx, l, Ask{Tenant: fmt.Sprint("bomber", k), Memory: 1}, 13*time.Second) == nil {
-						done.Add(1)
-					}
-				}
-			})
-		}
+		stop := bombard(t, l, Ask{Memory: 1}, 13*time.Second)
 		for _, after := range []time.Duration{10 * time.Second, 100 * time.Millisecond, time.Second, 30 * time.Second, 100 * time.Second} {
 			time.Sleep(after)
 			begin := time.Now()
@@ -104,11 +107,9 @@ func TestNewcomerGoesFirst(t *testing.T) {
 				t.Errorf("after %v 1.6 s took %v; want a slice more at most", after, took)
 			}
 		}
-		if done.Load() == 0 {
+		if stop() == 0 {
 			t.Error("no job of the others has ended")
 		}
-		cancel()
-		wg.Wait()
 	})
 }
 
@@ -200,31 +201,143 @@ func TestWithoutPauses(t *testing.T) {
 	})
 }
 
-func TestPutOut(t *testing.T) {
+func TestOutOfTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(two)
-		if err := run(t.Context(), l, Ask{Tenant: "a", Memory: 1, Time: 3 * time.Second}, time.Hour); !errors.Is(err, ErrTime) {
+		if err := run(t.Context(), New(two), Ask{Tenant: "a", Memory: 1, Time: 3 * time.Second}, time.Hour); !errors.Is(err, ErrTime) {
 			t.Errorf("an hour where 3 s were asked for: got %v, want %v", err, ErrTime)
 		}
-		// Two jobs of 3 have all memory, of a tenant that has had much, and one waits.
-		ended := make(chan error, 3)
-		for range 3 {
-			go func() { ended <- run(t.Context(), l, Ask{Tenant: "a", Memory: 3}, time.Minute) }()
-			time.Sleep(farAhead)
-		}
-		if err := run(t.Context(), l, Ask{Tenant: "b", Memory: 2}, time.Second); err != nil {
-			t.Errorf("a tenant that has had nothing: %v", err)
-		}
-		out := 0
-		for range 3 {
-			if err := <-ended; errors.Is(err, ErrRoom) {
-				out++
-			} else if err != nil {
-				t.Error(err)
+	})
+}
+
+// bombard has ten tenants send jobs of d, each the next one when the last one has ended, until stop is called, which says
+// how many have ended.
+func bombard(t *testing.T, l *Line, ask Ask, d time.Duration) (stop func() (ended int64)) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	var done atomic.Int64
+	for k := range 10 {
+		ask := ask
+		ask.Tenant = fmt.Sprint("bomber", k)
+		wg.Go(func() {
+			for run(ctx, l, ask, d) == nil {
+				done.Add(1)
 			}
+			if ctx.Err() == nil {
+				t.Errorf("a job of %s was refused", ask.Tenant)
+			}
+		})
+	}
+	return func() int64 { cancel(); wg.Wait(); return done.Load() }
+}
+
+// Ten tenants fill all places and all memory with jobs that never end. Another tenant's job,
+// which takes what is usual, takes three times as long as alone at most, whether they came
+// a second before or have been there for long.
+func TestNewcomerBesideBombs(t *testing.T) {
+	const alone = 3500 * time.Millisecond
+	for _, before := range []time.Duration{time.Second, 5 * time.Second, 20 * time.Second, 10 * time.Minute} {
+		t.Run(before.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := two
+				cfg.Places = 1
+				l := New(cfg)
+				stop := bombard(t, l, Ask{Memory: cfg.Memory / 3, Usual: 500 * time.Millisecond}, time.Hour)
+				defer stop()
+				time.Sleep(before)
+				begin := time.Now()
+				if err := run(t.Context(), l, Ask{Tenant: "newcomer", Memory: 2, Usual: 5 * time.Second}, alone); err != nil {
+					t.Fatal(err)
+				}
+				took := time.Since(begin)
+				t.Logf("%v where it takes %v alone", took, alone)
+				if took > 3*alone {
+					t.Errorf("it took %v, want 3 times %v at most", took, alone)
+				}
+			})
+		})
+	}
+}
+
+// A job that takes far longer than is usual needs all memory, and each 3 s another tenant
+// that has had nothing needs some. It is put out for the first one, and ends in its second
+// turn; all others end, too.
+func TestSlowEndsBesideNewcomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := two
+		cfg.Places = 1
+		l := New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for k := 0; ctx.Err() == nil; k++ {
+				time.Sleep(3 * time.Second)
+				wg.Go(func() {
+					ask := Ask{Tenant: fmt.Sprint("newcomer", k), Memory: 1, Usual: 1500 * time.Millisecond}
+					if err := run(t.Context(), l, ask, time.Second); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+		begin := time.Now()
+		n, err := turns(t.Context(), l, Ask{Tenant: "slow", Memory: cfg.Memory, Usual: time.Second}, 20*time.Second)
+		if took := time.Since(begin); err != nil || n != 2 || took > 30*time.Second {
+			t.Errorf("got %v after %d turns and %v; want none after 2 and 30 s at most", err, n, took)
 		}
-		if out != 1 {
-			t.Errorf("%d jobs were put out for one of their size; want 1", out)
+		cancel()
+		wg.Wait()
+	})
+}
+
+// Two tenants' jobs take far longer than is usual, and there is memory for one only: each
+// ends, one after the other.
+func TestSlowOnesEndBesideEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(two)
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for k := range 2 {
+			wg.Go(func() {
+				ask := Ask{Tenant: fmt.Sprint("slow", k), Memory: two.Memory, Usual: time.Second}
+				if err := run(t.Context(), l, ask, time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(begin); took > 2*time.Minute+10*time.Second {
+			t.Errorf("two jobs of a minute took %v; want no more than 10 s longer", took)
+		}
+	})
+}
+
+// Of tenants that come at once the one whose job should end first goes first, and none is
+// interrupted for another: the last one has waited for all, the others not as long.
+func TestShortestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := two
+		cfg.Places, cfg.Memory = 1, 100
+		l := New(cfg)
+		first, err := l.Enter(t.Context(), Ask{Tenant: "first", Memory: 1, Time: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, ended := time.Now(), make([]time.Duration, 5)
+		var wg sync.WaitGroup
+		for k := range ended {
+			wg.Go(func() {
+				long := time.Duration(5-k) * time.Second
+				if err := run(t.Context(), l, Ask{Tenant: fmt.Sprint(k), Memory: 1, Usual: long + time.Second}, long); err != nil {
+					t.Error(err)
+				}
+				ended[k] = time.Since(begin)
+			})
+			synctest.Wait()
+		}
+		first.Leave()
+		wg.Wait()
+		if want := []time.Duration{15 * time.Second, 10 * time.Second, 6 * time.Second, 3 * time.Second, time.Second}; !slices.Equal(ended, want) {
+			t.Errorf("jobs of 5, 4, 3, 2 and 1 s ended after %v, want %v", ended, want)
 		}
 	})
 }
@@ -286,7 +399,7 @@ func TestRandomWalk(t *testing.T) {
 			wg.Go(func() {
 				for range 10 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rnd.IntN(20_000))*time.Millisecond)
-					ask := Ask{Tenant: fmt.Sprint(rnd.IntN(5)), Memory: int64(rnd.IntN(9)), Time: time.Duration(1+rnd.IntN(5)) * time.Second}
+					ask := Ask{Tenant: fmt.Sprint(rnd.IntN(5)), Memory: int64(rnd.IntN(9)), Usual: time.Duration(rnd.IntN(3000)) * time.Millisecond, Time: time.Duration(1+rnd.IntN(5)) * time.Second}
 					_ = run(ctx, l, ask, time.Duration(rnd.IntN(6000))*time.Millisecond)
 					cancel()
 					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
