@@ -13,6 +13,8 @@ type Call struct {
 	// Turn is the call's right to a core. [Pool].Call sets it. Nil means that cores
 	// are not counted.
 	Turn *Turn
+	// Entered is when the call entered its instance; zero: it has not. [Pool].Call sets it.
+	Entered time.Time
 	// Spans are the parts of the call's time that host functions reported.
 	Spans []Span
 

@@ -107,6 +107,10 @@ type Source struct {
 	// it when the module is not in the cache, and returns its error unchanged. The
 	// engine does not keep the bytes.
 	Wasm func() ([]byte, error)
+	// Probes is called by Load, before it returns, where the module is in the cache and says what it is to be probed
+	// with: only has that, as [capability.OnlyProbes] returns it, and belongs to the callee. Where the module is not
+	// in the cache Load calls Wasm instead, which has it. Nil means that nobody wants it.
+	Probes func(only []byte)
 	// Tenant is the name of the module's owner. A compiled module in the cache is
 	// found by its own tenant only.
 	Tenant string

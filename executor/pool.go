@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/abi"
+	"github.com/bungee-xr/bungee/internal/cores"
 )
 
 // ErrPoolClosed says that the [Pool] of a call is closed. The error is also
 // ErrNotStarted.
 var ErrPoolClosed = errors.New("pool is closed")
+
+// ErrWanted says that a run of [Pool.Spare] gave way to calls.
+var ErrWanted = errors.New("calls want the core or the instance")
 
 // PoolConfig configures a [Pool]. The zero value is ready to use.
 type PoolConfig struct {
@@ -28,14 +31,14 @@ type PoolConfig struct {
 	Keep int
 	// Idle is the time after which other idle instances are closed. Zero means 30 s.
 	Idle time.Duration
-	// Turns shares cores between the calls of several pools. A call takes its turn
-	// after it has an instance. Nil means that cores are not counted.
+	// Turns shares cores between the calls of several pools. A call takes an instance
+	// in its turn, so that those who wait for a core hold none. Nil means that cores are not counted.
 	Turns *Turns
 }
 
 func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Size <= 0 {
-		c.Size = runtime.GOMAXPROCS(0)
+		c.Size = cores.N()
 	}
 	if c.Keep == 0 {
 		c.Keep = 1
@@ -73,15 +76,19 @@ type Pool struct {
 	// Set by NewPool, then constant.
 	module Module
 	cfg    PoolConfig
+	places chan struct{} // of calls that have, or wait in a turn for, an instance: Size at most
+	shut   chan struct{} // closed by Close
 
-	mu      sync.Mutex
-	closed  bool
-	idle    []idleInstance // last used last: its memory is warm
-	closing int            // instances that nobody needed, until they are closed
-	waiting []chan Instance
-	stats   PoolStats
-	retire  *time.Timer
-	empty   *sync.Cond // for Close: signalled when an instance is no longer busy, or closed
+	mu       sync.Mutex
+	closed   bool            // no further call gets a place
+	idle     []idleInstance  // last used last: its memory is warm
+	closing  int             // instances that nobody needed, until they are closed
+	waiting  []chan Instance // of calls that have a place
+	giveUp   func()          // of the run of Spare
+	entering int             // calls that wait for a place
+	stats    PoolStats
+	retire   *time.Timer
+	empty    *sync.Cond // for Close: signalled when an instance is no longer busy, or closed
 }
 
 type idleInstance struct {
@@ -92,7 +99,8 @@ type idleInstance struct {
 // NewPool returns a pool without instances; see [Pool.Warm]. The caller closes m, after
 // the pool.
 func NewPool(m Module, cfg PoolConfig) *Pool {
-	p := &Pool{module: m, cfg: cfg.withDefaults()}
+	p := &Pool{module: m, cfg: cfg.withDefaults(), shut: make(chan struct{})}
+	p.places = make(chan struct{}, p.cfg.Size)
 	p.empty = sync.NewCond(&p.mu)
 	p.cfg.Instance.Tenant.join(p)
 	return p
@@ -107,24 +115,35 @@ func NewPool(m Module, cfg PoolConfig) *Pool {
 // waits for an instance or a core, the error is ErrNotStarted.
 func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Answer) error) error {
 	begin := time.Now()
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
+	ctx, done, err := p.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	in, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
+	return p.run(ctx, begin, in, fn, request, use)
+}
+
+// run runs a call, which came at begin, in an instance that it has taken, and gives that back.
+func (p *Pool) run(ctx context.Context, begin time.Time, in Instance, fn uint32, request []byte, use func(Answer) error) error {
 	sound := true
-	ctx, done, err := p.turn(ctx)
-	if err != nil {
-		p.give(in, sound)
-		return err
-	}
-	defer done()
 	defer func() {
-		if !sound { // closing it is work, too, and can wait
-			CallOf(ctx).yield(ctx)
+		if !sound {
+			shed(ctx, in)
 		}
 		p.give(in, sound)
 	}()
 	entered := time.Now()
+	if c := CallOf(ctx); c != nil {
+		c.Entered = entered
+	}
 	reply, err := in.Call(ctx, fn, request)
 	a := Answer{Reply: reply, Queue: entered.Sub(begin), Run: time.Since(entered), Bill: in.Last()}
 	AccountOf(ctx).Charge(a.Bill)
@@ -134,6 +153,149 @@ func (p *Pool) Call(ctx context.Context, fn uint32, request []byte, use func(Ans
 	}
 	sound = reply.Status != abi.Panic
 	return use(a)
+}
+
+// Spare is Call for a run that nobody waits for, one at a time. It takes only a core and an instance that are idle, or makes the
+// first instance, and is stopped as soon as a call waits for either: the error is ErrWanted then. The time on a core is no
+// tenant's. A run that is stopped costs the pool its instance.
+func (p *Pool) Spare(ctx context.Context, fn uint32, request []byte, use func(Answer) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := p.spare(ctx, func() { cancel(ErrWanted) }, fn, request, use)
+	if err != nil && context.Cause(ctx) == ErrWanted {
+		return ErrWanted
+	}
+	return err
+}
+
+func (p *Pool) spare(ctx context.Context, giveUp func(), fn uint32, request []byte, use func(Answer) error) error {
+	begin := time.Now()
+	if !p.setSpare(giveUp) { // before it has a place: who finds none tells it, or is counted by then
+		return ErrWanted
+	}
+	defer p.endSpare()
+	select {
+	case p.places <- struct{}{}:
+		defer p.leave()
+	default:
+		return ErrWanted
+	}
+	call := &Call{Account: AccountOf(ctx)}
+	if p.cfg.Turns != nil {
+		if call.Turn = p.cfg.Turns.TakeSpare(nil, giveUp); call.Turn == nil {
+			return ErrWanted
+		}
+		defer call.Turn.Done()
+	}
+	ctx = WithCall(ctx, call)
+	in, err := p.takeSpare(ctx)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx, begin, in, fn, request, use)
+}
+
+// takeSpare gets an idle instance, or makes the first one.
+func (p *Pool) takeSpare(ctx context.Context) (Instance, error) {
+	p.mu.Lock()
+	switch {
+	case p.entering > 0: // it has taken the place that one of them waits for
+		p.mu.Unlock()
+		return nil, ErrWanted
+	case len(p.idle) > 0:
+		defer p.mu.Unlock()
+		return p.idleLocked(), nil
+	case p.stats.Instances > 0:
+		p.mu.Unlock()
+		return nil, ErrWanted
+	}
+	p.countLocked()
+	p.stats.Calls++
+	p.mu.Unlock()
+	return p.grow(ctx)
+}
+
+// setSpare says whom calls tell that wait for a place or an instance. It is false where there is one already, or the pool is closed.
+func (p *Pool) setSpare(giveUp func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.giveUp != nil {
+		return false
+	}
+	p.giveUp = giveUp
+	return true
+}
+
+func (p *Pool) endSpare() {
+	p.mu.Lock()
+	p.giveUp = nil
+	p.mu.Unlock()
+}
+
+// countEntering counts so many calls more that wait for a place.
+func (p *Pool) countEntering(more int) {
+	p.mu.Lock()
+	p.entering += more
+	p.mu.Unlock()
+}
+
+// tellSpare has the spare run end, if there is one.
+func (p *Pool) tellSpare() {
+	p.mu.Lock()
+	giveUp := p.giveUp
+	p.mu.Unlock()
+	if giveUp != nil {
+		giveUp()
+	}
+}
+
+// enter waits for a place.
+func (p *Pool) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
+	}
+	select {
+	case <-p.shut:
+		return fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
+	default:
+	}
+	select {
+	case p.places <- struct{}{}:
+		return nil
+	default:
+	}
+	p.countEntering(1)
+	defer p.countEntering(-1)
+	p.tellSpare()
+	select {
+	case p.places <- struct{}{}:
+		return nil
+	case <-p.shut:
+		return fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: no instance came free: %w", ErrNotStarted, context.Cause(ctx))
+	}
+}
+
+func (p *Pool) leave() { <-p.places }
+
+// A Shedder is an [Instance] that can give its memory back a piece at a time.
+type Shedder interface {
+	// Shed gives back a piece of the memory of an instance that is closed next, and says whether
+	// there is more.
+	Shed() (more bool)
+}
+
+// shed gives back the memory of a broken instance: that is work, too, and can wait. The kernel
+// takes some ms for 256 MiB, and who waits for the core need not.
+func shed(ctx context.Context, in Instance) {
+	call := CallOf(ctx)
+	call.yield(ctx)
+	if s, ok := in.(Shedder); ok {
+		for s.Shed() {
+			call.yield(ctx)
+		}
+	}
 }
 
 // instantiate makes an instance, in a turn of its own.
@@ -163,9 +325,12 @@ func (p *Pool) turn(ctx context.Context) (_ context.Context, done func(), err er
 }
 
 // Warm makes instances until the pool has n, or as many as its size allows, so that
-// the first calls need not wait for them.
+// the first calls need not wait for them. It makes n at most: where there is no room for all, those that are idle make room.
 func (p *Pool) Warm(ctx context.Context, n int) error {
-	for p.reserve(min(n, p.cfg.Size)) {
+	for range n {
+		if !p.reserve(min(n, p.cfg.Size)) {
+			break
+		}
 		in, err := p.make(ctx)
 		if err != nil {
 			return err
@@ -175,19 +340,25 @@ func (p *Pool) Warm(ctx context.Context, n int) error {
 	return nil
 }
 
-// Close waits for the running calls to end and closes all instances. Waiting calls and
-// later ones return ErrPoolClosed.
+// Close waits for the running calls to end, and those that wait for a core, and closes all
+// instances. Calls that wait for these to end, and later ones, return ErrPoolClosed.
 func (p *Pool) Close() {
 	p.cfg.Instance.Tenant.part(p)
 	p.mu.Lock()
+	again := p.closed
 	p.closed = true
 	if p.retire != nil {
 		p.retire.Stop()
 	}
-	for _, w := range p.waiting {
-		close(w)
+	p.mu.Unlock()
+	if !again {
+		p.tellSpare()
+		close(p.shut)
+		for range p.cfg.Size {
+			p.places <- struct{}{} // when the call that has it has ended
+		}
 	}
-	p.waiting = nil
+	p.mu.Lock()
 	for p.stats.Busy+p.closing > 0 {
 		p.empty.Wait()
 	}
@@ -204,16 +375,11 @@ func (p *Pool) Stats() PoolStats {
 	return p.stats
 }
 
-// take gets an instance: idle, or made for the purpose, or given by another call.
+// take gets an instance: idle, or made for the purpose, or given by another call. The call has a
+// place and its turn.
 func (p *Pool) take(ctx context.Context) (Instance, error) {
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
-	}
 	p.mu.Lock()
 	switch n := len(p.idle); {
-	case p.closed:
-		p.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
 	case n > 0:
 		defer p.mu.Unlock()
 		return p.idleLocked(), nil
@@ -228,44 +394,47 @@ func (p *Pool) take(ctx context.Context) (Instance, error) {
 	return p.await(ctx, w)
 }
 
-// grow makes an instance that was counted. Where the tenant's quota is used up, it
-// closes one that another pool of the tenant does not need, or waits for one of
-// this pool.
+// grow makes an instance that was counted. Where there is no room for one, it waits for one of
+// this pool, if there are any.
 func (p *Pool) grow(ctx context.Context) (Instance, error) {
-	for {
-		in, err := p.instantiate(ctx)
-		if err == nil {
-			return in, nil
-		}
-		full := errors.Is(err, ErrQuota) && !errors.Is(err, errNoFuel)
-		if full && p.cfg.Instance.Tenant.reclaim(p) {
-			continue
-		}
-		p.mu.Lock()
-		p.stats.Instances--
-		p.stats.Made--
-		p.stats.Busy--
-		p.stats.Calls--
-		if full && p.stats.Instances > 0 && !p.closed {
-			if len(p.idle) > 0 { // it came free meanwhile
-				defer p.mu.Unlock()
-				return p.idleLocked(), nil
-			}
-			w := p.queueLocked()
-			p.mu.Unlock()
-			return p.await(ctx, w)
-		}
-		p.vacantLocked()
-		p.mu.Unlock()
-		return nil, fmt.Errorf("%w: make an instance: %w", ErrNotStarted, err)
+	in, err := p.module.Instantiate(ctx, p.cfg.Instance)
+	if err == nil {
+		return in, nil
 	}
+	full := errors.Is(err, ErrQuota) && !errors.Is(err, errNoFuel)
+	p.mu.Lock()
+	p.stats.Instances--
+	p.stats.Made--
+	p.stats.Busy--
+	p.stats.Calls--
+	if full && p.stats.Instances > 0 {
+		if len(p.idle) > 0 { // it came free meanwhile
+			defer p.mu.Unlock()
+			return p.idleLocked(), nil
+		}
+		w := p.queueLocked()
+		p.mu.Unlock()
+		return p.await(ctx, w)
+	}
+	p.vacantLocked()
+	p.mu.Unlock()
+	return nil, fmt.Errorf("%w: make an instance: %w", ErrNotStarted, err)
 }
 
-// await waits for what w brings: an instance, or nil for the right to make one.
-func (p *Pool) await(ctx context.Context, w chan Instance) (Instance, error) {
+// await waits, without a core, for what w brings: an instance, or nil for the right to make one.
+func (p *Pool) await(ctx context.Context, w chan Instance) (in Instance, err error) {
+	p.tellSpare()
+	Aside(ctx, func() { in, err = p.receive(ctx, w) })
+	if err == nil && in == nil {
+		return p.grow(ctx)
+	}
+	return in, err
+}
+
+func (p *Pool) receive(ctx context.Context, w chan Instance) (Instance, error) {
 	select {
-	case in, ok := <-w:
-		return p.got(ctx, in, ok)
+	case in := <-w:
+		return in, nil
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
@@ -275,20 +444,9 @@ func (p *Pool) await(ctx context.Context, w chan Instance) (Instance, error) {
 	}
 	p.mu.Unlock()
 	if i < 0 { // it was served just then
-		in, ok := <-w
-		return p.got(ctx, in, ok)
+		return <-w, nil
 	}
 	return nil, fmt.Errorf("%w: no instance came free: %w", ErrNotStarted, context.Cause(ctx))
-}
-
-func (p *Pool) got(ctx context.Context, in Instance, ok bool) (Instance, error) {
-	switch {
-	case !ok:
-		return nil, fmt.Errorf("%w: %w", ErrNotStarted, ErrPoolClosed)
-	case in == nil:
-		return p.grow(ctx)
-	}
-	return in, nil
 }
 
 // give takes an instance back, for who waits longest if it is sound.
@@ -381,65 +539,4 @@ func (p *Pool) make(ctx context.Context) (Instance, error) {
 	p.stats.Busy--
 	p.vacantLocked()
 	return nil, fmt.Errorf("%w: make an instance: %w", ErrNotStarted, err)
-}
-
-// scheduleLocked has retireIdle run when the next instance has been idle for long.
-func (p *Pool) scheduleLocked() {
-	if p.closed || len(p.idle) <= p.cfg.Keep {
-		return
-	}
-	wait := p.cfg.Idle - time.Since(p.idle[0].since)
-	if p.retire == nil {
-		p.retire = time.AfterFunc(wait, p.retireIdle)
-	} else {
-		p.retire.Reset(wait)
-	}
-}
-
-// retireIdle closes the instances that have been idle for long.
-func (p *Pool) retireIdle() {
-	p.mu.Lock()
-	n := 0
-	for n < len(p.idle)-p.cfg.Keep && time.Since(p.idle[n].since) >= p.cfg.Idle {
-		n++
-	}
-	old := p.retireLocked(n)
-	p.scheduleLocked()
-	p.mu.Unlock()
-	p.close(old)
-}
-
-// closeIdle closes an idle instance, and says whether there was one.
-func (p *Pool) closeIdle() bool {
-	p.mu.Lock()
-	old := p.retireLocked(min(1, len(p.idle)))
-	p.mu.Unlock()
-	p.close(old)
-	return len(old) > 0
-}
-
-// retireLocked takes out the n that have been idle for longest, which the caller
-// gives to close once p.mu is free.
-func (p *Pool) retireLocked(n int) []idleInstance {
-	old := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
-	p.stats.Instances -= n
-	p.stats.Retired += uint64(n)
-	p.closing += n
-	return old
-}
-
-// close closes instances that retireLocked took out.
-func (p *Pool) close(retired []idleInstance) {
-	closeAll(retired)
-	p.mu.Lock()
-	p.closing -= len(retired)
-	p.empty.Broadcast()
-	p.mu.Unlock()
-}
-
-func closeAll(instances []idleInstance) {
-	for _, in := range instances {
-		in.Close()
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/guest/guesttest"
+	"github.com/bungee-xr/bungee/executor/native"
 )
 
 // Tests of pools of fakes, in virtual time.
@@ -163,6 +164,116 @@ func TestPoolQuotaMissesNothing(t *testing.T) {
 	})
 }
 
+// Where there is no room for an instance, the one goes that has been idle for longest, of any pool of the tenant; and before
+// that what another tenant gives.
+func TestIdleInstancesMakeRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := busyFake()
+		tenant := executor.NewTenant("acme", capability.Quota{})
+		var asked []int64
+		gives := true
+		room := &sharedRoom{left: 2 * executor.DefaultMemory}
+		tenant.Share(nil, room, func(n int64) bool {
+			asked = append(asked, n)
+			if gives {
+				room.Release(n)
+			}
+			return gives
+		})
+		var pools []*executor.Pool
+		for range 4 {
+			p := executor.NewPool(m, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
+			defer p.Close()
+			calls(t, p, 1)
+			pools = append(pools, p)
+			gives = len(pools) < 3
+		}
+		if !slices.Equal(asked, []int64{executor.DefaultMemory, executor.DefaultMemory}) {
+			t.Errorf("room was asked for as %v; want that of two instances", asked)
+		}
+		for k, want := range []int{0, 1, 1, 1} {
+			if got := pools[k].Stats().Instances; got != want {
+				t.Errorf("pool %d has %d instances, want %d", k, got, want)
+			}
+		}
+		if since, ok := tenant.IdleSince(); !ok || time.Since(since) != 20*time.Millisecond {
+			t.Errorf("idle since %v ago, %t; want since the second call", time.Since(since), ok)
+		}
+	})
+}
+
+// A call that waits for a core holds no instance: what is idle makes room for another tenant's meanwhile.
+func TestCallsThatWaitForACoreHoldNoInstance(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		turns := executor.NewTurns(1)
+		tenants := []*executor.Tenant{executor.NewTenant("a", capability.Quota{}), executor.NewTenant("b", capability.Quota{})}
+		var pools []*executor.Pool
+		for _, tenant := range tenants {
+			p := executor.NewPool(busyFake(), executor.PoolConfig{Size: 2, Turns: turns, Instance: executor.InstanceConfig{Tenant: tenant}})
+			defer p.Close()
+			calls(t, p, 1)
+			pools = append(pools, p)
+		}
+		var both sync.WaitGroup
+		for _, p := range pools {
+			both.Go(func() { calls(t, p, 1) })
+			synctest.Wait()
+		}
+		if got := pools[1].Stats(); got.Busy != 0 || got.Instances != 1 {
+			t.Errorf("while another tenant has the core: %+v; want an idle instance", got)
+		}
+		if !tenants[1].CloseIdle() {
+			t.Error("the instance of a call that waits for a core is in use")
+		}
+		both.Wait()
+		if got := pools[1].Stats(); got.Made != 2 || got.Calls != 2 {
+			t.Errorf("%+v; want an instance made anew for the call", got)
+		}
+	})
+}
+
+// A broken instance's memory is given back a piece at a time, and who waits for the core has it between two.
+func TestPoolShedsInPieces(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		pieces := 0
+		hog, quiet := busyFake(), busyFake()
+		make := hog.Make
+		hog.Make = func() *guesttest.Raw {
+			r := make()
+			r.OnShed = func() bool {
+				time.Sleep(time.Millisecond)
+				pieces++
+				return pieces < 100
+			}
+			return r
+		}
+		turns := executor.NewTurns(1)
+		pool := func(m *guesttest.Module, name string) *executor.Pool {
+			p := executor.NewPool(m, executor.PoolConfig{Turns: turns, Instance: executor.InstanceConfig{Tenant: executor.NewTenant(name, capability.Quota{})}})
+			t.Cleanup(p.Close)
+			return p
+		}
+		p, q := pool(hog, "hog"), pool(quiet, "quiet")
+		calls(t, q, 1)
+		var done sync.WaitGroup
+		done.Go(func() {
+			if err := p.Call(t.Context(), fnTrap, nil, ignore); !errors.Is(err, executor.ErrTrap) {
+				t.Error(err)
+			}
+		})
+		time.Sleep(50 * time.Millisecond) // it has trapped, and gives back
+		begin := time.Now()
+		calls(t, q, 1)
+		if took := time.Since(begin); took > 12*time.Millisecond {
+			t.Errorf("a call of 10 ms took %v beside an instance that is given back", took)
+		}
+		done.Wait()
+		if pieces != 100 {
+			t.Errorf("%d pieces were given back, want 100", pieces)
+		}
+	})
+}
+
 func TestPoolCloseWaitsForRetiring(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := busyFake()
@@ -195,6 +306,10 @@ func poolWalk(t *testing.T, rnd *rand.Rand) {
 	m.Stop = time.Duration(rnd.IntN(5)) * time.Millisecond
 	quota := capability.Quota{Instances: rnd.IntN(4)}
 	tenants := []*executor.Tenant{executor.NewTenant("a", quota), executor.NewTenant("b", quota), nil}
+	room := &sharedRoom{left: int64(1+rnd.IntN(4)) * executor.DefaultMemory}
+	for k, tenant := range tenants[:2] { // each may take the other's idle instances
+		tenant.Share(nil, room, func(int64) bool { return tenants[1-k].CloseIdle() })
+	}
 	turns := executor.NewTurns(2)
 	var pools []*executor.Pool
 	for k := range 4 {
@@ -227,14 +342,38 @@ func poolWalk(t *testing.T, rnd *rand.Rand) {
 			t.Errorf("after Close: %+v", got)
 		}
 	}
-	if got := m.Alive.Load(); got != 0 {
-		t.Errorf("%d instances left", got)
+	if got := m.Alive.Load(); got != 0 || room.overfull {
+		t.Errorf("%d instances left; more released than held: %t", got, room.overfull)
 	}
 	for _, tenant := range tenants[:2] {
 		if got := tenant.Holding(); got != (executor.Holding{}) {
 			t.Errorf("tenant %s still holds %+v", tenant.Name(), got)
 		}
 	}
+}
+
+// A sharedRoom is room for the instances of several tenants.
+type sharedRoom struct {
+	mu       sync.Mutex
+	left     int64
+	overfull bool
+}
+
+func (r *sharedRoom) Hold(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left < n {
+		return false
+	}
+	r.left -= n
+	return true
+}
+
+func (r *sharedRoom) Release(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left += n
+	r.overfull = r.overfull || r.left > 4*executor.DefaultMemory
 }
 
 // walkCall makes a call of some kind.
@@ -245,12 +384,17 @@ func walkCall(t *testing.T, p *executor.Pool, rnd *rand.Rand) {
 		_ = p.Warm(ctx, 2) // it may fail as calls may
 		return
 	}
-	fn := uint32(fnEcho)
+	fn, run := uint32(fnEcho), p.Call
 	if rnd.IntN(5) == 0 {
 		fn = fnTrap
 	}
-	switch err := p.Call(ctx, fn, nil, ignore); {
+	spare := rnd.IntN(5) == 0
+	if spare {
+		run = p.Spare
+	}
+	switch err := run(ctx, fn, nil, ignore); {
 	case err == nil && fn == fnEcho, errors.Is(err, executor.ErrNotStarted):
+	case spare && errors.Is(err, executor.ErrWanted):
 	case errors.Is(err, executor.ErrTrap) && fn == fnTrap:
 	default:
 		t.Errorf("function %d: %v", fn, err)
@@ -290,6 +434,108 @@ func TestPoolWithoutFuel(t *testing.T) {
 		}
 		if n := other.Stats().Instances; n != 1 {
 			t.Errorf("%d idle instances of the tenant are left; want the one that was there", n)
+		}
+	})
+}
+
+// What nobody waits for runs where nobody waits, and ends when somebody does: for a core, a place or an instance.
+func TestPoolSpare(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		engine := native.Engine{Functions: func() []native.Func {
+			return []native.Func{func(ctx context.Context, _, dst []byte) ([]byte, error) {
+				select {
+				case <-time.After(10 * time.Millisecond):
+					return append(dst, byte(executor.StatusOK)), nil
+				case <-ctx.Done():
+					return nil, executor.ErrCanceled
+				}
+			}}
+		}}
+		m, err := engine.Load(t.Context(), executor.Source{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		turns := executor.NewTurns(1)
+		other := executor.NewPool(m, executor.PoolConfig{Size: 1, Turns: turns})
+		defer other.Close()
+		for name, wants := range map[string]struct {
+			size  int
+			turns *executor.Turns
+			by    func(p *executor.Pool) error
+		}{
+			"the core":     {2, turns, func(*executor.Pool) error { return other.Call(t.Context(), 0, nil, ignore) }},
+			"the place":    {1, nil, func(p *executor.Pool) error { return p.Call(t.Context(), 0, nil, ignore) }},
+			"both of them": {1, turns, func(p *executor.Pool) error { return p.Call(t.Context(), 0, nil, ignore) }},
+		} {
+			p := executor.NewPool(m, executor.PoolConfig{Size: wants.size, Turns: wants.turns})
+			if err := p.Spare(t.Context(), 0, nil, ignore); err != nil || p.Stats().Made != 1 {
+				t.Errorf("%s: without an instance: %v, and %d made", name, err, p.Stats().Made)
+			}
+			account := &executor.Account{}
+			ctx := executor.WithCall(t.Context(), &executor.Call{Account: account})
+			if err := p.Spare(ctx, 0, nil, ignore); err != nil || account.Bill().Calls != 1 {
+				t.Errorf("%s: nobody wants it: %v, and the bill is %+v", name, err, account.Bill())
+			}
+			ended := make(chan error)
+			go func() { ended <- p.Spare(ctx, 0, nil, ignore) }()
+			time.Sleep(3 * time.Millisecond)
+			if err := p.Spare(ctx, 0, nil, ignore); err != executor.ErrWanted {
+				t.Errorf("%s: a second one beside it: %v", name, err)
+			}
+			begin := time.Now()
+			called := make(chan error)
+			go func() { called <- wants.by(p) }()
+			if err := <-ended; err != executor.ErrWanted || time.Since(begin) > 0 {
+				t.Errorf("%s: it ends with %v after %v", name, err, time.Since(begin))
+			}
+			if err := <-called; err != nil || time.Since(begin) > 10*time.Millisecond {
+				t.Errorf("%s: the call ends with %v after %v, want 10 ms", name, err, time.Since(begin))
+			}
+			p.Close()
+			if err := p.Spare(ctx, 0, nil, ignore); err != executor.ErrWanted {
+				t.Errorf("%s: closed: %v", name, err)
+			}
+		}
+	})
+}
+
+// A pool closes at once though it has a spare run.
+func TestPoolSpareIsClosed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m, err := (native.Engine{Functions: func() []native.Func {
+			return []native.Func{func(ctx context.Context, _, _ []byte) ([]byte, error) {
+				<-ctx.Done()
+				return nil, executor.ErrCanceled
+			}}
+		}}).Load(t.Context(), executor.Source{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := executor.NewPool(m, executor.PoolConfig{Size: 1})
+		if err := p.Warm(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- p.Spare(t.Context(), 0, nil, ignore) }()
+		synctest.Wait()
+		p.Close()
+		if err := <-ended; err != executor.ErrWanted {
+			t.Errorf("it ends with %v", err)
+		}
+	})
+}
+
+// Where a tenant has room for one instance, warming more of them ends.
+func TestWarmWithoutRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		tenant := executor.NewTenant("acme", capability.Quota{Instances: 1})
+		p := executor.NewPool(busyFake(), executor.PoolConfig{Size: 4, Instance: executor.InstanceConfig{Tenant: tenant}})
+		defer p.Close()
+		if err := p.Warm(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Stats(); got.Instances != 1 || got.Made > 3 {
+			t.Errorf("got %+v, want one instance after three at most", got)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package executor
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,18 +18,20 @@ var ErrQuota = errors.New("over the tenant's quota")
 // A Tenant owns instances. It bounds what they hold together and sums up what their
 // calls cost. It may be used by many goroutines.
 type Tenant struct {
-	// Set by NewTenant, then constant.
-	name  string
-	quota capability.Quota
+	name     string // constant
+	party           // its weight is the quota's
+	accounts level  // guarded by the Turns' mutex
+	others   party  // of calls that belong to no account
 
 	mu     sync.Mutex
+	quota  capability.Quota
 	budget Budget // of bytes outside instances; nil: none
 	room   Budget // of instances' memory, beside the quota; nil: none
+	vacate func(n int64) bool
 	holds  Holding
 	bill   Bill
 	fuel   fuel
 	pools  map[*Pool]struct{}
-	served time.Duration // time on a core over its weight; guarded by the Turns' mutex
 }
 
 // A Holding is what a tenant holds at a moment.
@@ -39,14 +43,30 @@ type Holding struct {
 
 // NewTenant returns a tenant that holds nothing.
 func NewTenant(name string, quota capability.Quota) *Tenant {
-	return &Tenant{name: name, quota: quota, pools: map[*Pool]struct{}{}, fuel: fuel{rate: quota.FuelPerSecond}}
+	t := &Tenant{name: name, pools: map[*Pool]struct{}{}}
+	t.SetQuota(quota)
+	return t
 }
 
 // Name returns the name given to NewTenant.
 func (t *Tenant) Name() string { return t.name }
 
-// Quota returns the quota given to NewTenant.
-func (t *Tenant) Quota() capability.Quota { return t.quota }
+// Quota returns the quota given to NewTenant, or the last one of SetQuota.
+func (t *Tenant) Quota() capability.Quota {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.quota
+}
+
+// SetQuota changes the quota. What the tenant holds beyond it stays, and it gets nothing more
+// until it holds less.
+func (t *Tenant) SetQuota(quota capability.Quota) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.quota = quota
+	t.weight.Store(int64(max(1, quota.Weight)))
+	t.fuel.setRate(quota.FuelPerSecond, time.Now())
+}
 
 // Bill returns what all calls of the tenant's accounts cost so far.
 func (t *Tenant) Bill() Bill {
@@ -80,13 +100,31 @@ func (t *Tenant) ReleaseModule() {
 	t.mu.Unlock()
 }
 
-// HoldInstance counts one more instance, whose memory is limited to memory bytes. It
-// returns ErrQuota when the quota has no room. Engines call it before they make an
-// instance. t may be nil, which has no quota.
+// HoldInstance counts one more instance, whose memory is limited to memory bytes. Where there is
+// no room for it, idle instances are closed, see [Tenant.Share]. It returns ErrQuota when that is of no
+// use. Engines call it before they make an instance. t may be nil, which has no quota.
 func (t *Tenant) HoldInstance(memory int64) error {
 	if t == nil {
 		return nil
 	}
+	for {
+		err := t.holdInstance(memory)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errNoRoom) && t.vacate != nil && t.vacate(memory):
+		case t.quota.Memory > 0 && memory > t.quota.Memory: // it never fits
+			return err
+		case !t.CloseIdle():
+			return err
+		}
+	}
+}
+
+// errNoRoom is the ErrQuota of a tenant that is within its quota, at a host that has no room.
+var errNoRoom = fmt.Errorf("%w: the host has no room", ErrQuota)
+
+func (t *Tenant) holdInstance(memory int64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if most := t.quota.Instances; most > 0 && t.holds.Instances >= most {
@@ -96,7 +134,7 @@ func (t *Tenant) HoldInstance(memory int64) error {
 		return t.over("%d bytes of memory for all instances, of which %d are held and %d are asked for", most, t.holds.Memory, memory)
 	}
 	if t.room != nil && !t.room.Hold(memory) {
-		return fmt.Errorf("%w: the host has no room for an instance of %d bytes beside the %d that tenant %q has", ErrQuota, memory, t.holds.Memory, t.name)
+		return fmt.Errorf("%w for an instance of %d bytes beside the %d that tenant %q has", errNoRoom, memory, t.holds.Memory, t.name)
 	}
 	t.holds.Instances++
 	t.holds.Memory += memory
@@ -127,10 +165,12 @@ type Budget interface {
 }
 
 // Share sets what bounds HoldMemory, and what bounds the memory limits of the tenant's
-// instances, both beside its quota. Nil bounds nothing. It is called before the tenant is used.
-func (t *Tenant) Share(bytes, instances Budget) {
+// instances, both beside its quota. Nil bounds nothing. Where instances has no room for n bytes, vacate
+// may make some, by CloseIdle of whichever tenant, and says whether it did; nil makes none. Share is called
+// before the tenant is used.
+func (t *Tenant) Share(bytes, instances Budget, vacate func(n int64) bool) {
 	t.mu.Lock()
-	t.budget, t.room = bytes, instances
+	t.budget, t.room, t.vacate = bytes, instances, vacate
 	t.mu.Unlock()
 }
 
@@ -190,11 +230,14 @@ var errNoFuel = fmt.Errorf("%w of fuel", ErrQuota)
 // returns ErrQuota when the tenant has none left. Engines call it before they start a
 // metered instance, and before each call of it. t may be nil, which has no quota.
 func (t *Tenant) Fuel() (uint64, error) {
-	if t == nil || t.quota.FuelPerSecond == 0 {
+	if t == nil {
 		return 0, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.quota.FuelPerSecond == 0 {
+		return 0, nil
+	}
 	have, wait := t.fuel.have(time.Now())
 	if have == 0 {
 		return 0, fmt.Errorf("%w: tenant %q may have %d a second; come back in %v", errNoFuel, t.name, t.quota.FuelPerSecond, wait.Round(time.Millisecond))
@@ -219,26 +262,38 @@ func (t *Tenant) part(p *Pool) {
 	}
 }
 
-// reclaim closes an idle instance of another pool than p, and says whether it
-// found one.
-func (t *Tenant) reclaim(p *Pool) bool {
-	if t == nil {
-		return false
-	}
-	t.mu.Lock()
-	var others []*Pool
-	for other := range t.pools {
-		if other != p {
-			others = append(others, other)
+// CloseIdle closes the instance in the tenant's pools that nobody has needed for longest, and says
+// whether there was one that nobody uses.
+func (t *Tenant) CloseIdle() bool {
+	for {
+		p, _ := t.idlest()
+		if p == nil {
+			return false
 		}
-	}
-	t.mu.Unlock()
-	for _, other := range others {
-		if other.closeIdle() {
+		if p.closeIdle() { // else a call has just taken it
 			return true
 		}
 	}
-	return false
+}
+
+// IdleSince returns since when nobody needs the instance that CloseIdle would close, and whether
+// there is one.
+func (t *Tenant) IdleSince() (time.Time, bool) {
+	p, since := t.idlest()
+	return since, p != nil
+}
+
+// idlest returns the pool of the instance that has been idle for longest, or nil.
+func (t *Tenant) idlest() (idlest *Pool, since time.Time) {
+	t.mu.Lock()
+	pools := slices.Collect(maps.Keys(t.pools))
+	t.mu.Unlock()
+	for _, p := range pools {
+		if at, ok := p.idleSince(); ok && (idlest == nil || at.Before(since)) {
+			idlest, since = p, at
+		}
+	}
+	return idlest, since
 }
 
 // A fuel is a bucket that fills by rate a second and holds one second's worth.
@@ -263,6 +318,20 @@ func (f *fuel) use(units uint64, now time.Time) {
 		f.fill(now)
 		f.level -= float64(units)
 	}
+}
+
+// setRate changes the rate. What was overdrawn stays so.
+func (f *fuel) setRate(rate uint64, now time.Time) {
+	if f.rate == rate {
+		return
+	}
+	if f.rate > 0 && !f.at.IsZero() {
+		f.fill(now)
+	} else {
+		f.at = time.Time{} // it was not used, or not bounded: it is full
+	}
+	f.rate = rate
+	f.level = min(f.level, float64(rate))
 }
 
 func (f *fuel) fill(now time.Time) {

@@ -58,7 +58,7 @@ func TestTenantMemoryOfTheHost(t *testing.T) {
 		nobody.ReleaseMemory(1 << 40)
 	}
 	tenant, p := executor.NewTenant("acme", capability.Quota{}), &purse{100}
-	tenant.Share(p, nil)
+	tenant.Share(p, nil, nil)
 	for _, step := range []struct {
 		n    int64
 		want error
@@ -79,7 +79,7 @@ func TestTenantMemoryOfTheHost(t *testing.T) {
 func TestTenantsShareInstanceMemory(t *testing.T) {
 	p := &purse{100}
 	tenant := executor.NewTenant("acme", capability.Quota{Memory: 90})
-	tenant.Share(nil, p)
+	tenant.Share(nil, p, nil)
 	for _, step := range []struct {
 		memory, left int64
 		want         error
@@ -89,7 +89,7 @@ func TestTenantsShareInstanceMemory(t *testing.T) {
 		}
 	}
 	other := executor.NewTenant("other", capability.Quota{})
-	other.Share(nil, p)
+	other.Share(nil, p, nil)
 	if err := other.HoldInstance(11); !errors.Is(err, executor.ErrQuota) || !strings.Contains(err.Error(), "no room") || other.Holding().Instances != 0 {
 		t.Errorf("an instance without room at the host: %v, and %+v held", err, other.Holding())
 	}
@@ -229,4 +229,40 @@ func TestChannelsOfTheDefaultQuota(t *testing.T) {
 			t.Errorf("%d channels with instances of %d MiB; want %d, and docs/policy.md to say %q", n, tt.memory>>20, tt.want, tt.says)
 		}
 	}
+}
+
+// A quota that changes bounds what comes, and takes nothing away.
+func TestTenantQuotaChanges(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		tenant := executor.NewTenant("acme", capability.Quota{Modules: 2, Instances: 2, FuelPerSecond: 100})
+		hold := func(want error, why string) {
+			t.Helper()
+			if err := tenant.HoldInstance(1 << 20); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", why, err, want)
+			}
+		}
+		hold(nil, "one")
+		hold(nil, "two")
+		tenant.SetQuota(capability.Quota{Instances: 1})
+		hold(executor.ErrQuota, "one more than the smaller quota")
+		if n := tenant.Holding().Instances; n != 2 {
+			t.Errorf("%d instances are held; want the 2 that were there", n)
+		}
+		tenant.ReleaseInstance(1 << 20)
+		hold(executor.ErrQuota, "as many as the smaller quota")
+		tenant.SetQuota(capability.Quota{Instances: 3, FuelPerSecond: 1000})
+		hold(nil, "the larger quota")
+		if units, err := tenant.Fuel(); units != 1000 || err != nil {
+			t.Errorf("fuel of a rate that is new: %d, %v; want a second's worth", units, err)
+		}
+		tenant.Charge(executor.Bill{Fuel: 1500})
+		tenant.SetQuota(capability.Quota{FuelPerSecond: 500})
+		if _, err := tenant.Fuel(); !errors.Is(err, executor.ErrQuota) {
+			t.Errorf("fuel that was overdrawn is there after a change of the rate: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if units, err := tenant.Fuel(); units != 500 || err != nil {
+			t.Errorf("2 s later: %d, %v; want 500, as 500 were made good and a second's worth is kept", units, err)
+		}
+	})
 }

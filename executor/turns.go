@@ -2,30 +2,32 @@ package executor
 
 import (
 	"context"
-	"runtime"
+	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/bungee-xr/bungee/internal/cores"
 )
 
 // Turns shares cores between the calls of tenants. A free core goes to the waiting
 // tenant that has had the least time on a core, in proportion to the tenants' weights. A
 // guest that runs long gives up its core to such a tenant, where its engine can suspend
 // it. So a tenant whose guests never end takes only time that others leave idle. All
-// calls of a tenant must use the same Turns.
+// calls of a tenant must use the same Turns. In the same way a tenant's accounts share what it has, see [Account.SetShare].
 type Turns struct {
 	mu      sync.Mutex
 	free    int
 	running []*Turn // that hold a core
 	waiting []*Turn // in the order they came
 	nobody  Tenant  // of calls that have no tenant
-	floor   time.Duration
+	tenants level
 }
 
 // NewTurns returns the turns of n cores. Zero means GOMAXPROCS.
 func NewTurns(n int) *Turns {
 	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
+		n = cores.N()
 	}
 	return &Turns{free: n}
 }
@@ -34,13 +36,17 @@ func NewTurns(n int) *Turns {
 type Turn struct {
 	turns  *Turns
 	tenant *Tenant
+	mine   *party        // of the account, among the tenant's
 	ready  chan struct{} // capacity 1: the core has been given to it
 
 	// Guarded by turns.mu.
 	held   bool
-	began  time.Time // when it got the core
-	since  time.Time // when it was last charged for it
-	wanted func()    // see OnWanted
+	began  time.Time     // when it got the core
+	since  time.Time     // when it was last charged for it
+	owed   time.Duration // charged since it was last settled
+	wanted func()        // see OnWanted
+
+	giveUp func() // of a spare turn, see TakeSpare; else nil; constant
 }
 
 // OnWanted sets a function that is called when another call begins to wait while u has
@@ -53,24 +59,102 @@ func (u *Turn) OnWanted(wanted func()) {
 	u.turns.mu.Unlock()
 }
 
-// Take waits for a core for tenant and returns the turn that has it. When ctx ends
+// Settle says how much processor time was used since the turn was taken or last settled. A core is charged by the clock while
+// it is held, and who holds it may yet wait: for the operating system, which has other threads, or for Go's scheduler on the way back from a guest.
+// That is given back, or a call of 1 ms that was held up for 200 ms would stand behind all others for seconds.
+// An engine that measures processor time settles at the end of each call.
+func (u *Turn) Settle(used time.Duration) {
+	u.turns.mu.Lock()
+	defer u.turns.mu.Unlock()
+	u.charge()
+	if over := u.owed - used; over > 0 {
+		u.tenant.charge(-over)
+		u.mine.charge(-over)
+	}
+	u.owed = 0
+}
+
+// Take waits for a core for tenant, and the account of ctx, and returns the turn that has it. When ctx ends
 // first it returns its cause. tenant may be nil.
 func (t *Turns) Take(ctx context.Context, tenant *Tenant) (*Turn, error) {
-	if tenant == nil {
-		tenant = &t.nobody
-	}
-	u := &Turn{turns: t, tenant: tenant, ready: make(chan struct{}, 1)}
+	u := t.turn(tenant, AccountOf(ctx))
 	return u, u.wait(ctx)
 }
 
-// Yield gives the core to a waiting tenant that has had less time, and waits to get a
-// core again. It keeps the core when no such tenant waits, and as long as this turn has
-// had the core for less than 10 ms and that tenant is less than 10 ms behind. It returns
-// false when ctx ended meanwhile; u has no core then.
+// turn returns a turn without a core. tenant and account may be nil; an account of another tenant does not count.
+func (t *Turns) turn(tenant *Tenant, account *Account) *Turn {
+	if tenant == nil {
+		tenant = &t.nobody
+	}
+	u := &Turn{turns: t, tenant: tenant, mine: &tenant.others, ready: make(chan struct{}, 1)}
+	if account != nil && account.Tenant == tenant {
+		u.mine = &account.party
+	}
+	return u
+}
+
+// TakeSpare returns a turn for tenant if a core is free that nobody waits for, else nil. tenant may be nil. Once
+// another call waits for a core, giveUp is called, on any goroutine: it must not block, and has the holder end. The turn
+// never waits for a core, and [Turn.Yield] gives it to whoever waits.
+func (t *Turns) TakeSpare(tenant *Tenant, giveUp func()) *Turn {
+	u := t.turn(tenant, nil)
+	u.giveUp = giveUp
+	if !u.takeSpare() {
+		return nil
+	}
+	return u
+}
+
+// SpareOf returns what has the spare run end that ctx belongs to, as [Turns.TakeSpare] has it, nil where ctx belongs to none. What
+// calls wait for besides a core calls it once one does.
+func SpareOf(ctx context.Context) (giveUp func()) {
+	if c := CallOf(ctx); c != nil && c.Turn != nil {
+		return c.Turn.giveUp
+	}
+	return nil
+}
+
+// takeSpare takes a core if one is free, for which nobody waits then.
+func (u *Turn) takeSpare() bool {
+	t := u.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.free == 0 {
+		return false
+	}
+	u.join()
+	t.assign()
+	<-u.ready
+	return true
+}
+
+// InUse returns how many cores turns have at the moment, those aside that [Turns.TakeSpare] has returned: a call gets
+// such a core at once.
+func (t *Turns) InUse() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, u := range t.running {
+		if u.giveUp == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Yield gives the core to a waiting tenant that has had less time, or to a waiting account of its own tenant that has, and waits to get a
+// core again. It keeps the core when none waits, and as long as this turn has
+// had the core for less than a slice and that one is less than one behind: 10 ms over the calls that wait, 3 ms at least. It returns
+// false when ctx ended meanwhile; u has no core then. A spare turn gives the core to whoever waits, and returns false.
 func (u *Turn) Yield(ctx context.Context) bool {
 	t := u.turns
 	t.mu.Lock()
 	u.charge()
+	if u.giveUp != nil && u.held && t.next() != nil {
+		u.leave()
+		t.mu.Unlock()
+		u.giveUp()
+		return false
+	}
 	if !u.held || !u.yields(t.next()) {
 		held := u.held
 		t.mu.Unlock()
@@ -82,16 +166,30 @@ func (u *Turn) Yield(ctx context.Context) bool {
 	return u.await(ctx) == nil
 }
 
-// slice is the time on a core within which short calls do not interrupt each other: two
-// of 5 ms are done sooner one after the other.
-const slice = 10 * time.Millisecond
+// A slice is the time on a core within which short calls do not interrupt each other: two
+// of 5 ms are done sooner one after the other. Many that wait share it, so that who has just come is behind a step of each.
+const (
+	slice      = 10 * time.Millisecond
+	leastSlice = 3 * time.Millisecond // a call of 1 ms ends within it though the network has most of the core
+)
+
+// sliceOf returns the slice while so many calls wait.
+func sliceOf(waiting int) time.Duration { return max(leastSlice, slice/time.Duration(max(1, waiting))) }
 
 // yields says whether u, which has a core, gives it up for next. turns.mu is held.
 func (u *Turn) yields(next *Turn) bool {
-	if next == nil || next.tenant.served > u.tenant.served {
+	if next == nil {
 		return false
 	}
-	return u.tenant.served-next.tenant.served >= slice || u.since.Sub(u.began) >= slice
+	mine, other := &u.tenant.party, &next.tenant.party
+	if mine == other {
+		mine, other = u.mine, next.mine
+	}
+	if other.served > mine.served {
+		return false
+	}
+	long := sliceOf(len(u.turns.waiting))
+	return mine.served-other.served >= long || u.since.Sub(u.began) >= long
 }
 
 // Done gives the core back, if u has one.
@@ -115,8 +213,18 @@ func Aside(ctx context.Context, wait func()) {
 	_ = c.Turn.wait(ctx)
 }
 
-// wait waits for a core.
+// errWanted is why a spare turn has no core any more.
+var errWanted = errors.New("others want the core")
+
+// wait waits for a core. A spare turn has one at once, or gives up.
 func (u *Turn) wait(ctx context.Context) error {
+	if u.giveUp != nil {
+		if u.takeSpare() {
+			return nil
+		}
+		u.giveUp()
+		return errWanted
+	}
 	u.turns.mu.Lock()
 	u.join()
 	u.turns.assign()
@@ -135,6 +243,9 @@ func (u *Turn) wait(ctx context.Context) error {
 func (t *Turns) tell() []func() {
 	var all []func()
 	for _, r := range t.running {
+		if r.giveUp != nil {
+			all = append(all, r.giveUp)
+		}
 		if r.wanted != nil {
 			all = append(all, r.wanted)
 		}
@@ -142,32 +253,40 @@ func (t *Turns) tell() []func() {
 	return all
 }
 
-// claim bounds the advantage of a tenant that was idle: its first 20 ms go before
-// tenants that compute all the time, so that short calls are as fast beside them as
-// alone. It saves up no more than that while it is idle.
-const claim = 20 * time.Millisecond
-
 // join adds u to those who wait. turns.mu is held.
 func (u *Turn) join() {
 	t := u.turns
 	if len(t.waiting) == 0 {
-		t.even(u.tenant)
+		t.even(u)
 	}
-	u.tenant.served = max(u.tenant.served, t.floor-claim)
+	if !slices.ContainsFunc(t.waiting, func(w *Turn) bool { return w.tenant == u.tenant }) {
+		t.evenAccounts(u)
+	}
+	t.tenants.join(&u.tenant.party)
+	u.tenant.accounts.join(u.mine)
 	t.waiting = append(t.waiting, u)
 }
 
-// even makes those equal who have a core, and tenant, which wants one: as nobody waits,
-// none of them has lacked one. t.mu is held.
-func (t *Turns) even(tenant *Tenant) {
-	t.floor = max(t.floor, tenant.served)
+// even has the tenants begin anew of those who have a core, and of u, which wants one: nobody waits. t.mu is held.
+func (t *Turns) even(u *Turn) {
+	all := []*party{&u.tenant.party}
 	for _, r := range t.running {
 		r.charge()
-		t.floor = max(t.floor, r.tenant.served)
+		all = append(all, &r.tenant.party)
 	}
+	t.tenants.even(all)
+}
+
+// evenAccounts does so with the accounts of u's tenant, of which nobody waits. t.mu is held.
+func (t *Turns) evenAccounts(u *Turn) {
+	all := []*party{u.mine}
 	for _, r := range t.running {
-		r.tenant.served = t.floor
+		if r.tenant == u.tenant {
+			r.charge()
+			all = append(all, r.mine)
+		}
 	}
+	u.tenant.accounts.even(all)
 }
 
 // await waits until a core has been given to u.
@@ -211,7 +330,10 @@ func (u *Turn) leave() {
 func (u *Turn) charge() {
 	if u.held {
 		now := time.Now()
-		u.tenant.served += now.Sub(u.since) / time.Duration(max(1, u.tenant.quota.Weight))
+		held := now.Sub(u.since)
+		u.tenant.charge(held)
+		u.mine.charge(held)
+		u.owed += held
 		u.since = now
 	}
 }
@@ -223,7 +345,8 @@ func (t *Turns) assign() {
 		if u == nil {
 			return
 		}
-		t.floor = max(t.floor, u.tenant.served)
+		t.tenants.serve(&u.tenant.party)
+		u.tenant.accounts.serve(u.mine)
 		t.waiting = slices.Delete(t.waiting, slices.Index(t.waiting, u), slices.Index(t.waiting, u)+1)
 		t.free--
 		t.running = append(t.running, u)
@@ -233,11 +356,14 @@ func (t *Turns) assign() {
 	}
 }
 
-// next returns who has the best claim to a core, nil when nobody waits. t.mu is held.
+// next returns who has the best claim to a core, nil when nobody waits: of the tenant that has had least, of the account of it
+// that has had least, who came first. t.mu is held.
 func (t *Turns) next() *Turn {
 	var best *Turn
 	for _, u := range t.waiting {
-		if best == nil || u.tenant.served < best.tenant.served {
+		switch {
+		case best == nil, u.tenant.served < best.tenant.served,
+			u.tenant == best.tenant && u.mine.served < best.mine.served:
 			best = u
 		}
 	}

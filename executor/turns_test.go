@@ -39,6 +39,16 @@ func take(t *testing.T, turns *executor.Turns, tenant *executor.Tenant) *executo
 	return u
 }
 
+// await waits for a core.
+func await(t *testing.T, turns *executor.Turns, tenant *executor.Tenant) *executor.Turn {
+	t.Helper()
+	u, err := turns.Take(t.Context(), tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
 func TestTurnsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := executor.NewTurns(1)
@@ -71,8 +81,13 @@ func TestTurnsInOrder(t *testing.T) {
 // spin runs calls of tenant one after the other for span, each of them length long,
 // and yields each millisecond. It returns the time on a core.
 func spin(t *testing.T, turns *executor.Turns, tenant *executor.Tenant, length, span time.Duration) (had time.Duration) {
+	return spinIn(t.Context(), t, turns, tenant, length, span)
+}
+
+// spinIn is spin for the account of ctx.
+func spinIn(ctx context.Context, t *testing.T, turns *executor.Turns, tenant *executor.Tenant, length, span time.Duration) (had time.Duration) {
 	for end := time.Now().Add(span); time.Now().Before(end); {
-		u, err := turns.Take(t.Context(), tenant)
+		u, err := turns.Take(ctx, tenant)
 		if err != nil {
 			t.Error(err)
 			return had
@@ -80,7 +95,7 @@ func spin(t *testing.T, turns *executor.Turns, tenant *executor.Tenant, length, 
 		for call := time.Duration(0); call < length && time.Now().Before(end); call += time.Millisecond {
 			time.Sleep(time.Millisecond) // virtual: on the core
 			had += time.Millisecond
-			u.Yield(t.Context())
+			u.Yield(ctx)
 		}
 		u.Done()
 	}
@@ -162,6 +177,93 @@ func TestTurnsOwesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A tenant of short calls keeps its claim though others come while it has the core: beside ten that compute all the time
+// it waits for a step of each at most, and seldom for that.
+func TestTurnsKeepClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := executor.NewTurns(1)
+		quiet := weighted("quiet", 1)
+		u := take(t, turns, weighted("before", 1))
+		time.Sleep(time.Second)
+		u.Done()
+		u = take(t, turns, quiet)
+		time.Sleep(time.Millisecond)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { spin(t, turns, weighted("busy", 1), time.Hour, time.Second) })
+			synctest.Wait()
+		}
+		u.Done()
+		for range 5 {
+			begin := time.Now()
+			v, err := turns.Take(t.Context(), quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(begin); waited > 33*time.Millisecond {
+				t.Errorf("waited %v; want 3 ms for each of ten, and the rest of a step", waited)
+			}
+			time.Sleep(time.Millisecond)
+			v.Done()
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
+	})
+}
+
+// A call that was held up while it had the core, and used little of it, is not behind those that compute, nor is its tenant's next one.
+func TestTurnsSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := executor.NewTurns(1)
+		quiet := weighted("quiet", 1)
+		u := take(t, turns, quiet)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { spin(t, turns, weighted("busy", 1), time.Hour, 3*time.Second) })
+			synctest.Wait()
+		}
+		for range 5 {
+			time.Sleep(200 * time.Millisecond) // the operating system has other threads
+			u.Settle(time.Millisecond)
+			u.Done()
+			time.Sleep(100 * time.Millisecond)
+			begin := time.Now()
+			u = await(t, turns, quiet)
+			if waited := time.Since(begin); waited > 33*time.Millisecond {
+				t.Errorf("waited %v; want 3 ms for each of ten, and the rest of a step", waited)
+			}
+		}
+		u.Done()
+		wg.Wait()
+	})
+}
+
+// Who says that he used more than he had the core is charged for that alone.
+func TestTurnsSettleForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const step = 10 * time.Millisecond
+		turns := executor.NewTurns(1)
+		var wg sync.WaitGroup
+		var had [2]atomic.Int64 // of a, which says too much, and b
+		for i, used := range []time.Duration{time.Hour, step} {
+			tenant := weighted("tenant", 1)
+			wg.Go(func() {
+				for range 50 {
+					u := await(t, turns, tenant)
+					time.Sleep(step)
+					u.Settle(used)
+					u.Done()
+					had[i].Add(int64(step))
+					if a, b := time.Duration(had[0].Load()), time.Duration(had[1].Load()); a < b-3*step {
+						t.Errorf("a has had %v and b %v; want equal shares", a, b)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 func TestYieldAlone(t *testing.T) {
@@ -358,5 +460,76 @@ func TestYieldAfterASlice(t *testing.T) {
 			t.Error("did not give its core up after 11 ms")
 		}
 		first.Done()
+	})
+}
+
+// A spare turn is one of a core that nobody has.
+func TestTakeSpare(t *testing.T) {
+	turns := executor.NewTurns(2)
+	tenant := weighted("t", 1)
+	first := turns.TakeSpare(tenant, func() {})
+	second, err := turns.Take(t.Context(), tenant)
+	if first == nil || err != nil || turns.InUse() != 1 {
+		t.Fatalf("%v, %v, and %d in use; want two turns, of which the spare one is not counted", first, err, turns.InUse())
+	}
+	if turns.TakeSpare(nil, func() {}) != nil {
+		t.Error("a third turn of two")
+	}
+	first.Done()
+	third := turns.TakeSpare(nil, func() {})
+	if third == nil || turns.InUse() != 1 {
+		t.Fatalf("%v, and %d in use; want the turn that came back", third, turns.InUse())
+	}
+	third.Done()
+	second.Done()
+	if n := turns.InUse(); n != 0 {
+		t.Errorf("%d in use at the end", n)
+	}
+}
+
+// A spare turn is told once that others wait, gives its core to them when it yields, and waits for none.
+func TestSpareTurnGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := executor.NewTurns(1)
+		tenant := weighted("t", 1)
+		told := make(chan struct{}, 9)
+		spare := turns.TakeSpare(nil, func() { told <- struct{}{} })
+		if !spare.Yield(t.Context()) {
+			t.Fatal("it yields to nobody")
+		}
+		got := make(chan *executor.Turn)
+		go func() {
+			u, err := turns.Take(t.Context(), tenant)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- u
+		}()
+		<-told
+		if spare.Yield(t.Context()) {
+			t.Error("it keeps a core that is wanted")
+		}
+		other := <-got
+		if spare.Yield(t.Context()) || turns.InUse() != 1 {
+			t.Errorf("%d turns have a core, want the other one", turns.InUse())
+		}
+		// A host function that wants its core back.
+		for len(told) > 0 {
+			<-told
+		}
+		ctx := executor.WithCall(t.Context(), &executor.Call{Turn: spare})
+		executor.Aside(ctx, func() {})
+		if len(told) != 1 {
+			t.Errorf("told %d times that there is no core, want once", len(told))
+		}
+		other.Done()
+		executor.Aside(ctx, func() {})
+		if turns.TakeSpare(nil, func() {}) != nil {
+			t.Error("it does not take a core that is free")
+		}
+		spare.Done()
+		if n := turns.InUse(); n != 0 {
+			t.Errorf("%d in use at the end", n)
+		}
 	})
 }
