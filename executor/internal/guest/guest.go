@@ -107,6 +107,13 @@ func (g *Instance) Close() error {
 	return err
 }
 
+// Shed implements [executor.Shedder], where the engine can.
+func (g *Instance) Shed() bool {
+	g.broken = true
+	s, ok := g.raw.(executor.Shedder)
+	return ok && s.Shed()
+}
+
 // Last implements [executor.Instance].
 func (g *Instance) Last() executor.Bill { return g.last }
 

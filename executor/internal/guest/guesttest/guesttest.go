@@ -21,6 +21,7 @@ type Raw struct {
 	Version  uint32 // over abi.Version
 	OnBuf    func(n uint32) (uint32, error)
 	OnInvoke func(fn, ptr, n uint32) (uint64, error)
+	OnShed   func() bool
 	Usage    guest.Usage
 	Ctx      context.Context // between Begin and End
 	Budget   uint64
@@ -44,6 +45,9 @@ func (r *Raw) Size() uint64 { return uint64(len(r.Memory)) }
 
 // Close implements [guest.Raw].
 func (r *Raw) Close() error { r.Closed++; return nil }
+
+// Shed implements [executor.Shedder].
+func (r *Raw) Shed() bool { return r.OnShed != nil && r.OnShed() }
 
 // Buf implements [guest.Raw].
 func (r *Raw) Buf(n uint32) (uint32, error) {
@@ -125,6 +129,12 @@ func (m *Module) Instantiate(ctx context.Context, cfg executor.InstanceConfig) (
 type counted struct {
 	executor.Instance
 	m *Module
+}
+
+// Shed implements [executor.Shedder].
+func (c *counted) Shed() bool {
+	s, ok := c.Instance.(executor.Shedder)
+	return ok && s.Shed()
 }
 
 func (c *counted) Close() error {
