@@ -136,6 +136,24 @@ func TestHostsLinks(t *testing.T) {
 	}
 }
 
+// A link that is to be followed gets no second name, whether there is something behind it or not: that would be a
+// name of a file that the guest did not name.
+func TestLinkFollowsNothing(t *testing.T) {
+	g := newGuest(t, Config{Folders: []Folder{tempFolder(t, true)}})
+	if e := g.symlink("a", "there"); e != 0 {
+		t.Fatal(e)
+	}
+	for _, from := range []string{"a", "there", "nowhere"} {
+		a := g.two(3, from, 3, "second")
+		if e := g.call("path_link", append([]uint64{a[0], follow}, a[1:]...)...); e != eInvalid {
+			t.Errorf("%s: got %v, want %v", from, e, eInvalid)
+		}
+	}
+	if e := g.hardLink("there", "second"); e != 0 {
+		t.Errorf("the link itself: got %v", e)
+	}
+}
+
 // TestRenameAsPOSIX goes through what is renamed, and what is there already.
 func TestRenameAsPOSIX(t *testing.T) {
 	tests := []struct {

@@ -187,6 +187,14 @@ func fdFilestatSetSize(in *instance, c call) error {
 	return f.host.Truncate(int64(c.i64(1)))
 }
 
+// fdAllocate refuses to set space aside, and says first where there could be none.
+func fdAllocate(in *instance, c call) error {
+	if _, err := in.file(c.i32(0)); err != nil {
+		return err
+	}
+	return eNotSup
+}
+
 // fdFilestatSetTimes sets them by the file's name, which must be its own still.
 func fdFilestatSetTimes(in *instance, c call) error {
 	f, err := in.file(c.i32(0))

@@ -23,7 +23,7 @@ var functions = []function{
 	{"environ_get", "ii", "i", environGet},
 	{"environ_sizes_get", "ii", "i", environSizesGet},
 	{"fd_advise", "illi", "i", fdAdvise},
-	{"fd_allocate", "ill", "i", notSup},
+	{"fd_allocate", "ill", "i", fdAllocate},
 	{"fd_close", "i", "i", fdClose},
 	{"fd_datasync", "i", "i", fdSync},
 	{"fd_fdstat_get", "ii", "i", fdFdstatGet},

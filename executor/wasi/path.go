@@ -104,9 +104,11 @@ func pathRename(in *instance, c call) error {
 	return from.rename(c.ctx, to)
 }
 
+// pathLink gives a file a second name. A link gets one itself: to follow it is an invalid argument, as other
+// hosts have it.
 func pathLink(in *instance, c call) error {
 	if c.i32(1)&follow != 0 {
-		return eNotSup
+		return eInvalid
 	}
 	from, to, err := in.pair(c, 0, 2, 4, 5)
 	if err != nil {
