@@ -17,6 +17,7 @@ type httpIn struct {
 
 // http makes a request and gives a handle of its response, for the rest of the call.
 func (s *state) http(ctx context.Context, in httpIn) (int, error) {
+	s.known(ctx)
 	r := egress.Request{Method: in.Method, URL: in.URL, Body: in.Body}
 	if err := r.Header.UnmarshalText([]byte(in.Header)); err != nil {
 		return 0, fmt.Errorf("%w: %w", errArgument, err)
@@ -30,9 +31,14 @@ func (s *state) http(ctx context.Context, in httpIn) (int, error) {
 		cancel()
 		return 0, err
 	}
-	h := &handle{cancel: cancel}
+	h := &handle{cancel: cancel, tenant: s.tenant, held: int64(len(in.Body)) + openingCost}
+	if err = s.hold(h.held); err != nil {
+		cancel()
+		return 0, err
+	}
 	executor.Aside(ctx, func() { h.stream, err = s.client.Open(bounded, r) })
 	if err != nil {
+		h.shrink(0)
 		cancel()
 		return 0, err
 	}
@@ -40,6 +46,7 @@ func (s *state) http(ctx context.Context, in httpIn) (int, error) {
 		h.close()
 		return 0, err
 	}
+	h.shrink(int64(len(in.Body)) + 3*int64(len(h.header)))
 	return s.add(h)
 }
 
@@ -87,6 +94,7 @@ type dialIn struct {
 
 // dial opens a connection and gives a handle of it, for as long as the instance lives.
 func (s *state) dial(ctx context.Context, in dialIn) (int, error) {
+	s.known(ctx)
 	err := s.share.call()
 	if err != nil {
 		return 0, err

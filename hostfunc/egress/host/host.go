@@ -67,9 +67,8 @@ func Functions(rules egress.Rules, cfg Config) executor.HostFuncs {
 	if conf.Conns <= 0 {
 		conf.Conns = egress.MaxConns
 	}
-	conf.Admit = cfg.Share.admit
 	return executor.HostFuncs{Name: Name, New: func() ([]executor.HostFunc, func()) {
-		s := &state{client: egress.NewClient(conf), share: cfg.Share, open: make([]*handle, conf.Conns)}
+		s := newState(conf, cfg.Share)
 		return s.funcs(), s.close
 	}}
 }
@@ -85,15 +84,60 @@ func (nothing) Dials(netip.AddrPort, string) error { return errNothing }
 // A state is what an instance holds. The instance makes one call at a time.
 type state struct {
 	client  *egress.Client
-	share   *Share    // nil: nothing is bounded
-	paid    uint64    // bytes that the share has counted and that are not seen yet
-	open    []*handle // handle 1 is at 0
-	last    string    // text of the last error
-	in, out uint64    // bytes that are in a bill already
+	tenant  *executor.Tenant // whose memory it holds; set by the first call, then constant
+	share   *Share           // nil: nothing is bounded
+	paid    uint64           // bytes that the share has counted and that are not seen yet
+	open    []*handle        // handle 1 is at 0
+	last    string           // text of the last error
+	in, out uint64           // bytes that are in a bill already
+}
+
+func newState(conf egress.Config, share *Share) *state {
+	s := &state{share: share, open: make([]*handle, conf.Conns)}
+	conf.Admit = s.admit
+	s.client = egress.NewClient(conf)
+	return s
+}
+
+// What the host holds for guests' connections and responses, beside their bodies. All of it counts as
+// memory of their tenant.
+const (
+	connCost    = 64 << 10             // two goroutines, and buffers of HTTP and TLS
+	openingCost = 3 * egress.MaxHeader // a header as it came, parsed, and as the guest gets it
+)
+
+// admit counts a connection until the function that it returns is called.
+func (s *state) admit() (func(), error) {
+	release, err := s.share.admit()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.hold(connCost); err != nil {
+		release()
+		return nil, err
+	}
+	return func() { s.tenant.ReleaseMemory(connCost); release() }, nil
+}
+
+// hold counts n bytes more that are held for the guest.
+func (s *state) hold(n int64) error {
+	if err := s.tenant.HoldMemory(n); err != nil {
+		return fmt.Errorf("%w: %w", egress.ErrTooMany, err)
+	}
+	return nil
+}
+
+// known notes whose the instance is.
+func (s *state) known(ctx context.Context) {
+	if a := executor.AccountOf(ctx); s.tenant == nil && a != nil {
+		s.tenant = a.Tenant
+	}
 }
 
 // A handle is a connection or a response.
 type handle struct {
+	tenant *executor.Tenant // that holds
+	held   int64            // bytes for it: those of a response
 	conn   *egress.Conn
 	stream *egress.Stream
 	header []byte
@@ -101,12 +145,19 @@ type handle struct {
 }
 
 func (h *handle) close() {
+	h.shrink(0)
 	if h.conn != nil {
 		h.conn.Close()
 		return
 	}
 	h.stream.Close()
 	h.cancel()
+}
+
+// shrink lets go of all but n bytes of what is held.
+func (h *handle) shrink(n int64) {
+	h.tenant.ReleaseMemory(h.held - n)
+	h.held = min(h.held, n)
 }
 
 func (s *state) close() {

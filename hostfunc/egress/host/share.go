@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -22,11 +23,12 @@ type Tenants struct {
 }
 
 // Share returns what the guests of tenant share, which is bounded by e. As long as one of
-// a tenant's shares is in use, all of its shares are the same.
+// a tenant's shares is in use, all of its shares are the same, and have the bounds of the last call.
 func (t *Tenants) Share(tenant string, e capability.Egress) *Share {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.all[tenant].Value(); s != nil {
+		s.set(e)
 		return s
 	}
 	s := newShare(tenant, e)
@@ -51,28 +53,47 @@ func (t *Tenants) forget(tenant string) {
 // A nil Share has no bounds.
 type Share struct {
 	tenant string
-	bounds capability.Egress
-	calls  *rate.Limiter // nil: no bound, as for the others
-	begun  *rate.Limiter
-	bytes  *rate.Limiter
+	bounds atomic.Pointer[bounds]
 
 	mu   sync.Mutex
 	open int
 }
 
-// newShare returns a share in which nothing was done yet. What a second allows may come at
-// once.
+// bounds are those of a share at a time.
+type bounds struct {
+	capability.Egress
+	calls *rate.Limiter // nil: no bound, as for the others
+	begun *rate.Limiter
+	bytes *rate.Limiter
+}
+
+// newShare returns a share in which nothing was done yet.
 func newShare(tenant string, e capability.Egress) *Share {
+	s := &Share{tenant: tenant}
+	s.set(e)
+	return s
+}
+
+// set bounds the share by e. What a second allows may come at once.
+func (s *Share) set(e capability.Egress) {
+	if b := s.bounds.Load(); b != nil && b.Egress == e {
+		return
+	}
 	per := func(n int64) *rate.Limiter {
 		if n <= 0 {
 			return nil
 		}
 		return rate.NewLimiter(rate.Limit(n), int(n))
 	}
-	return &Share{
-		tenant: tenant, bounds: e, calls: per(int64(e.CallsPerSecond)),
-		begun: per(int64(e.ConnectionsPerSecond)), bytes: per(e.BytesPerSecond),
+	s.bounds.Store(&bounds{e, per(int64(e.CallsPerSecond)), per(int64(e.ConnectionsPerSecond)), per(e.BytesPerSecond)})
+}
+
+// now returns the bounds of the share, none for a nil one.
+func (s *Share) now() *bounds {
+	if s == nil {
+		return &bounds{}
 	}
+	return s.bounds.Load()
 }
 
 // over is the error of what is over a bound.
@@ -82,10 +103,11 @@ func (s *Share) over(most int64, what string) error {
 
 // call counts a request or a dial.
 func (s *Share) call() error {
-	if s == nil || s.calls == nil || s.calls.Allow() {
+	b := s.now()
+	if b.calls == nil || b.calls.Allow() {
 		return nil
 	}
-	return s.over(int64(s.bounds.CallsPerSecond), "requests and dials a second")
+	return s.over(int64(b.CallsPerSecond), "requests and dials a second")
 }
 
 // admit counts a connection until the function that it returns is called.
@@ -93,12 +115,13 @@ func (s *Share) admit() (func(), error) {
 	if s == nil {
 		return func() {}, nil
 	}
-	if s.begun != nil && !s.begun.Allow() {
-		return nil, s.over(int64(s.bounds.ConnectionsPerSecond), "new connections a second")
+	b := s.now()
+	if b.begun != nil && !b.begun.Allow() {
+		return nil, s.over(int64(b.ConnectionsPerSecond), "new connections a second")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most := s.bounds.Connections; most > 0 && s.open >= most {
+	if most := b.Connections; most > 0 && s.open >= most {
 		return nil, s.over(int64(most), "open connections")
 	}
 	s.open++
@@ -115,17 +138,18 @@ func (s *Share) release() {
 // in the last second than may be. Its error is the cause of ctx, or says that the
 // deadline would come first.
 func (s *Share) wait(ctx context.Context, n int) error {
-	if s == nil || s.bytes == nil {
+	b := s.now()
+	if b.bytes == nil {
 		return nil
 	}
 	// Zero bytes wait for one, which pays for what was counted afterwards.
 	for n = max(n, 1); n > 0; {
-		part := min(n, s.bytes.Burst())
-		if err := s.bytes.WaitN(ctx, part); err != nil {
+		part := min(n, b.bytes.Burst())
+		if err := b.bytes.WaitN(ctx, part); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return s.over(s.bounds.BytesPerSecond, "bytes a second, for which the deadline is too near")
+			return s.over(b.BytesPerSecond, "bytes a second, for which the deadline is too near")
 		}
 		n -= part
 	}
@@ -135,12 +159,13 @@ func (s *Share) wait(ctx context.Context, n int) error {
 // moved counts n bytes that were moved before anybody knew how many there would be. Later
 // ones wait for them.
 func (s *Share) moved(n uint64) {
-	if s == nil || s.bytes == nil {
+	b := s.now()
+	if b.bytes == nil {
 		return
 	}
 	for now := time.Now(); n > 0; {
-		part := min(n, uint64(s.bytes.Burst()))
-		s.bytes.ReserveN(now, int(part))
+		part := min(n, uint64(b.bytes.Burst()))
+		b.bytes.ReserveN(now, int(part))
 		n -= part
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +116,13 @@ func TestTenants(t *testing.T) {
 	if all.Share("a", e) != a || all.Share("b", e) == a {
 		t.Error("want one share for each tenant")
 	}
+	more := capability.Egress{CallsPerSecond: 3}
+	all.Share("a", more)
+	for i := range 4 {
+		if err := a.call(); (err == nil) != (i < 3) {
+			t.Errorf("call %d of a share that may make 3 a second now: %v", i+1, err)
+		}
+	}
 	for i := range 1000 {
 		all.Share(fmt.Sprint("guest", i), e)
 	}
@@ -133,7 +143,7 @@ func TestTenants(t *testing.T) {
 
 // instance returns the state of a guest with share, which may connect anywhere.
 func instance(t *testing.T, share *Share) *state {
-	s := &state{client: egress.NewClient(egress.Config{Admit: share.admit}), share: share, open: make([]*handle, 64)}
+	s := newState(egress.Config{Conns: 64}, share)
 	t.Cleanup(s.close)
 	return s
 }
@@ -203,7 +213,7 @@ func TestBytesAreCountedOnce(t *testing.T) {
 	peer := tcptest.Listen(t, tcptest.Echo)
 	const burst = 1 << 30
 	share := newShare("acme", capability.Egress{BytesPerSecond: burst})
-	share.bytes.SetLimit(1) // no byte comes back while the test runs
+	share.now().bytes.SetLimit(1) // no byte comes back while the test runs
 	s := instance(t, share)
 	h, err := s.dial(t.Context(), dialIn{Address: peer})
 	if err != nil {
@@ -225,8 +235,61 @@ func TestBytesAreCountedOnce(t *testing.T) {
 		got += m
 	}
 	// Each wait for no bytes takes one: the dial's and those of the reads.
-	used := burst - share.bytes.Tokens()
+	used := burst - share.now().bytes.Tokens()
 	if used < 2*float64(n)-10 || used > 2*float64(n)+100 {
 		t.Errorf("the share counted %.0f bytes; want %d", used, 2*n)
+	}
+}
+
+// What the host holds for a guest's requests and connections counts as its tenant's memory, and is bounded by that.
+func TestBuffersCount(t *testing.T) {
+	release := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 10_000))
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-release
+	}))
+	defer srv.Close()
+	defer close(release)
+	const body = 4 << 20
+	begin := func(quota int64) (*state, *executor.Tenant, context.Context) {
+		tenant := executor.NewTenant("acme", capability.Quota{Memory: quota})
+		ctx := executor.WithCall(t.Context(), &executor.Call{Account: &executor.Account{Tenant: tenant}})
+		return instance(t, nil), tenant, ctx
+	}
+	s, tenant, ctx := begin(0)
+	in := httpIn{Method: "POST", URL: srv.URL, Body: make([]byte, body)}
+	for i := range int64(3) {
+		if _, err := s.http(ctx, in); err != nil {
+			t.Fatal(err)
+		}
+		if held, least := tenant.Holding().Memory, (i+1)*(body+connCost+30_000); held < least || held > least+least/10 {
+			t.Errorf("%d requests with bodies of %d bytes: %d bytes count, want %d and little more", i+1, body, held, least)
+		}
+	}
+	if _, err := s.drop(ctx, handleIn{1}); err != nil {
+		t.Fatal(err)
+	}
+	if held := tenant.Holding().Memory; held > 2*body+body/2 {
+		t.Errorf("%d bytes count for two requests", held)
+	}
+	s.close()
+	if held := tenant.Holding().Memory; held != 0 {
+		t.Errorf("%d bytes count when the instance has ended", held)
+	}
+	s, tenant, ctx = begin(body)
+	if _, err := s.http(ctx, in); !errors.Is(err, egress.ErrTooMany) {
+		t.Errorf("a body that the tenant has no room for: %v, want %v", err, egress.ErrTooMany)
+	}
+	if held := tenant.Holding().Memory; held != 0 {
+		t.Errorf("%d bytes count after a refusal", held)
+	}
+	s, tenant, ctx = begin(connCost - 1)
+	if _, err := s.dial(ctx, dialIn{Address: srv.Listener.Addr().String()}); !errors.Is(err, egress.ErrTooMany) {
+		t.Errorf("a connection that the tenant has no room for: %v, want %v", err, egress.ErrTooMany)
+	}
+	if held := tenant.Holding().Memory; held != 0 {
+		t.Errorf("%d bytes count after a refusal", held)
 	}
 }
