@@ -8,13 +8,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 
+	ort "github.com/yalue/onnxruntime_go"
+
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
-	ort "github.com/yalue/onnxruntime_go"
+	"github.com/bungee-xr/bungee/internal/cores"
 )
 
 // The values of [Config].Provider.
@@ -59,7 +60,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Threads < 0 || c.Nets < 0 || c.Batch < 0 {
 		return c, fmt.Errorf("onnx: %d threads, %d nets and batches of %d; want 0 or more", c.Threads, c.Nets, c.Batch)
 	}
-	c.Threads = cmp.Or(c.Threads, runtime.GOMAXPROCS(0))
+	c.Threads = cmp.Or(c.Threads, cores.N())
 	c.Nets = cmp.Or(c.Nets, 1)
 	c.Batch = cmp.Or(c.Batch, 8)
 	if c.Prepare == nil {

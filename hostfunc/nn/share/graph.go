@@ -157,6 +157,11 @@ func (s *session) Compute(ctx context.Context) error {
 	}
 	b := s.g.b
 	j := b.join(ctx, s)
+	if j == nil {
+		s.ended()
+		executor.SpareOf(ctx)()
+		return executor.ErrWanted
+	}
 	var o outcome
 	executor.Aside(ctx, func() { o = b.wait(ctx, j) })
 	if o.batch != nil {

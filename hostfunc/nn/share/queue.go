@@ -26,6 +26,7 @@ type job struct {
 	deadline time.Time    // zero: none
 	until    time.Time    // it is held back for others; zero: it is not
 	wake     chan outcome // capacity 1: who wakes it does not wait for it
+	giveUp   func()       // of a spare run; nil: it is none
 
 	charged time.Duration // to its account, beforehand; Backend.mu guards it
 	leads   bool          // it is the first of a batch, which it is to run; Backend.mu guards it
@@ -39,17 +40,32 @@ type outcome struct {
 	broken any // what the network panicked with, for the first
 }
 
-// join adds a computation of s.
+// join adds a computation of s. It returns nil where that is a spare run, and somebody has or wants a network.
 func (b *Backend) join(ctx context.Context, s *session) *job {
-	j := &job{s: s, joined: time.Now(), wake: make(chan outcome, 1)}
+	j := &job{s: s, joined: time.Now(), wake: make(chan outcome, 1), giveUp: executor.SpareOf(ctx)}
 	j.deadline, _ = ctx.Deadline()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	if j.giveUp != nil && (b.free == 0 || len(b.waiting) > 0) {
+		b.mu.Unlock()
+		return nil
+	}
 	j.account = b.accountLocked(executor.AccountOf(ctx))
 	j.account.jobs++
-	j.until = b.untilLocked(j)
+	if j.giveUp == nil {
+		j.until = b.untilLocked(j)
+	} else {
+		b.spares = append(b.spares, j)
+	}
 	b.waiting = append(b.waiting, j)
 	b.assignLocked()
+	var tell []*job
+	if b.free == 0 && slices.Contains(b.waiting, j) {
+		tell = slices.Clone(b.spares)
+	}
+	b.mu.Unlock()
+	for _, spare := range tell {
+		spare.giveUp()
+	}
 	return j
 }
 

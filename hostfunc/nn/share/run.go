@@ -3,6 +3,7 @@ package share
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bungee-xr/bungee/hostfunc/nn"
@@ -64,6 +65,9 @@ func (b *Backend) finish(batch []*job, d time.Duration, good bool) {
 	for _, j := range batch {
 		j.account.served += d/n/j.account.weight - j.charged
 		j.account.jobs--
+		if i := slices.Index(b.spares, j); i >= 0 {
+			b.spares = slices.Delete(b.spares, i, i+1)
+		}
 	}
 	if good {
 		batch[0].s.g.learnLocked(len(batch), d)

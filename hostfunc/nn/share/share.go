@@ -14,6 +14,8 @@
 // computation belongs to the tenant of the call in its context; those without one belong
 // to one tenant together.
 //
+// A spare run ([executor.SpareOf]) computes only where nobody waits for a network, and is told to end as soon as somebody does.
+//
 // # Batches
 //
 // Waiting computations of one network run as one batch, if it is an [nn.BatchGraph]. None
@@ -74,6 +76,7 @@ type Backend struct {
 	waiting  []*job     // in the order they came
 	accounts map[*executor.Tenant]*account
 	floor    time.Duration // where accounts begin
+	spares   []*job        // that run, and give way to who waits
 	timer    *time.Timer   // for jobs that are held back; nil when there are none
 	graphs   map[string]*graph
 	stats    Stats
