@@ -27,6 +27,10 @@ import (
 // A cache is a folder of compiled modules, a file each: see [sealed]. A file is
 // there whole or not at all, since one rename publishes it, and what is not as it
 // was written is removed and compiled again. Processes may share the folder.
+//
+// A module of several tenants has one file, and a mark of each beside it. A tenant without a mark does not find it, and takes
+// as long to store it as the first: it cannot tell what others have. Tenants share the room: see
+// [cachedir.Evict].
 type cache struct {
 	// Set by openCache, then constant.
 	dir  string   // for messages
@@ -36,10 +40,10 @@ type cache struct {
 	log  *slog.Logger
 
 	mu    sync.Mutex
-	known map[key]verified
+	known map[key]verified // by key and tenant: how long a load takes tells no tenant what others load
 }
 
-// A key names a compiled module: all that its code depends on, and whose it is.
+// A key names a compiled module: all that its code depends on, and in some places whose it is.
 type key [sha256.Size]byte
 
 // verified is a file as it was when its checksum was right.
@@ -69,7 +73,7 @@ func openCache(cfg Config) (*cache, error) {
 	if errors.Is(err, cachedir.ErrNotPrivate) {
 		return nil, fmt.Errorf("cache of compiled modules: %w", err)
 	} else if err != nil {
-		cfg.Logger.Warn("no cache of compiled modules", "err", err)
+		cfg.Logger.Warn("no cache of compiled modules", "why", err)
 		return nil, nil
 	}
 	c := &cache{dir: cfg.CacheDir, root: root, most: cfg.CacheBytes, salt: salt(cfg), log: cfg.Logger, known: map[key]verified{}}
@@ -80,10 +84,10 @@ func openCache(cfg Config) (*cache, error) {
 	return c, nil
 }
 
-// salt returns what the compiled code depends on beside the module: wasmtime's
-// version and settings, what rewrote the module, and the machine.
+// salt returns what a file depends on beside its module: wasmtime's
+// version and settings, the form of the file, what rewrote the module, and the machine.
 func salt(cfg Config) string {
-	return fmt.Sprint("wasmtime 44.0.0 epoch simd speed pool=", slots(cfg.Instances) > 0, " ", guest.Version, " ",
+	return fmt.Sprint("wasmtime 44.0.0 ", magic, " epoch simd speed pool=", slots(cfg.Instances) > 0, " ", guest.Version, " ",
 		runtime.GOOS, runtime.GOARCH, cpu.X86, cpu.ARM64)
 }
 
@@ -97,11 +101,15 @@ func (c *cache) sweep() {
 	}
 }
 
-// key returns the key of src. A tenant finds what it had compiled itself, and
-// cannot tell from the time of a Load what others have.
-func (c *cache) key(src executor.Source) key { return keyOf(src, c.salt) }
+// key returns the key of the code of src, whoever's it is.
+func (c *cache) key(src executor.Source) key {
+	return sha256.Sum256(fmt.Appendf(nil, "%x %t %s", src.Digest, src.Meter, c.salt))
+}
 
-// keyOf returns the key of src, for what else its code depends on.
+// ownKey returns the key of what is known of src for its tenant.
+func (c *cache) ownKey(src executor.Source) key { return keyOf(src, c.salt) }
+
+// keyOf returns the key of src and its tenant, for what else its code depends on.
 func keyOf(src executor.Source, salt string) key {
 	return sha256.Sum256(fmt.Appendf(nil, "%q %x %t %s", src.Tenant, src.Digest, src.Meter, salt))
 }
@@ -116,29 +124,36 @@ func (c *cache) close() {
 // file returns the name of the module of k.
 func file(k key) string { return fmt.Sprintf("%x.cwasm", k) }
 
-// load returns the module of src, mapped, with what is known of it, or nil when there
-// is none.
+// load returns the module of src, mapped, with what is known of it, or nil when the tenant
+// has none.
 func (c *cache) load(engine *wt.Engine, src executor.Source) (*wt.Module, *facts) {
-	k := c.key(src)
-	m, known, err := c.open(engine, k)
-	if err == nil {
-		return m, known
+	name := file(c.key(src))
+	used, ok := cachedir.Used(c.root, src.Tenant, name)
+	if !ok {
+		return nil, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		c.log.Warn("cached module removed", "file", filepath.Join(c.dir, file(k)), "err", err)
-		c.root.Remove(file(k))
+	m, known, err := c.open(engine, src)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.log.Warn("cached module removed", "file", filepath.Join(c.dir, name), "why", err)
+			c.root.Remove(name)
+		}
+		return nil, nil
 	}
-	return nil, nil
+	if time.Since(used) > touchAfter { // where it fails, the module is evicted earlier
+		_ = cachedir.Mark(c.root, src.Tenant, name)
+	}
+	return m, known
 }
 
-// open maps the module of k: the very file that it has verified.
-func (c *cache) open(engine *wt.Engine, k key) (*wt.Module, *facts, error) {
-	f, err := c.root.Open(file(k))
+// open maps the module of src: the very file that it has verified.
+func (c *cache) open(engine *wt.Engine, src executor.Source) (*wt.Module, *facts, error) {
+	f, err := c.root.Open(file(c.key(src)))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	known, err := c.verify(k, f)
+	known, err := c.verify(src, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,28 +161,45 @@ func (c *cache) open(engine *wt.Engine, k key) (*wt.Module, *facts, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("map: %q", clip(err.Error()))
 	}
+	if err := tellProbes(src, f); err != nil {
+		m.Close()
+		return nil, nil, err
+	}
 	return m, known, nil
 }
 
-// verify returns what is known of f, the file of k, once it has seen that the file is as
+// tellProbes tells who loads src what f, which is sound, says that it is to be probed with.
+func tellProbes(src executor.Source, f *os.File) error {
+	if src.Probes == nil {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	only, err := probesIn(f, info.Size())
+	if len(only) > 0 {
+		src.Probes(only)
+	}
+	return err
+}
+
+// verify returns what is known of f, the file of src, once it has seen that the file is as
 // it was written: wasmtime runs what it is given. A file that did not change since
-// its last verification is not read again.
-func (c *cache) verify(k key, f *os.File) (*facts, error) {
+// the tenant's last verification is not read again.
+func (c *cache) verify(src executor.Source, f *os.File) (*facts, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
+	k := c.ownKey(src)
 	v, ok := c.recall(k)
 	if !ok || !unchanged(v.info, info) {
-		manifest, err := unseal(k, f, info.Size())
+		manifest, err := unseal(c.key(src), f, info.Size())
 		if err != nil {
 			return nil, err
 		}
 		v = c.remember(k, verified{info, &facts{manifest: manifest}})
-	}
-	if time.Since(info.ModTime()) > touchAfter {
-		// It counts as changed then, and the next load reads it again.
-		c.touch(file(k))
 	}
 	return v.facts, nil
 }
@@ -179,7 +211,7 @@ func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
 }
 
-// touch marks a file as used. Where it fails, the file is evicted earlier.
+// touch gives a file this time.
 func (c *cache) touch(name string) {
 	now := time.Now()
 	_ = c.root.Chtimes(name, now, now)
@@ -207,10 +239,12 @@ func (c *cache) remember(k key, v verified) verified {
 	return v
 }
 
-// store writes the code of src, and evicts what the folder has no room for any more.
-func (c *cache) store(src executor.Source, code []byte, manifest capability.Manifest) error {
+// store writes the code of src, and evicts what the folder has no room for any more. It writes also
+// what another tenant has stored, which then stays as it is: it takes as long, and the other one's next load
+// does, too.
+func (c *cache) store(src executor.Source, code []byte, manifest capability.Manifest, probes []byte) error {
 	k := c.key(src)
-	end, err := seal(k, code, manifest)
+	end, err := seal(k, code, manifest, probes)
 	if err != nil {
 		return err
 	}
@@ -218,11 +252,26 @@ func (c *cache) store(src executor.Source, code []byte, manifest capability.Mani
 	if err != nil {
 		return err
 	}
-	if err := c.root.Rename(temp, file(k)); err != nil {
+	if err := c.publish(src.Tenant, temp, file(k)); err != nil {
 		c.root.Remove(temp)
 		return err
 	}
 	return cachedir.Evict(c.root, "*.cwasm", c.most)
+}
+
+// publish marks name as tenant's, and gives temp that name, or removes it where there is one.
+func (c *cache) publish(tenant, temp, name string) error {
+	if err := cachedir.Mark(c.root, tenant, name); err != nil {
+		return err
+	}
+	if _, err := c.root.Lstat(name); err == nil {
+		return c.root.Remove(temp)
+	}
+	err := c.root.Rename(temp, name)
+	if err != nil {
+		_ = cachedir.Unmark(c.root, tenant, name)
+	}
+	return err
 }
 
 // temp writes parts, down to the disk, to a file of its own, whose name it returns.

@@ -94,8 +94,9 @@ func TestCacheRefusesDamagedFiles(t *testing.T) {
 		{"Empty", "likewise", func(b, _ []byte) []byte { return nil }},
 		{"Edited", "a bit flipped, or was flipped", func(b, _ []byte) []byte { b[len(b)/2] ^= 1; return b }},
 		{"Longer", "two writers", func(b, _ []byte) []byte { return append(b, 0) }},
-		{"Manifest", "more than was asked for", func(b, _ []byte) []byte { b[len(b)-17] ^= 1; return b }},
+		{"Manifest", "more than was asked for", func(b, _ []byte) []byte { b[len(b)-21] ^= 1; return b }},
 		{"Length", "a manifest of 4 GB", func(b, _ []byte) []byte { copy(b[len(b)-16:], "\xff\xff\xff\xff"); return b }},
+		{"Probes", "probes of 4 GB", func(b, _ []byte) []byte { copy(b[len(b)-20:], "\xff\xff\xff\xff"); return b }},
 		{"Foreign", "whole, but not made by this version of wasmtime", func(_, key []byte) []byte { return sealed("\x7fELF of another make", key) }},
 		{"Misnamed", "whole, but another module's, or another tenant's", func(_, _ []byte) []byte { return sealed("code", make([]byte, 32)) }},
 	}
@@ -122,7 +123,7 @@ func TestCacheRefusesDamagedFiles(t *testing.T) {
 
 // sealed returns what a file of that key with that code would be.
 func sealed(code string, key []byte) []byte {
-	b := append([]byte(code), "{}\x02\x00\x00\x00bungee/1"...)
+	b := append([]byte(code), "{}\x00\x00\x00\x00\x02\x00\x00\x00bungee/2"...)
 	table := crc32.MakeTable(crc32.Castagnoli)
 	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, table), table, b))
 }
@@ -201,19 +202,18 @@ func TestCacheSeesFilesSwapped(t *testing.T) {
 	dir := cacheDir(t)
 	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
 	defer e.Close()
-	load := func(tenant string) (compiled bool) { return echoOf(t, e, executor.Source{Tenant: tenant}) }
-	if !load("a") || !load("b") {
-		t.Error("a tenant got what another had compiled")
-	}
+	load := func(meter bool) (compiled bool) { return echoOf(t, e, executor.Source{Tenant: "a", Meter: meter}) }
+	load(true)
+	load(false)
 	found := files(t, dir, "*.cwasm")
 	if len(found) != 2 {
-		t.Fatalf("got files %q, want one for each tenant", found)
+		t.Fatalf("got files %q, want one that counts and one that does not", found)
 	}
 	err := errors.Join(os.Rename(found[0], found[0]+".tmp"), os.Rename(found[1], found[0]), os.Rename(found[0]+".tmp", found[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !load("a") || !load("b") {
+	if !load(true) || !load(false) {
 		t.Error("a file under another's name was used")
 	}
 }
@@ -254,22 +254,65 @@ func TestCacheKeepsManifests(t *testing.T) {
 	}
 }
 
+// What a module is to be probed with outlives the engine that compiled it.
+func TestCacheKeepsProbes(t *testing.T) {
+	dir := cacheDir(t)
+	want := []capability.Probe{{Fn: 0, Request: []byte("hi")}, {Fn: 1, Request: bytes.Repeat([]byte("x"), 100_000)}}
+	wasm, err := capability.AppendProbes(enginetest.Guest(t, "basic"), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, why := range []string{"compiled", "from the cache", "from the cache, after a look at it", "nobody asks"} {
+		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+		for range 1 + i%2 { // the second one does not read all of the file
+			var asked, told bool
+			src := executor.Source{Digest: sha256.Sum256(wasm), Wasm: func() ([]byte, error) { asked = true; return wasm, nil }}
+			src.Probes = func(only []byte) {
+				told = true
+				if got, err := capability.ReadProbes(only); err != nil || !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: %d probes, %v", why, len(got), err)
+				}
+			}
+			if why == "nobody asks" {
+				src.Probes = nil
+			}
+			m, err := e.Load(t.Context(), src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Close()
+			if asked != (i == 0) || told != (i > 0 && src.Probes != nil) {
+				t.Errorf("%s: asked for the module %t, told its probes %t", why, asked, told)
+			}
+		}
+		e.Close()
+	}
+	echo := false
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+	defer e.Close()
+	echoOf(t, e, executor.Source{Probes: func([]byte) { echo = true }}) // compiled
+	echoOf(t, e, executor.Source{Probes: func([]byte) { echo = true }})
+	if echo {
+		t.Error("a module without probes has some")
+	}
+}
+
 // A cache with room for one module keeps what was used last, and no call notices.
 func TestCacheEvicts(t *testing.T) {
 	dir := cacheDir(t)
 	var b bytes.Buffer
 	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: 1, Logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	defer e.Close()
-	for _, tenant := range []string{"a", "b", "a"} {
-		src := executor.Source{Tenant: tenant}
+	for _, meter := range []bool{false, true, false} {
+		src := executor.Source{Tenant: "a", Meter: meter}
 		if !echoOf(t, e, src) {
-			t.Errorf("%s: not compiled, though another took its place", tenant)
+			t.Errorf("metered %t: not compiled, though another took its place", meter)
 		}
 		if echoOf(t, e, src) {
-			t.Errorf("%s: compiled twice, though it was used last", tenant)
+			t.Errorf("metered %t: compiled twice, though it was used last", meter)
 		}
 	}
-	if got := files(t, dir, "*"); len(got) != 1 || b.Len() > 0 {
+	if got := files(t, dir, "*.cwasm"); len(got) != 1 || b.Len() > 0 {
 		t.Errorf("got files %q, log %q; want one file and silence", got, &b)
 	}
 }
@@ -277,32 +320,106 @@ func TestCacheEvicts(t *testing.T) {
 // A file that is used again stays, and the one that is not goes.
 func TestCacheMarksWhatIsUsed(t *testing.T) {
 	dir := cacheDir(t)
-	fill := func(most int64, tenants ...string) (compiled int) {
+	fill := func(most int64, modules ...executor.Source) (compiled int) {
 		e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: most})
 		defer e.Close()
-		for _, tenant := range tenants {
-			if echoOf(t, e, executor.Source{Tenant: tenant}) {
+		for _, src := range modules {
+			if distinct(t, e, src.Tenant) {
 				compiled++
 			}
 		}
 		return compiled
 	}
-	fill(0, "a", "b")
-	var size int64
-	yesterday := time.Now().Add(-24 * time.Hour)
-	for _, path := range files(t, dir, "*.cwasm") {
-		info, err := os.Stat(path)
-		if err := errors.Join(err, os.Chtimes(path, yesterday, yesterday)); err != nil {
+	a, b, c := executor.Source{Tenant: "a"}, executor.Source{Tenant: "b"}, executor.Source{Tenant: "c"}
+	fill(0, a, b)
+	yesterday := time.Now().Add(-23 * time.Hour)
+	for _, path := range files(t, dir, "*.own") {
+		if err := os.Chtimes(path, yesterday, yesterday); err != nil {
 			t.Fatal(err)
 		}
-		size = info.Size()
 	}
-	fill(0, "a")
-	if compiled := fill(2*size, "c", "a"); compiled != 1 {
+	fill(0, a)
+	if compiled := fill(2*sizeOf(t, dir), c, a); compiled != 1 {
 		t.Errorf("compiled %d of c and a; want c alone", compiled)
 	}
-	if compiled := fill(0, "b"); compiled != 1 {
+	if compiled := fill(0, b); compiled != 1 {
 		t.Error("b was kept, though it was used least recently")
+	}
+}
+
+// sizeOf returns the size of a file of the cache, all of which are as large.
+func sizeOf(t *testing.T, dir string) int64 {
+	t.Helper()
+	info, err := os.Stat(files(t, dir, "*.cwasm")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (info.Size() + 4095) &^ 4095
+}
+
+// distinct loads, as tenant's, a module that only name has, and says whether it was compiled.
+func distinct(t *testing.T, e *wasmtime.Engine, tenant string, name ...string) (compiled bool) {
+	t.Helper()
+	wasm, err := capability.Append(enginetest.Guest(t, "basic"), capability.Manifest{Models: append(name, fmt.Sprintf("of-%x", tenant))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.Load(t.Context(), executor.Source{Tenant: tenant, Digest: sha256.Sum256(wasm), Wasm: func() ([]byte, error) {
+		compiled = true
+		return wasm, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	return compiled
+}
+
+// A tenant that uploads modules without end has its own compiled again, and not those of others.
+func TestCacheIsSharedByTenants(t *testing.T) {
+	dir := cacheDir(t)
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+	distinct(t, e, "quiet")
+	e.Close()
+	e = newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir, CacheBytes: 4 * sizeOf(t, dir)})
+	defer e.Close()
+	for i := range 12 {
+		distinct(t, e, "../hog", fmt.Sprint(i))
+	}
+	if distinct(t, e, "quiet") {
+		t.Error("12 modules of another tenant evicted the only one of this one")
+	}
+	if distinct(t, e, "../hog", "11") || !distinct(t, e, "../hog", "0") {
+		t.Error("the hog's last module was evicted, or its first was not")
+	}
+	if got := files(t, dir, "*.cwasm"); len(got) > 4 {
+		t.Errorf("%d files in room for 4", len(got))
+	}
+}
+
+// A module of two tenants is compiled for each and stored once, and stays for one when the other's goes.
+func TestCacheStoresOnce(t *testing.T) {
+	dir := cacheDir(t)
+	e := newEngine(t, wasmtime.Config{Instances: 16, CacheDir: dir})
+	defer e.Close()
+	a, b := executor.Source{Tenant: "a"}, executor.Source{Tenant: "b"}
+	if !echoOf(t, e, a) {
+		t.Error("not compiled")
+	}
+	before, err := os.Stat(files(t, dir, "*.cwasm")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !echoOf(t, e, b) {
+		t.Error("a tenant got what another had compiled, and so learns of it")
+	}
+	got := files(t, dir, "*.cwasm")
+	after, err := os.Stat(got[0])
+	if err != nil || len(got) != 1 || !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) {
+		t.Errorf("files %q, %v; want the one of the first tenant, which is as it was", got, err)
+	}
+	if echoOf(t, e, a) || echoOf(t, e, b) {
+		t.Error("compiled twice for a tenant")
 	}
 }
 

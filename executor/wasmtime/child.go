@@ -176,9 +176,12 @@ type child struct {
 // maxMessages bounds what is kept of a compiler's standard error.
 const maxMessages = 1 << 10
 
+// childEnv is the environment of compilers: empty, where nil would be ours.
+var childEnv = []string{}
+
 func startChild(command []string) (*child, error) {
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = []string{} // empty, where nil would be ours
+	cmd.Env = childEnv
 	cmd.SysProcAttr = childAttr()
 	c := &child{cmd: cmd, messages: &head{}}
 	cmd.Stderr = c.messages

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ var loose = executor.Shape{Functions: 1 << 30, FunctionBytes: 1 << 30, Locals: 1
 // Where their shape is let pass, bombs cost their own compilers, within the bounds, and
 // nothing else. Without bounds these take up to 73 s of CPU and 6 GB.
 func TestBombs(t *testing.T) {
-	const memory, cpu = 256 << 20, time.Second
+	const memory, cpu = 256 << 20, 2 * time.Second
 	e := newEngine(t, wasmtime.Config{Instances: 16, Compiler: own, Shape: loose, Compile: wasmtime.Compile{Memory: memory, CPU: cpu, Output: 32 << 20}})
 	defer e.Close()
 	kinds := map[string]string{"NestedLoops": "CPU", "ManyLocals": "CPU", "WideCalls": "", "ManyFunctions": "", "ManyTypes": "", "HugeTable": "memory", "GiantData": ""}
@@ -156,6 +157,33 @@ func TestNoCompiler(t *testing.T) {
 		if n := strings.Count(log.String(), "compiled in this process"); n != 1 {
 			t.Errorf("%s: the log says so %d times:\n%s", why, n, &log)
 		}
+	}
+}
+
+// There is memory for one compiler, and the first one never ends. Its module is put out for that of
+// another tenant, and compiled in its next turn: both are loaded.
+func TestPutOutIsCompiledAgain(t *testing.T) {
+	first := filepath.Join(t.TempDir(), "first")
+	text := `if mkdir $0 2>/dev/null; then printf r; cat >/dev/null; exec sleep 1000; fi; exec ` + os.Args[0] + ` "$@"`
+	const memory = 256 << 20
+	e := newEngine(t, wasmtime.Config{Instances: 16, Compiler: script(first, text), Compile: wasmtime.Compile{AtOnce: 1, Memory: memory, TotalMemory: memory}})
+	defer e.Close()
+	var wg sync.WaitGroup
+	for _, tenant := range []string{"a", "b"} {
+		wg.Go(func() {
+			src := executor.Bytes(wat(t, empty))
+			src.Tenant = tenant
+			m, err := e.Load(t.Context(), src)
+			if err != nil {
+				t.Errorf("tenant %s: %v", tenant, err)
+				return
+			}
+			m.Close()
+		})
+	}
+	wg.Wait()
+	if _, err := os.Stat(first); err != nil {
+		t.Errorf("no compiler was the one that never ends: %v", err)
 	}
 }
 

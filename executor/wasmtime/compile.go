@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/internal/guest"
 	"github.com/bungee-xr/bungee/executor/internal/line"
+	"github.com/bungee-xr/bungee/internal/cores"
 )
 
 // The most that defaults of [Compile] give one module.
@@ -33,9 +33,16 @@ const slice = 250 * time.Millisecond
 // priority on a machine that is busy it has a tenth of a core.
 const patience = 30
 
+// usual is how long the compilation of a module of n bytes runs beside what a host does:
+// twice what that of a Go guest takes on a core of a virtual machine. What pretends to be
+// large is no longer let run for others than a Go guest is.
+func usual(n int) time.Duration {
+	return min(5*time.Second, slice+2*time.Second*time.Duration(n)>>20)
+}
+
 // withDefaults returns c with the defaults that do not depend on a module.
 func (c Compile) withDefaults() Compile {
-	c.AtOnce = cmp.Or(c.AtOnce, runtime.GOMAXPROCS(0))
+	c.AtOnce = cmp.Or(c.AtOnce, cores.N())
 	c.Waiting = cmp.Or(c.Waiting, 16)
 	c.TotalMemory = cmp.Or(c.TotalMemory, 2*cmp.Or(c.Memory, mostMemory))
 	return c
@@ -77,21 +84,35 @@ func (e *Engine) produce(ctx context.Context, src executor.Source) (*wt.Module, 
 	if err != nil {
 		return nil, nil, err
 	}
-	src.Wasm = func() ([]byte, error) { return wasm, nil }
+	src.Wasm, src.Probes = func() ([]byte, error) { return wasm, nil }, nil
 	most := e.limits.of(len(wasm))
-	job, err := e.line.Enter(ctx, line.Ask{Tenant: src.Tenant, Memory: most.memory, Time: patience * most.cpu})
+	job, err := e.line.Enter(ctx, line.Ask{Tenant: src.Tenant, Memory: most.memory, Usual: usual(len(wasm)), Time: patience * most.cpu})
 	if err != nil {
 		return nil, nil, err
 	}
 	defer job.Leave()
-	if m, known := e.cached(src); m != nil { // another Load compiled it meanwhile
-		return m, known, nil
-	}
-	m, known, err := e.build(job, src, most)
+	m, known, err := e.takeTurns(ctx, job, src, most)
 	if err != nil && ctx.Err() == nil && bombed(err) {
 		e.failed.put(key, err, time.Now())
 	}
 	return m, known, err
+}
+
+// takeTurns makes the module of src, from the beginning each time when it has been put out for
+// another tenant.
+func (e *Engine) takeTurns(ctx context.Context, job *line.Job, src executor.Source, most bounds) (*wt.Module, *facts, error) {
+	for {
+		if m, known := e.cached(src); m != nil { // another Load compiled it meanwhile
+			return m, known, nil
+		}
+		m, known, err := e.build(job, src, most)
+		if !errors.Is(err, line.ErrRoom) {
+			return m, known, err
+		}
+		if err := job.Again(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // bombed says whether a module that failed with err would do so again, at the same cost.
@@ -155,7 +176,7 @@ func (e *Engine) hasCompiler() bool {
 			return
 		}
 		if err := e.compilers.probe(); err != nil {
-			e.log.Warn("no compiler: modules are compiled in this process, and only their shape bounds what that takes", "err", err)
+			e.log.Warn("no compiler: modules are compiled in this process, and only their shape bounds what that takes", "why", err)
 			e.compilers.close()
 			return
 		}
@@ -193,8 +214,12 @@ func (e *Engine) compileHere(wasm []byte) (code []byte, err error) {
 // it could not be kept: a mapped file costs shared pages, code that was read private
 // ones.
 func (e *Engine) keep(src executor.Source, code []byte, manifest capability.Manifest) (*wt.Module, *facts) {
-	if err := e.cache.store(src, code, manifest); err != nil {
-		e.log.Warn("compiled module not cached", "digest", fmt.Sprintf("%x", src.Digest), "err", err)
+	wasm, err := src.Wasm()
+	if err == nil {
+		err = e.cache.store(src, code, manifest, capability.OnlyProbes(wasm))
+	}
+	if err != nil {
+		e.log.Warn("compiled module not cached", "module", fmt.Sprintf("%x", src.Digest[:6]), "why", err)
 	}
 	return e.cached(src)
 }

@@ -123,7 +123,7 @@ func TestVerifiesOnce(t *testing.T) {
 	if err := use(t.Context(), e, src); err != nil {
 		t.Fatal(err)
 	}
-	k := e.cache.key(src)
+	k := e.cache.ownKey(src)
 	v, ok := e.cache.recall(k)
 	if !ok {
 		t.Fatal("the file that was just mapped is not known")
@@ -152,7 +152,7 @@ func TestLoadsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	v, ok := e.cache.recall(e.cache.key(src))
+	v, ok := e.cache.recall(e.cache.ownKey(src))
 	if !ok || v.need.Load() == nil {
 		t.Error("nothing is known of a module that was loaded")
 	}

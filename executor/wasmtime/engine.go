@@ -107,7 +107,8 @@ type Config struct {
 // that anybody needs. For 20 MB they are the bounds of 1 GiB and 85 s.
 type Compile struct {
 	// AtOnce is how many modules are compiled at once. Tenants that have had less go
-	// first, and a compilation is paused for them. The default is GOMAXPROCS.
+	// first, and a compilation that takes longer than is usual is paused for them. The
+	// default is GOMAXPROCS.
 	AtOnce int
 	// Waiting is how many modules of one tenant may wait; a further one is ErrQuota. The
 	// default is 16.
@@ -115,8 +116,9 @@ type Compile struct {
 	// Memory bounds the memory of one compilation, in bytes. The default is 128 MiB and
 	// 64 bytes for each byte of the module, and at most 1 GiB.
 	Memory int64
-	// TotalMemory bounds the sum of these bounds over all compilations that have begun.
-	// The default is twice what one may have at most.
+	// TotalMemory bounds the sum of these bounds over all compilations that have begun. When
+	// a tenant that has had less finds none left, another's compilation ends and is begun
+	// anew later. The default is twice what one may have at most.
 	TotalMemory int64
 	// CPU bounds the processor time of one compilation. The default is 5 s and 4 s for
 	// each MiB of the module, and at most 2 minutes. A compilation that does nothing ends

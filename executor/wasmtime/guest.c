@@ -159,6 +159,14 @@ bool bungee_guest_refused(const bungee_guest *g) {
   return v.of.i32 != 0;
 }
 
+bool bungee_guest_shed(bungee_guest *g, size_t at, size_t n) {
+  see_memory(g);
+  if (at >= g->size) return false;
+  if (n > g->size - at) n = g->size - at;
+  bungee_pages_discard(g->base + at, n);
+  return at + n < g->size;
+}
+
 void bungee_guest_delete(bungee_guest *g) {
   wasmtime_store_delete(g->store);
   free(g);

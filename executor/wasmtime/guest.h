@@ -82,6 +82,10 @@ void bungee_unlink(bungee_module *m);
 bungee_guest *bungee_guest_new(const bungee_module *m, bungee_limits limits, bool metered);
 void bungee_guest_delete(bungee_guest *g);
 
+// Gives back n bytes of the memory from at on, which is lost, and says whether there is more. No guest
+// code runs in g any more.
+bool bungee_guest_shed(bungee_guest *g, size_t at, size_t n);
+
 // Makes the instance and runs its start function and _initialize.
 bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m);
 
@@ -89,6 +93,7 @@ bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *
 // once, and gives back what is still zero.
 void bungee_pages_before(bungee_guest *g, bungee_module *m);
 void bungee_pages_after(bungee_guest *g, bungee_module *m);
+void bungee_pages_discard(uint8_t *p, size_t n);
 
 // Calls a function of a started guest on its words.
 bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func);

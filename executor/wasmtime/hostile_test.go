@@ -203,6 +203,35 @@ func TestSpinningGuestYields(t *testing.T) {
 	}
 }
 
+// A guest that spins in a run that nobody waits for is stopped as soon as a call wants its core, and its pool goes on.
+func TestSpinningSpareGivesWay(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, spin)))
+	turns := executor.NewTurns(1)
+	p := executor.NewPool(m, executor.PoolConfig{Size: 1, Turns: turns})
+	defer p.Close()
+	other := executor.NewTenant("waits", capability.Quota{})
+	for range 5 {
+		done := make(chan error)
+		go func() { done <- p.Spare(t.Context(), 1, nil, func(executor.Answer) error { return nil }) }()
+		for p.Stats().Busy == 0 { // until the run has the core
+			runtime.Gosched()
+		}
+		begin := time.Now()
+		turn, err := turns.Take(t.Context(), other) // for ever, where the run does not end
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("the core comes after %v", time.Since(begin))
+		if err := <-done; !errors.Is(err, executor.ErrWanted) {
+			t.Errorf("the run ends with %v, want %v", err, executor.ErrWanted)
+		}
+		turn.Done()
+	}
+	if got := p.Stats(); got.Busy != 0 {
+		t.Errorf("stopped runs leave %+v", got)
+	}
+}
+
 // A guest that waits for its core when its call is cancelled is stopped.
 func TestCancelWhileYielding(t *testing.T) {
 	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, spin)))

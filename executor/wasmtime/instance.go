@@ -27,6 +27,7 @@ type instance struct {
 	module *module
 	link   *guest.Linkage
 	guest  *C.bungee_guest // nil before Start and after Close
+	shed   int             // bytes of memory that have been given back
 
 	// Of the call that runs, between Begin and End.
 	run  run
@@ -106,6 +107,9 @@ func (i *instance) End() guest.Usage {
 		}
 	}
 	if i.run.turn != nil {
+		if i.link.Metered && i.guest != nil {
+			i.run.turn.Settle(u.CPU)
+		}
 		i.run.turn.OnWanted(nil) // the engine may be closed before the turn ends
 	}
 	i.run = run{}
@@ -221,6 +225,19 @@ func (i *instance) Size() uint64 {
 		return 0
 	}
 	return uint64(i.guest.size)
+}
+
+// shedPiece is what is given back at once: the kernel takes some 0.2 ms for it.
+const shedPiece = 4 << 20
+
+// Shed implements [executor.Shedder].
+func (i *instance) Shed() bool {
+	if i.guest == nil {
+		return false
+	}
+	at := i.shed
+	i.shed += shedPiece
+	return bool(C.bungee_guest_shed(i.guest, C.size_t(at), shedPiece))
 }
 
 // Close implements [guest.Raw].

@@ -95,7 +95,10 @@ void bungee_pages_after(bungee_guest *g, bungee_module *m) {
   give_back(g->base + image, r, pages, page);
   free(r);
 }
+
+void bungee_pages_discard(uint8_t *p, size_t n) { madvise(p, n, MADV_DONTNEED); }
 #else
 void bungee_pages_before(bungee_guest *g, bungee_module *m) {}
 void bungee_pages_after(bungee_guest *g, bungee_module *m) {}
+void bungee_pages_discard(uint8_t *p, size_t n) {}
 #endif
