@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	wz "github.com/tetratelabs/wazero"
 
@@ -51,6 +50,16 @@ func (c *cache) evict() {
 	_ = cachedir.Evict(dir, "*", c.most)
 }
 
+// mark marks a folder as its tenant's. Where that fails it is evicted earlier.
+func (c *cache) mark(tenant, folder string) {
+	dir, err := os.OpenRoot(c.dir)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	_ = cachedir.Mark(dir, tenant, filepath.Base(folder))
+}
+
 // compile compiles wasm, which was made of src, or takes what is in the cache. A cache
 // that fails is done without.
 func (c *cache) compile(src executor.Source, wasm []byte) (*code, error) {
@@ -67,8 +76,7 @@ func (c *cache) compile(src executor.Source, wasm []byte) (*code, error) {
 		os.RemoveAll(dir)
 		return compile(nil, wasm)
 	}
-	now := time.Now()
-	_ = os.Chtimes(dir, now, now) // so that Evict knows
+	c.mark(src.Tenant, dir)
 	if !hit {
 		seal(dir)
 		c.evict()
