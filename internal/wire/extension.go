@@ -15,7 +15,7 @@ type Extensions []byte
 // An ExtensionType says what an extension is. Types from 0x80 on are for experiments.
 type ExtensionType byte
 
-// The types of extensions. No frame carries one of them yet.
+// The types of extensions. A Hello to a managed host carries a lease; the others are in no frame yet.
 const (
 	ExtensionTrace ExtensionType = 1 // a W3C trace context: version u8, trace id [16], parent id [8], flags u8
 	ExtensionLease ExtensionType = 2 // a lease of the offload manager, as the manager wrote it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/bungee-xr/bungee/offload"
@@ -17,6 +18,7 @@ func TestFailOf(t *testing.T) {
 	}{
 		{fmt.Errorf("load: %w", &Fail{Code: offload.CodeTrapped, Started: true, Text: "t"}), Fail{offload.CodeTrapped, true, "t"}, "what is said already is said unchanged"},
 		{malformed("x"), Fail{offload.CodeProtocol, false, "malformed frame: x"}, "the peer broke the protocol"},
+		{fmt.Errorf("put: %w", midFrame(io.EOF)), Fail{offload.CodeProtocol, false, "put: unexpected EOF"}, "a frame was cut: the peer broke the protocol, not we"},
 		{errors.New("disk full"), Fail{offload.CodeInternal, false, "disk full"}, "anything else is our own fault"},
 	}
 	for _, tt := range tests {

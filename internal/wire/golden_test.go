@@ -27,7 +27,7 @@ type golden struct {
 // goldenFrames are all frames, by their names in the document.
 var goldenFrames = map[string]golden{
 	"hello":   controlFrame(TypeHello, Hello{Name: "ue", Session: 5}),
-	"welcome": controlFrame(TypeWelcome, Welcome{Name: "edge", Cores: 2, Lifeline: 7000, Key: [16]byte{1}}),
+	"welcome": controlFrame(TypeWelcome, Welcome{Name: "edge", Cores: 2, Lifeline: 7000, Key: [16]byte{1}, Now: 1800000000000}),
 	"goaway":  controlFrame(TypeGoAway, GoAway{Reason: "drain"}),
 	"have":    controlFrame(TypeHave, Have{Digest: [32]byte{1}}),
 	"put":     controlFrame(TypePut, Put{Digest: [32]byte{1}, Size: 1000}),
@@ -55,7 +55,45 @@ var goldenFrames = map[string]golden{
 	"snapshot": dataFrame(AppendSnapshot, ReadSnapshot, Snapshot{ID: 9, Have: NoState}, ""),
 	"state":    dataFrame(appendState, ReadState, State{Seq: 42, Took: 5 * time.Microsecond, Size: 2}, "st"),
 	"part":     dataFrame(AppendPart, ReadPart, Part{ID: 9, Epoch: 2, Seq: 44, Index: 1, Parts: 4, Size: 2}, "in"),
-	"single":   dataFrame(AppendSingle, ReadSingle, Message{ID: 9, Epoch: 2, Seq: 44, Size: 2}, "in"),
+	"enrol":    managerFrame(Enrol{Code: "MFRG", Request: []byte("csr")}),
+	"cert":     managerFrame(Cert{Chain: [][]byte{[]byte("der")}, Roots: [][]byte{[]byte("ca")}}),
+	"ask": managerFrame(Ask{Session: 5, Module: [32]byte{1}, Class: "ar", Hosts: []string{"e1"}, Need: Need{
+		Latency: 50 * time.Millisecond, Rate: 30, Up: 100_000, Down: 1000, InFlight: 2, Memory: 1 << 20, Labels: []string{"gpu=yes"}, Price: 0.5,
+	}}),
+	"candidates": managerFrame(Candidates{Session: 5, Round: 1, Theta: 20 * time.Millisecond, Hosts: []Candidate{{"e1", []string{"h:7"}}}}),
+	"feel": managerFrame(Feel{
+		Session: 5, Round: 1,
+		Links: []LinkFeel{{"e1", 4 * time.Millisecond, time.Millisecond, 1, 100}},
+		Calls: []CallsFeel{{"e1", 30, 1, 20 * time.Millisecond, 40 * time.Millisecond}},
+	}),
+	"place": managerFrame(Place{
+		Session: 5, Number: 2, Primary: Placed{"e1", []string{"h:7"}, []byte("v4")}, Why: "room", By: time.Second, RetryAfter: time.Minute,
+	}),
+	"bye": managerFrame(Bye{Session: 5}),
+	"register": managerFrame(Register{
+		Addresses: []string{"h:7"}, Turns: 2, Memory: 1 << 30, Accelerators: []string{"gpu"}, Labels: []string{"gpu=yes"}, Price: 0.5, Version: "v1",
+	}),
+	"holding": managerFrame(Holding{Leases: [][]byte{[]byte("v4")}, More: true, Addresses: [][]string{{"h:8"}}}),
+	"adopted": managerFrame(Adopted{
+		Run: Run{1}, Epoch: 2, Now: 1800000000000, Runs: []Run{{1}}, Keys: [][32]byte{{2}}, Revoked: []string{"id"}, Beat: time.Second, More: true,
+	}),
+	"beat": managerFrame(Beat{
+		Number: 3, Turns: 1, Held: 1000,
+		Modules: []ModuleBeat{{
+			Module: [32]byte{1}, State: ModuleCompiled, Calls: 9, R: 180 * time.Millisecond, S: 90 * time.Millisecond,
+			S10: 9 * time.Millisecond, R50: 19 * time.Millisecond, R99: 40 * time.Millisecond,
+		}},
+		Sessions: []SessionBeat{{LeaseID{1}, true, 9, time.Second}}, More: true,
+	}),
+	"order": managerFrame(Order{
+		Number: 4, Epoch: 2, Kind: OrderPrepare, Lease: []byte("v4"), ID: LeaseID{1}, Limits: Limits{30, 1 << 20, 1},
+		By: time.Second, Module: [32]byte{1}, N: 5, Who: "id",
+	}),
+	"did": managerFrame(Did{
+		Number: 4, Failed: true, Code: offload.CodeOverloaded, Why: "full", Addresses: []string{"h:8"},
+		Samples: []time.Duration{time.Millisecond}, Ready: time.Second,
+	}),
+	"single": dataFrame(AppendSingle, ReadSingle, Message{ID: 9, Epoch: 2, Seq: 44, Size: 2}, "in"),
 }
 
 func controlFrame[T any](t Type, v T) golden {
@@ -64,6 +102,12 @@ func controlFrame[T any](t Type, v T) golden {
 		err := ReadControl(r, &got)
 		return got, err
 	}}
+}
+
+func managerFrame[T ManagerFrame](v T) golden {
+	g := controlFrame(v.frame(), v)
+	g.read = func(r io.Reader) (any, error) { return ReadManagerFrame(r, v.frame()) }
+	return g
 }
 
 func dataFrame[T any](write func([]byte, T) []byte, read func(io.Reader) (T, error), v T, payload string) golden {

@@ -79,6 +79,8 @@ type Welcome struct {
 	Lifeline int    // TCP port that it keeps lifelines on; 0: none
 
 	Key [16]byte // for lifelines there; zero: none
+
+	Now int64 // the host's clock, in ms since 1970, UTC; 0: not told
 }
 
 // GoAway says that the host takes no new calls; those begun still end.
@@ -115,14 +117,25 @@ const MaxFill = 3 << 10
 // Welcome, GoAway, Have, Put, Loaded, Ping. It panics for a body over
 // MaxControl, which only a caller's mistake can make.
 func AppendControl(b []byte, t Type, body any) []byte {
+	b, err := appendControl(b, t, body)
+	if err != nil {
+		panic("wire: " + err.Error())
+	}
+	return b
+}
+
+func appendControl(b []byte, t Type, body any) ([]byte, error) {
 	var p bytes.Buffer
 	e := msgpack.NewEncoder(&p)
 	e.UseArrayEncodedStructs(true)
-	if err := e.Encode(body); err != nil || p.Len() > MaxControl {
-		panic(fmt.Sprintf("wire: body of frame 0x%02x: %d bytes, %v", t, p.Len(), err))
+	if err := e.Encode(body); err != nil {
+		return b, err
+	}
+	if p.Len() > MaxControl {
+		return b, malformed("body of frame 0x%02x of %d bytes, over %d", t, p.Len(), MaxControl)
 	}
 	b = binary.BigEndian.AppendUint16(append(b, byte(t)), uint16(p.Len()))
-	return append(b, p.Bytes()...)
+	return append(b, p.Bytes()...), nil
 }
 
 // ReadType reads the type of the next frame. io.EOF means that no frame follows.
@@ -147,29 +160,90 @@ func ReadControl(r io.Reader, body any) error {
 	if _, err := io.ReadFull(r, p); err != nil {
 		return midFrame(err)
 	}
-	if err := decodeFields(p, body); err != nil {
+	if err := decodeFields(msgpack.NewDecoder(bytes.NewReader(p)), reflect.ValueOf(body).Elem()); err != nil {
 		return malformed("%T: %v", body, err)
 	}
-	if h, ok := body.(*Hello); ok {
-		return h.Extensions.check()
+	if c, ok := body.(interface{ check() error }); ok {
+		return c.check()
 	}
 	return nil
 }
 
-// decodeFields decodes an array of the fields of body, a pointer to a struct. A
-// peer of an earlier or a later build of this version may have fewer fields or
-// more: those that it lacks are zero, and those that we do not know stay unread.
-func decodeFields(p []byte, body any) error {
-	d := msgpack.NewDecoder(bytes.NewReader(p))
+func (h Hello) check() error { return h.Extensions.check() }
+
+// decodeFields decodes an array of the fields of body, a struct. A peer of an earlier or a
+// later build of this version may have fewer fields or more: those that it lacks are zero, and
+// those that we do not know are passed over.
+func decodeFields(d *msgpack.Decoder, body reflect.Value) error {
 	n, err := d.DecodeArrayLen()
-	fields := reflect.ValueOf(body).Elem()
-	fields.SetZero()
-	for i := range min(n, fields.NumField()) {
-		if err == nil {
-			err = d.DecodeValue(fields.Field(i))
+	body.SetZero()
+	for i := range n {
+		switch {
+		case err != nil:
+			return err
+		case i < body.NumField():
+			err = decodeValue(d, body.Field(i))
+		default:
+			err = d.Skip()
 		}
 	}
 	return err
+}
+
+// decodeValue decodes v. For structs, lists, bytes and texts msgpack itself will not do: it takes arrays of the
+// exact number of fields only, and allocates the others on the word of their length.
+func decodeValue(d *msgpack.Decoder, v reflect.Value) error {
+	switch {
+	case v.Kind() == reflect.Struct:
+		return decodeFields(d, v)
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:
+		return decodeList(d, v)
+	case v.Kind() == reflect.Slice:
+		b, err := decodeBytes(d)
+		v.SetBytes(b)
+		return err
+	case v.Kind() == reflect.String:
+		b, err := decodeBytes(d)
+		v.SetString(string(b))
+		return err
+	}
+	return d.DecodeValue(v)
+}
+
+// decodeBytes decodes bytes or a text. Those that a frame has no room for are not there.
+func decodeBytes(d *msgpack.Decoder) ([]byte, error) {
+	n, err := d.DecodeBytesLen()
+	switch {
+	case err != nil || n < 0: // nil
+		return nil, err
+	case n > MaxControl:
+		return nil, fmt.Errorf("%d bytes, over %d", n, MaxControl)
+	}
+	b := make([]byte, n)
+	return b, d.ReadFull(b)
+}
+
+// maxList bounds the elements of any list, so that those of one byte on the network do not
+// cost a hundred each here.
+const maxList = 256
+
+func decodeList(d *msgpack.Decoder, list reflect.Value) error {
+	n, err := d.DecodeArrayLen()
+	switch {
+	case err != nil:
+		return err
+	case n > maxList:
+		return fmt.Errorf("a list of %d elements, over %d", n, maxList)
+	case n <= 0: // also nil
+		return nil
+	}
+	list.Set(reflect.MakeSlice(list.Type(), n, n))
+	for i := range n {
+		if err := decodeValue(d, list.Index(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ExpectControl reads a frame of type want into body. A Fail in its place is
