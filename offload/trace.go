@@ -12,6 +12,14 @@ type Trace struct {
 	// Fallback is why a call ran natively though it was meant for an edge host.
 	// Nil for a call that ran where it was meant to.
 	Fallback error
+	// Why is why the policy had the call run where it was sent: "the edge host is ready". Empty without a UE offload handler.
+	Why string
+	// Hedged says that the call was begun on the UE, too, as the edge host had not answered. The first result counts: Host
+	// says whose that is.
+	Hedged bool
+	// Wasted is what the other run of a hedged call was good for nothing: the time of the native run until the edge host had
+	// answered, or how long the edge host was waited for in vain.
+	Wasted time.Duration
 
 	Encode  time.Duration // the request's codec
 	Network time.Duration // from the request's first byte out to the reply's last byte in, less Queue and Run
