@@ -16,11 +16,53 @@ import (
 
 // A Router says where calls run. It is called by many goroutines at once.
 type Router interface {
-	// Route decides where one call runs. A nil Caller means here: natively, on the UE;
-	// why then is nil, or the reason why the call does not go to the edge host that it was
-	// meant for. Route does not block.
-	Route(f *offload.Desc) (c Caller, why error)
+	// Route decides how one call runs. It does not block. Nil is natively, on the UE, and nobody asks how it was.
+	Route(f *offload.Desc) *Way
 }
+
+// A Way is how calls run. Nobody changes it, so that calls can share it. The zero Way is natively, on the UE.
+type Way struct {
+	// Caller runs the call on an edge host. Nil means here: natively, on the UE.
+	Caller Caller
+	// Fallback is why a call runs here that was meant for an edge host; nil for others.
+	Fallback error
+	// Hedge is how long after its begin a call that an edge host has not answered is begun here, too. Zero means
+	// never. It is for idempotent functions only.
+	Hedge time.Duration
+	// Account hears how the call was. Nil means that nobody asks; then Hedge is zero.
+	Account Account
+	// Why is why the call runs there. Account has the words.
+	Why Why
+}
+
+// A Why is the reason of a decision: a code, and two numbers, as the router has them.
+type Why struct {
+	Reason uint8
+	A, B   float32
+}
+
+// An Account hears how calls of one function were. It is called by many goroutines at once.
+type Account interface {
+	// Times says whether the next native run is to be timed, for Ran.
+	Times() bool
+	// Ran takes note of a native run.
+	Ran(took time.Duration)
+	// Answered takes note of a call that an edge host has answered, and of how long it took in all.
+	Answered(t *offload.Trace, took time.Duration)
+	// MayHedge says whether one more call may be begun here that an edge host has not answered. If so, Hedged is called once,
+	// and HedgeEnded when the native run has ended.
+	MayHedge() bool
+	// Hedged takes note of what was wasted: the time of the native run when the edge host answered first, else how long the
+	// edge host was waited for.
+	Hedged(hostFirst bool, wasted time.Duration)
+	// HedgeEnded takes note that a native run beside an edge host has ended.
+	HedgeEnded()
+	// Reason returns w in words.
+	Reason(w Why) string
+}
+
+// ErrOvertaken is the cause of the end of a call whose native run had the result first.
+var ErrOvertaken = errors.New("the UE had the result first")
 
 // A Caller runs calls on edge hosts. It is called by many goroutines at once.
 type Caller interface {
@@ -49,14 +91,20 @@ func Use(r Router) (before Router) {
 	return nil
 }
 
-// Find asks the router where a call of f runs. Without a router it runs here.
-func Find(f *offload.Desc) (Caller, error) {
+// Find asks the router how a call of f runs. Without a router it is nil, and runs here.
+func Find(f *offload.Desc) *Way {
 	r := router.Load()
 	if r == nil {
-		return nil, nil
+		return nil
 	}
 	return (*r).Route(f)
 }
+
+// began is any time of the process.
+var began = time.Now()
+
+// Now is a clock for short times: it costs half of time.Now.
+func Now() time.Duration { return time.Since(began) }
 
 // MayRepeat says whether a call that failed with err may run again elsewhere: it did
 // not start, or its function is idempotent and did not end by itself.
