@@ -41,59 +41,100 @@ type Func[In, Out any] struct {
 // Trace.Fallback says why. If it may not be repeated, the error is an [offload.CallError].
 // An error that the function itself returned on an edge host is an [offload.RemoteError].
 // A local call costs no allocation and copies nothing.
+//
+// An idempotent function may also be begun natively while the edge host has not answered; see hedge.
 func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	caller, why := route.Find(&f.Desc)
-	if caller == nil {
-		return f.here(ctx, in, why)
+	w := route.Find(&f.Desc)
+	if w == nil || w.Caller == nil {
+		return f.here(ctx, in, w, nil)
 	}
-	out, err := f.there(ctx, caller, in)
-	if err == nil || ctx.Err() != nil || !route.MayRepeat(err, f.Idempotent) {
+	out, ran, err := f.there(ctx, in, w)
+	if err == nil || ran || ctx.Err() != nil || !route.MayRepeat(err, f.Idempotent) {
 		return out, err
 	}
-	return f.here(ctx, in, err)
+	return f.here(ctx, in, w, err)
 }
 
-// here runs the native version. why is what kept the call from an edge host.
-func (f *Func[In, Out]) here(ctx context.Context, in In, why error) (Out, error) {
+// here runs the native version. Failed is why an edge host, which was asked first, gave no result.
+func (f *Func[In, Out]) here(ctx context.Context, in In, w *route.Way, failed error) (Out, error) {
 	t := offload.TraceOf(ctx)
-	if t == nil {
+	timed := w != nil && w.Account != nil && w.Account.Times()
+	if t == nil && !timed {
 		return f.Native(ctx, in)
 	}
-	begin := time.Now()
+	begin := route.Now()
 	out, err := f.Native(ctx, in)
-	*t = offload.Trace{Fallback: why, Run: time.Since(begin)}
+	took := route.Now() - begin
+	if timed {
+		w.Account.Ran(took)
+	}
+	if t != nil {
+		*t = offload.Trace{Fallback: failed, Why: reason(w), Run: took}
+		if failed == nil && w != nil {
+			t.Fallback = w.Fallback
+		}
+	}
 	return out, err
 }
 
+// reason returns why a call runs where it does.
+func reason(w *route.Way) string {
+	if w == nil || w.Account == nil {
+		return ""
+	}
+	return w.Account.Reason(w.Why)
+}
+
 // there runs the Wasm version. It writes the request behind room for the header, so
-// that header and request go out without a copy.
-func (f *Func[In, Out]) there(ctx context.Context, caller route.Caller, in In) (out Out, err error) {
+// that header and request go out without a copy. If ran, err is that of a native run beside.
+func (f *Func[In, Out]) there(ctx context.Context, in In, w *route.Way) (out Out, ran bool, err error) {
 	begin := time.Now()
 	frame := frames.Get().(*[]byte)
 	defer frames.Put(frame)
 	*frame = f.AppendIn(append((*frame)[:0], make([]byte, route.Room)...), in)
-	sent := time.Now()
-	reply, err := caller.Call(ctx, &f.Desc, *frame)
+	encoded := time.Since(begin)
+	if w.Hedge > 0 && f.Idempotent {
+		return f.hedged(ctx, *frame, w, begin, encoded)
+	}
+	out, t, err := f.exchange(ctx, *frame, w, begin, encoded)
+	if err == nil {
+		f.tell(ctx, w, &t, time.Since(begin))
+	}
+	return out, false, err
+}
+
+// exchange sends a request, and reads the result.
+func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way, begin time.Time, encoded time.Duration) (out Out, t offload.Trace, err error) {
+	sent := begin.Add(encoded)
+	reply, err := w.Caller.Call(ctx, &f.Desc, frame)
 	if err != nil {
-		return out, err
+		return out, t, err
 	}
 	defer reply.Release()
 	back := time.Now()
 	if out, err = f.result(reply); err != nil {
-		return out, err
+		return out, t, err
 	}
-	if t := offload.TraceOf(ctx); t != nil {
-		*t = offload.Trace{
-			Host:    reply.Host,
-			Encode:  sent.Sub(begin),
-			Network: back.Sub(sent) - reply.Queue - reply.Run,
-			Queue:   reply.Queue, Run: reply.Run,
-			Decode:  time.Since(back),
-			Spans:   slices.Clone(reply.Spans),
-			BytesUp: reply.BytesUp, BytesDown: reply.BytesDown,
-		}
+	return out, offload.Trace{
+		Host:    reply.Host,
+		Encode:  encoded,
+		Network: back.Sub(sent) - reply.Queue - reply.Run,
+		Queue:   reply.Queue, Run: reply.Run,
+		Decode:  time.Since(back),
+		Spans:   slices.Clone(reply.Spans),
+		BytesUp: reply.BytesUp, BytesDown: reply.BytesDown,
+	}, nil
+}
+
+// tell tells those who ask how a call on an edge host was.
+func (f *Func[In, Out]) tell(ctx context.Context, w *route.Way, t *offload.Trace, took time.Duration) {
+	if w.Account != nil {
+		w.Account.Answered(t, took)
 	}
-	return out, nil
+	if to := offload.TraceOf(ctx); to != nil {
+		t.Why = reason(w)
+		*to = *t
+	}
 }
 
 // result reads what the guest function answered.
