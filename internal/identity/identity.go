@@ -1,22 +1,23 @@
-// Package identity owns certificates: a throw-away or file-based authority, the
-// certificates that it issues to UEs and edge hosts, and the TLS configurations made
-// from them. Every link is TLS 1.3 with certificates on both ends.
+// Package identity says who peers are: IDs, certificates with them, and the TLS configurations
+// that prove and check them. Every link is TLS 1.3 with certificates on both ends.
 //
-// A certificate is for one role. An edge host's only accepts connections, and a UE's only
-// makes them, so who steals a UE's certificate cannot pose as an edge host.
+// A certificate has one ID, which names its role. UEs dial edge hosts and managers, and hosts dial
+// managers; nobody accepts another role than the protocol of the connection, its ALPN, is for. So who
+// steals a UE's certificate cannot pose as an edge host, nor a host as a manager. What the role does stands
+// in the extended key usage as well, and both must agree.
+//
+// A [Source] reads an identity from a folder, and again when its files change. What it has read
+// last counts for each handshake, for resumed ones, too, and for [Recheck] of a connection that is
+// up: a certificate that has ended, is revoked, or whose authority is trusted no longer ends
+// what was made with it.
+//
+// An [Authority] signs. Package authority keeps one in a folder.
 package identity
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"time"
@@ -31,184 +32,199 @@ type Role int
 const (
 	UE Role = iota
 	Host
+	Manager
 )
 
-// String returns "ue" or "host".
+// String returns "ue", "host" or "manager".
 func (r Role) String() string {
-	if r == Host {
+	switch r {
+	case Host:
 		return "host"
+	case Manager:
+		return "manager"
 	}
 	return "ue"
 }
 
-// hostName is the DNS name in each edge host's certificate. A UE checks that its
-// peer is an edge host of its authority, whatever address it has.
-const hostName = "edge-host.bungee"
-
-// lifetime is that of all certificates. They are those of a throw-away authority, which a
-// command makes again, not of a public key infrastructure.
-const lifetime = 365 * 24 * time.Hour
-
-// An Authority signs certificates.
-type Authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+// usages returns what certificates of role r are for. The first has been in all of them; the second, for
+// dialling managers, is not in those of hosts from before there were managers.
+func (r Role) usages() []x509.ExtKeyUsage {
+	if r == UE {
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 }
 
-// NewAuthority makes an authority with a fresh key.
-func NewAuthority() (*Authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	t := template("Bungee authority")
-	t.IsCA, t.BasicConstraintsValid = true, true
-	t.KeyUsage = x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	return &Authority{cert, key}, err
+// A partner is who may be at the other end of a connection.
+type partner struct {
+	roles []Role
+	usage x509.ExtKeyUsage // of its certificate there
 }
 
-// Issue makes a certificate and key for role. name says whose it is.
-func (a *Authority) Issue(role Role, name string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
+// partnerOf returns whom an end of role r may have at the other end of a connection that speaks the protocol alpn.
+//
+//	dials    listens   protocol
+//	UE       Host      wire.ALPN
+//	UE, Host Manager   wire.ManagerALPN
+func (r Role) partnerOf(alpn string) partner {
+	switch {
+	case r == Manager:
+		return partner{[]Role{UE, Host}, x509.ExtKeyUsageClientAuth}
+	case alpn == wire.ManagerALPN:
+		return partner{[]Role{Manager}, x509.ExtKeyUsageServerAuth}
+	case r == UE:
+		return partner{[]Role{Host}, x509.ExtKeyUsageServerAuth}
 	}
-	t := template(name)
-	t.KeyUsage = x509.KeyUsageDigitalSignature
-	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	if role == Host {
-		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		t.DNSNames = []string{hostName}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return partner{[]Role{UE}, x509.ExtKeyUsageClientAuth}
 }
 
-// TLS issues a certificate and returns the TLS configuration of its role.
-func (a *Authority) TLS(role Role, name string) (*tls.Config, error) {
-	cert, err := a.Issue(role, name)
-	if err != nil {
-		return nil, err
+// protocols returns what an end of role r speaks where nobody says otherwise, and then what it takes so that
+// a peer can be told that it speaks another: who meets a host where a manager should be learns so from its certificate.
+func (r Role) protocols() []string {
+	switch r {
+	case Manager:
+		return []string{wire.ManagerALPN, wire.ALPN}
+	case Host:
+		return append(append([]string{wire.ALPN}, wire.Before...), wire.ManagerALPN)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return config(role, cert, pool), nil
+	return append([]string{wire.ALPN}, wire.Before...)
 }
 
-func template(name string) *x509.Certificate {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		panic("identity: no randomness: " + err.Error())
-	}
-	begin := time.Now().Add(-time.Hour) // clocks of devices are off
-	return &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    begin,
-		NotAfter:     begin.Add(lifetime),
-	}
+// serverName is what who dials asks for. A certificate does not have it: who dials checks
+// that its peer is an edge host or a manager of its authority, whatever address it has.
+const serverName = "edge-host.bungee"
+
+// A material is what an end knows of itself and of its authority. It does not change.
+type material struct {
+	id      ID // ours; of a static one, the authority only
+	cert    tls.Certificate
+	roots   []*x509.Certificate
+	pool    *x509.CertPool
+	revoked *Revocations
+
+	change int         // of the files, counted from 0
+	serve  *tls.Config // of who listens: what a handshake gets
+	enrol  *tls.Config // of a manager: what that of somebody without a certificate gets
 }
 
-func config(role Role, cert tls.Certificate, authority *x509.CertPool) *tls.Config {
-	c := &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{cert},
-		NextProtos:   append([]string{wire.ALPN}, wire.Before...),
+// Static returns the configuration of role with a certificate that stays as it is. It accepts peers
+// of the authorities in roots.
+func Static(role Role, cert tls.Certificate, roots ...*x509.Certificate) *tls.Config {
+	m := &material{cert: cert, roots: roots, pool: poolOf(roots)}
+	if len(roots) > 0 && len(roots[0].URIs) == 1 {
+		m.id.Authority = roots[0].URIs[0].Host
 	}
-	if role == Host {
-		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, authority
-	} else {
-		c.RootCAs, c.ServerName = authority, hostName
+	c := config(role, m, func() *material { return m })
+	if role == Manager {
+		m.serve, m.enrol = c.Clone(), m.enrolling()
+		c.GetConfigForClient = m.configFor
 	}
 	return c
 }
 
-// Peer returns the name in the certificate that the other end has proved.
-func Peer(s tls.ConnectionState) string {
-	if len(s.PeerCertificates) == 0 {
-		return ""
+func poolOf(certs []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range certs {
+		pool.AddCert(c)
 	}
-	return s.PeerCertificates[0].Subject.CommonName
+	return pool
 }
 
-// Write makes an authority and writes it into dir with a certificate for each
-// role: ca.pem, ue.pem and ue.key, host.pem and host.key. The authority's key is
-// thrown away, so nobody can issue further certificates: to let another machine in, copy
-// ca.pem and a role's two files to it. If a file exists already, Write keeps it and
-// fails.
-func Write(dir string) error {
-	a, err := NewAuthority()
-	if err != nil {
-		return err
+// config returns the configuration of role, which begins with m. Peers are checked with what
+// current returns.
+func config(role Role, m *material, current func() *material) *tls.Config {
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: role.protocols(),
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return current().check(role.partnerOf(cs.NegotiatedProtocol), cs, time.Now())
+		},
+		DynamicRecordSizingDisabled: true, // a video frame goes out at once
 	}
-	return a.Write(dir)
-}
-
-// Write writes what the function of this name does, with fresh certificates of a.
-func (a *Authority) Write(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	if len(m.cert.Certificate) > 0 {
+		c.Certificates = []tls.Certificate{m.cert}
 	}
-	for _, role := range []Role{UE, Host} {
-		if err := a.write(dir, role); err != nil {
-			return err
+	if role != UE {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, m.pool // so that alerts tell why
+	}
+	if role != Manager {
+		c.ServerName, c.RootCAs = serverName, m.pool
+		c.InsecureSkipVerify = true // who dials does it with today's roots and by ID
+	}
+	if role == UE {
+		c.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error { // for who replaces VerifyConnection
+			return current().checkRaw(raw, time.Now(), role.partnerOf(wire.ALPN), role.partnerOf(wire.ManagerALPN))
 		}
 	}
-	return writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", a.cert.Raw, 0o644)
+	return c
 }
 
-func (a *Authority) write(dir string, role Role) error {
-	cert, err := a.Issue(role, role.String())
-	if err != nil {
-		return err
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		return err
-	}
-	base := filepath.Join(dir, role.String())
-	if err := writePEM(base+".key", "PRIVATE KEY", key, 0o600); err != nil {
-		return err
-	}
-	return writePEM(base+".pem", "CERTIFICATE", cert.Certificate[0], 0o644)
+// ForManager returns conf, one of this package for a UE or a host, as it dials managers: it accepts
+// managers only. It keeps no tickets: a connection to a manager is long, and nothing goes out early.
+func ForManager(conf *tls.Config) *tls.Config {
+	c := conf.Clone()
+	c.NextProtos, c.ClientSessionCache = []string{wire.ManagerALPN}, nil
+	return c
 }
 
-func writePEM(path, kind string, der []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+// Peer returns the ID that the other end has proved, the zero ID if it has none.
+func Peer(s tls.ConnectionState) ID {
+	if len(s.PeerCertificates) == 0 {
+		return ID{}
+	}
+	id, err := IDOf(s.PeerCertificates[0])
 	if err != nil {
-		return err
+		return ID{}
 	}
-	if err := pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return id
 }
 
-// Load returns the TLS configuration of role from the files that Write wrote.
+// Recheck says why a peer whose handshake conf accepted would not be accepted now. It asks no network
+// and costs a host microseconds.
+func Recheck(conf *tls.Config, s tls.ConnectionState) error {
+	if conf.VerifyConnection == nil {
+		return nil
+	}
+	return conf.VerifyConnection(s)
+}
+
+// Leaf returns the certificate that conf uses at the moment, nil when it does not say.
+func Leaf(conf *tls.Config) *x509.Certificate {
+	cert := tls.Certificate{}
+	switch {
+	case conf.GetConfigForClient != nil:
+		c, err := conf.GetConfigForClient(&tls.ClientHelloInfo{})
+		if err != nil || c == nil || len(c.Certificates) == 0 {
+			return nil
+		}
+		cert = c.Certificates[0]
+	case conf.GetClientCertificate != nil:
+		c, err := conf.GetClientCertificate(&tls.CertificateRequestInfo{})
+		if err != nil || c == nil {
+			return nil
+		}
+		cert = *c
+	case len(conf.Certificates) > 0:
+		cert = conf.Certificates[0]
+	}
+	if cert.Leaf != nil || len(cert.Certificate) == 0 {
+		return cert.Leaf
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// Load returns the configuration of role from the files in dir, which is read again when it changes.
+// See Open.
 func Load(dir string, role Role) (*tls.Config, error) {
-	base := filepath.Join(dir, role.String())
-	cert, err := tls.LoadX509KeyPair(base+".pem", base+".key")
-	if err != nil {
-		return nil, fmt.Errorf(`certificate of the %s: %w; "bungee certs %s" makes one`, role, err, dir)
-	}
-	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	s, err := Open(dir, role, nil)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, errors.New(filepath.Join(dir, "ca.pem") + " holds no certificate")
-	}
-	return config(role, cert, pool), nil
+	return s.TLS(), nil
 }
 
 // Dir returns the folder where the commands keep certificates of this user.
@@ -216,3 +232,6 @@ func Dir() (string, error) {
 	d, err := os.UserConfigDir()
 	return filepath.Join(d, "bungee", "certs"), err
 }
+
+// issues is the command that makes a certificate of a role.
+func issues(r Role) string { return fmt.Sprintf(`"bungee ca issue %s NAME"`, r) }

@@ -1,19 +1,21 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // handshake connects a and b in memory and returns the name that the host saw
 // and each end's error.
-func handshake(t *testing.T, ue, host *tls.Config) (name string, ueErr, hostErr error) {
+func handshake(t *testing.T, ue, host *tls.Config) (name ID, ueErr, hostErr error) {
 	t.Helper()
-	a, b := net.Pipe()
+	a, b := eagerPipe()
 	defer a.Close()
 	defer b.Close()
 	done := make(chan error, 1)
@@ -34,6 +36,40 @@ func handshake(t *testing.T, ue, host *tls.Config) (name string, ueErr, hostErr 
 	a.Close()
 	hostErr = <-done
 	return Peer(server.ConnectionState()), ueErr, hostErr
+}
+
+// An eager connection takes what is written before the other end reads it. In a resumed handshake both
+// ends write at the same time.
+type eager struct {
+	net.Conn
+	queue chan []byte
+	once  *sync.Once
+}
+
+func eagerPipe() (a, b eager) {
+	x, y := net.Pipe()
+	return newEager(x), newEager(y)
+}
+
+func newEager(c net.Conn) eager {
+	e := eager{c, make(chan []byte, 64), new(sync.Once)}
+	go func() { // ends with Close
+		for p := range e.queue {
+			c.Write(p)
+		}
+		c.Close()
+	}()
+	return e
+}
+
+func (e eager) Write(p []byte) (int, error) {
+	e.queue <- bytes.Clone(p)
+	return len(p), nil
+}
+
+func (e eager) Close() error {
+	e.once.Do(func() { close(e.queue) })
+	return nil
 }
 
 func TestRoles(t *testing.T) {
@@ -57,8 +93,8 @@ func TestRoles(t *testing.T) {
 			if ok := ueErr == nil && hostErr == nil; ok != tt.ok {
 				t.Errorf("UE: %v; host: %v; want success %v; %s", ueErr, hostErr, tt.ok, tt.why)
 			}
-			if tt.ok && name != "ue" {
-				t.Errorf("the host sees %q, want ue", name)
+			if tt.ok && name.String() != "spiffe://bungee/tenant/ue/ue/ue" {
+				t.Errorf("the host sees %q", name)
 			}
 		})
 	}
@@ -79,6 +115,26 @@ func TestWriteAndLoad(t *testing.T) {
 	}
 	if _, ueErr, hostErr := handshake(t, ue, host); ueErr != nil || hostErr != nil {
 		t.Errorf("UE: %v; host: %v", ueErr, hostErr)
+	}
+	manager, err := Load(dir, Manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, conf := range map[string]*tls.Config{"UE": ue, "host": host} {
+		if _, dialErr, listenErr := handshake(t, ForManager(conf), manager); dialErr != nil || listenErr != nil {
+			t.Errorf("%s: %v; manager: %v", name, dialErr, listenErr)
+		}
+	}
+	signer, err := LoadSigner(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	another, err := signer.TLS(Host, "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ueErr, hostErr := handshake(t, ue, another); ueErr != nil || hostErr != nil {
+		t.Errorf("UE: %v; a host that the manager has signed: %v", ueErr, hostErr)
 	}
 	if st, err := os.Stat(filepath.Join(dir, "host.key")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("key: %v, %v; want mode 0600", st.Mode(), err)
@@ -113,7 +169,7 @@ func TestAuthorityWrites(t *testing.T) {
 
 func TestLoadSaysWhatIsLacking(t *testing.T) {
 	_, err := Load(t.TempDir(), UE)
-	if err == nil || !strings.Contains(err.Error(), "bungee certs") {
+	if err == nil || !strings.Contains(err.Error(), "bungee ca issue ue NAME") {
 		t.Errorf("an empty folder gave %v, want the command that fills it", err)
 	}
 }
