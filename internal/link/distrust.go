@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/bungee-xr/bungee/internal/identity"
 )
 
 // A Fault is what one end finds wrong with the other's certificate.
@@ -23,8 +25,10 @@ const (
 	OutOfTime // expired or not yet valid, by the peer's clock
 	Revoked
 	OtherAuthority
-	WrongName
+	WrongRole
 	WrongUse
+	NoID
+	TooLong
 )
 
 var faultTexts = map[Fault]string{
@@ -34,8 +38,10 @@ var faultTexts = map[Fault]string{
 	OutOfTime:      "has expired or is not valid yet, by the peer's clock",
 	Revoked:        "is revoked",
 	OtherAuthority: "is of another authority",
-	WrongName:      "is not that of an edge host",
+	WrongRole:      "is for another role",
 	WrongUse:       "is for another use",
+	NoID:           "has no SPIFFE ID",
+	TooLong:        "has too long a chain",
 }
 
 // A CertificateError says that one end does not accept the other's certificate. It is an
@@ -74,9 +80,11 @@ func (e *CertificateError) Is(target error) bool { return target == ErrIdentity 
 func distrust(err error) *CertificateError {
 	var invalid x509.CertificateInvalidError
 	var authority x509.UnknownAuthorityError
-	var name x509.HostnameError
 	var other *tls.CertificateVerificationError
+	var refusal *identity.Refusal
 	switch {
+	case errors.As(err, &refusal):
+		return &CertificateError{Fault: whyFaults[refusal.Why], detail: refusal.Detail}
 	case errors.As(err, &invalid):
 		return distrustInvalid(invalid)
 	case errors.As(err, &authority):
@@ -85,12 +93,22 @@ func distrust(err error) *CertificateError {
 			e.detail = "perhaps of ours, and the authority's own certificate has expired or is not valid yet"
 		}
 		return e
-	case errors.As(err, &name):
-		return &CertificateError{Fault: WrongName}
 	case errors.As(err, &other):
 		return &CertificateError{detail: other.Err.Error()}
 	}
 	return distrustAlert(err)
+}
+
+// whyFaults are the faults that package identity finds.
+var whyFaults = map[identity.Why]Fault{
+	identity.NoID:             NoID,
+	identity.WrongRole:        WrongRole,
+	identity.WrongUsage:       WrongUse,
+	identity.OtherAuthority:   OtherAuthority,
+	identity.Revoked:          Revoked,
+	identity.ChainTooLong:     TooLong,
+	identity.NoCertificate:    Missing,
+	identity.ManagerOfManager: WrongRole,
 }
 
 func distrustInvalid(invalid x509.CertificateInvalidError) *CertificateError {
@@ -98,6 +116,8 @@ func distrustInvalid(invalid x509.CertificateInvalidError) *CertificateError {
 	switch c := invalid.Cert; {
 	case invalid.Reason == x509.IncompatibleUsage:
 		return &CertificateError{Fault: WrongUse}
+	case invalid.Reason == x509.TooManyIntermediates:
+		return &CertificateError{Fault: TooLong}
 	case invalid.Reason != x509.Expired:
 		return &CertificateError{detail: strings.TrimPrefix(invalid.Error(), "x509: ")}
 	case c != nil && now.Before(c.NotBefore):
@@ -152,3 +172,45 @@ func distrustAlertText(text string) *CertificateError {
 
 // firstAlert is the code of QUIC for TLS alert 0 (RFC 9001 section 4.8).
 const firstAlert = 0x100
+
+// dismissal is the code with which one end ends a connection whose handshake was long ago, because
+// the other end's certificate is not acceptable any longer: the number of the TLS alert is added. It
+// is one of QUIC's application error codes, and of yamux'.
+const dismissal = 0x200
+
+func isDismissal(code uint64) bool { return code >= dismissal && code <= dismissal+0xff }
+
+// dismissed returns what such a code says. remote: the peer has sent it.
+func dismissed(remote bool, code uint64) *CertificateError {
+	return &CertificateError{Ours: remote, Fault: alertFaults[quic.TransportErrorCode(code-dismissal)]}
+}
+
+// code returns the code that tells the peer about e.
+func (e *CertificateError) code() uint64 {
+	switch e.Fault {
+	case Expired, NotYetValid:
+		return dismissal + 45
+	case OtherAuthority:
+		return dismissal + 48
+	case Revoked:
+		return dismissal + 44
+	}
+	return dismissal + 42
+}
+
+// PeerFault checks the peer's certificate again, and says why it is not acceptable any longer: it has
+// ended, is revoked, or is of an authority that is trusted no more. It asks no network; at a host it costs
+// microseconds, at a UE a signature or two.
+func (c *Conn) PeerFault() *CertificateError {
+	err := c.verify()
+	if err == nil {
+		return nil
+	}
+	if why := distrust(err); why != nil {
+		return why
+	}
+	return &CertificateError{detail: err.Error()}
+}
+
+// Dismiss ends the connection because of why, which it tells the peer. Over TCP that may take 100 ms.
+func (c *Conn) Dismiss(why *CertificateError) error { return c.dismiss(why) }

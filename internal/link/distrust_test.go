@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func newIssuer(t *testing.T) *issuer {
 func authorityTemplate() *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 365 * 24 * time.Hour),
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "bungee"}}, KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 365 * 24 * time.Hour),
 	}
 }
 
@@ -55,9 +56,10 @@ func (i *issuer) issue(t *testing.T, role identity.Role, change func(*x509.Certi
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "somebody"}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "bungee", Path: "/tenant/acme/ue/a"}},
 	}
 	if role == identity.Host {
-		c.ExtKeyUsage, c.DNSNames = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []string{"edge-host.bungee"}
+		c.ExtKeyUsage, c.URIs[0].Path = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, "/host/a"
 	}
 	if change != nil {
 		change(c)
@@ -73,10 +75,20 @@ func (i *issuer) issue(t *testing.T, role identity.Role, change func(*x509.Certi
 	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
 }
 
-func expired(c *x509.Certificate)     { c.NotAfter = time.Now().Add(-time.Minute) }
-func notYet(c *x509.Certificate)      { c.NotBefore = time.Now().Add(time.Minute) }
-func forNothing(c *x509.Certificate)  { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }
-func anotherName(c *x509.Certificate) { c.DNSNames = []string{"www.example"} }
+func unnamed(c *x509.Certificate)   { c.URIs, c.DNSNames = nil, []string{"edge-host.bungee"} } // as before there were IDs
+func elsewhere(c *x509.Certificate) { c.URIs[0].Host = "bungee.evil" }
+func unused(c *x509.Certificate)    { c.ExtKeyUsage = nil }
+func swapped(c *x509.Certificate) {
+	if c.URIs[0].Path == "/host/a" {
+		c.URIs[0].Path = "/tenant/acme/ue/a"
+	} else {
+		c.URIs[0].Path = "/host/a"
+	}
+}
+
+func expired(c *x509.Certificate)    { c.NotAfter = time.Now().Add(-time.Minute) }
+func notYet(c *x509.Certificate)     { c.NotBefore = time.Now().Add(time.Minute) }
+func forNothing(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }
 
 // Each end says what is wrong, once, and so that the right end can be mended.
 func TestCertificatesOfEveryWrongKind(t *testing.T) {
@@ -92,7 +104,14 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 		{"expired host", identity.Host, expired, false, false, theirs + "has expired (valid until ", ours},
 		{"host of tomorrow", identity.Host, notYet, false, false, theirs + "is not valid yet (valid from ", ours},
 		{"host of another authority", identity.Host, nil, true, false, theirs + "is of another authority", ours},
-		{"host with another name", identity.Host, anotherName, false, false, theirs + "is not that of an edge host", ours},
+		{"a UE as host", identity.Host, swapped, false, false, theirs + "is for another role (spiffe://bungee/tenant/acme/ue/a", ours},
+		{"a host as UE", identity.UE, swapped, false, false, ours, theirs + "is for another role (spiffe://bungee/host/a"},
+		{"host of before", identity.Host, unnamed, false, false, theirs + "has no SPIFFE ID", ours},
+		{"UE of before", identity.UE, unnamed, false, false, ours, "bungee ca issue"},
+		{"host without usage", identity.Host, unused, false, false, theirs + "is for another use", ours},
+		{"UE without usage", identity.UE, unused, false, false, ours, theirs + "is for another use"},
+		{"host with another authority's name", identity.Host, elsewhere, false, false, theirs + "is of another authority", ours},
+		{"UE with another authority's name", identity.UE, elsewhere, false, false, ours, theirs + "is of another authority"},
 		{"host for another use", identity.Host, forNothing, false, false, theirs + "is for another use", ours},
 		{"expired UE", identity.UE, expired, false, false, ours + ": it has expired or is not valid yet, by the peer's clock", theirs + "has expired (valid until "},
 		{"UE of tomorrow", identity.UE, notYet, false, false, ours + ": it has expired or is not valid yet, by the peer's clock", theirs + "is not valid yet (valid from "},
@@ -105,10 +124,8 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				var log bytes.Buffer
 				ca := newIssuer(t)
-				pool := x509.NewCertPool()
-				pool.AddCert(ca.cert)
-				w.hostTLS.ClientCAs, w.ue.RootCAs = pool, pool
-				w.hostTLS.Certificates, w.ue.Certificates = ca.issue(t, identity.Host, nil), ca.issue(t, identity.UE, nil)
+				w.hostTLS = identity.Static(identity.Host, ca.issue(t, identity.Host, nil)[0], ca.cert)
+				w.ue = identity.Static(identity.UE, ca.issue(t, identity.UE, nil)[0], ca.cert)
 				if tt.stranger {
 					ca = newIssuer(t)
 				}
@@ -132,7 +149,7 @@ func TestCertificatesOfEveryWrongKind(t *testing.T) {
 				}
 				l.Close()
 				said := log.String()
-				if strings.Count(said, "\n") != 1 || !strings.Contains(said, "addr=10.0.0.1:") || !strings.Contains(said, tt.host) || len(said) > 250 {
+				if strings.Count(said, "\n") != 1 || !strings.Contains(said, "addr=10.0.0.1:") || !strings.Contains(said, tt.host) || len(said) > 300 {
 					t.Errorf("the host says\n%swant one line with the UE's address and %q", said, tt.host)
 				}
 			})

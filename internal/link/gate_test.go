@@ -23,7 +23,7 @@ func TestGate(t *testing.T) {
 		{"a flood of ten seconds lets the first in", ms / 10, 100_000, 100},
 	}
 	for _, tt := range tests {
-		g := newGate(slog.New(slog.DiscardHandler))
+		g := newGate(slog.New(slog.DiscardHandler), newHandshakes())
 		let, floods := 0, 0
 		for i := range tt.n {
 			ok, begins := g.admit(begin.Add(time.Duration(i) * tt.every))
@@ -46,7 +46,7 @@ func TestGate(t *testing.T) {
 // A handshake waits while quic-go has as many Retries as it keeps, but not for one that never goes out.
 func TestGateWaitsForRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, begin := newGate(slog.New(slog.DiscardHandler)), time.Now()
+		g, begin := newGate(slog.New(slog.DiscardHandler), newHandshakes()), time.Now()
 		waited := func() time.Duration {
 			begin = time.Now()
 			if g.await(); time.Since(begin) > retryPatience {

@@ -17,6 +17,14 @@ const FirstWindow = 2 << 20
 // yamux think best. On a dialled connection it has no effect.
 func (c *Conn) OnGrowth(may func(n int64) bool) { c.onGrowth(may) }
 
+// Window returns how many bytes may be sent that the peer has not acknowledged, at this moment: the
+// congestion window. The connection keeps them in this process. Over TCP the kernel does, and it is 0.
+func (c *Conn) Window() int64 { return c.window() }
+
+func (c *quicConn) window() int64 { return int64(c.qc.ConnectionStats().CongestionWindow) }
+
+func (c *tcpConn) window() int64 { return 0 }
+
 // windows know who decides about the windows of a listener's connections.
 type windows struct {
 	mu  sync.Mutex // leaf

@@ -24,6 +24,12 @@
 // the host has forgotten the UE and refuses the early data, Early sends it again after a
 // whole handshake.
 //
+// # Who the peer is
+//
+// A peer's certificate is checked in the handshake, also in that of a connection which is resumed, and
+// before early data is looked at (package identity). [Conn.PeerFault] checks it again: a connection
+// must not outlive what it was begun with.
+//
 // # Over TCP
 //
 // [DialTCP] and [ListenTCP] make connections that have the same streams and none of the
@@ -50,13 +56,13 @@ import (
 
 	"github.com/quic-go/quic-go"
 
-	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/internal/identity"
 )
 
 // The errors with which a connection ends, or its dial fails.
 var (
 	// ErrVersion says that the peer speaks no version of the protocol that we speak.
-	ErrVersion = errors.New("peer speaks another protocol, or another version of ours, than " + wire.ALPN)
+	ErrVersion = errors.New("peer speaks another protocol, or another version of ours")
 	// ErrIdentity says that one end does not accept the other's certificate. A
 	// CertificateError says why.
 	ErrIdentity = errors.New("one end does not accept the other's certificate")
@@ -146,11 +152,15 @@ type carrier interface {
 	done() <-chan struct{}
 	err() error
 
+	protocol() string
 	transport() Transport
-	peer() string
+	peer() identity.ID
+	verify() error
+	dismiss(why *CertificateError) error
 	remoteAddr() net.Addr
 	metrics() Metrics
 	onGrowth(may func(n int64) bool)
+	window() int64
 	close(reason string) error
 }
 
@@ -188,14 +198,14 @@ func Dial(ctx context.Context, pc net.PacketConn, addr net.Addr, conf *tls.Confi
 	p := newPath(newSocket(pc))
 	qc, err := p.tr.DialEarly(ctx, addr, withSessions(conf, addr), quicConfig())
 	if err == nil && isDone(qc.HandshakeComplete()) {
-		err = checkVersion(qc, "UE", "host")
+		err = checkVersion(qc, conf, true)
 	}
 	if err != nil {
 		p.close()
-		return nil, Explain(p.whySilent(err))
+		return nil, whatWeSpeak(Explain(p.whySilent(err)), conf)
 	}
 	p.steady.Store(true)
-	c := &quicConn{qc: qc, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}
+	c := &quicConn{qc: qc, conf: conf, addr: addr, turn: make(chan struct{}, 1), path: p, paths: []*path{p}}
 	c.inUse.Store(p)
 	return &Conn{c}, nil
 }
@@ -218,6 +228,8 @@ func Explain(err error) error {
 		return ErrVersion
 	case errors.As(err, &te) && te.ErrorCode.IsCryptoError():
 		return fmt.Errorf("%w (%w)", ErrHandshake, err)
+	case errors.As(err, &app) && isDismissal(uint64(app.ErrorCode)):
+		return dismissed(app.Remote, uint64(app.ErrorCode))
 	case errors.As(err, &app) && app.ErrorCode == wrongVersion:
 		return fmt.Errorf("%w: %.100q", ErrVersion, app.ErrorMessage)
 	case errors.As(err, &app) && app.ErrorCode == 0:
@@ -264,9 +276,13 @@ func (c *Conn) Done() <-chan struct{} { return c.done() }
 // Err returns why the connection ended, nil while it has not.
 func (c *Conn) Err() error { return c.err() }
 
-// Peer returns the name in the peer's certificate. On a resumed connection it
+// Peer returns the ID in the peer's certificate, the zero ID if it has none. On a resumed connection it
 // is the certificate of the first one. A UE that has not Confirmed yet knows it, too.
-func (c *Conn) Peer() string { return c.peer() }
+func (c *Conn) Peer() identity.ID { return c.peer() }
+
+// Protocol returns the name of what is spoken, as the handshake has chosen it: wire.ALPN, or another one of
+// package wire. Of a connection that is not Confirmed it may be "".
+func (c *Conn) Protocol() string { return c.protocol() }
 
 // Transport says what carries the connection.
 func (c *Conn) Transport() Transport { return c.transport() }

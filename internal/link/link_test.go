@@ -126,7 +126,7 @@ func connectBoth(t *testing.T, f func(t *testing.T, air *radio.Air, ue, host *li
 
 func TestPeersKnowEachOther(t *testing.T) {
 	connectBoth(t, func(t *testing.T, _ *radio.Air, ue, host *link.Conn) {
-		if ue.Peer() != "edge-1" || host.Peer() != "headset" {
+		if ue.Peer().Name != "edge-1" || host.Peer().Name != "headset" {
 			t.Errorf("the UE sees %q, the host %q", ue.Peer(), host.Peer())
 		}
 		if host.RemoteAddr().String() != ueAddr.String() || ue.Err() != nil {

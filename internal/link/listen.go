@@ -17,6 +17,7 @@ import (
 // A Listener accepts connections.
 type Listener struct {
 	pc    net.PacketConn
+	conf  *tls.Config
 	tr    *quic.Transport
 	ln    *quic.EarlyListener
 	ready chan *quic.Conn
@@ -24,24 +25,46 @@ type Listener struct {
 	err   error         // why, set before
 	wg    sync.WaitGroup
 
+	closing chan struct{} // closed by Close: no handshake waits any longer
+	once    sync.Once     // closes closing
+
 	strangers strangers
 	gate      *gate
+	opening   openings
 	windows   windows
+	young     young
+}
+
+// openings are what the handshakes of listeners may take of the machine, all together.
+type openings struct {
+	sieve      *sieve
+	handshakes *queue
 }
 
 // Listen accepts connections on pc, which belongs to the listener from then on.
 func Listen(pc net.PacketConn, conf *tls.Config) (*Listener, error) {
-	l := &Listener{ready: make(chan *quic.Conn), ended: make(chan struct{})}
+	return listen(pc, conf, openings{newSieve(), newQueue(newHandshakes())})
+}
+
+// Also accepts connections on a further socket, which belongs to the listener that it returns. What handshakes may take
+// of the machine is for both together: more sockets let nobody ask for more. Else the two have nothing in common.
+func (l *Listener) Also(pc net.PacketConn) (*Listener, error) { return listen(pc, l.conf, l.opening) }
+
+func listen(pc net.PacketConn, conf *tls.Config, opening openings) (*Listener, error) {
+	l := &Listener{conf: conf, opening: opening, ready: make(chan *quic.Conn), ended: make(chan struct{}), closing: make(chan struct{})}
 	s := newSocket(pc)
+	if b, ok := s.batch.(sifting); ok { // others read packet by packet
+		b.siftBy(opening.sieve.passes)
+	}
 	sl, conn := newSlot(s)
 	sl.steady.Store(true)
-	l.pc, l.strangers.log, l.gate = conn, s.log, newGate(s.log)
+	l.pc, l.strangers.log, l.gate = conn, s.log, newGate(s.log, opening.handshakes.pace)
 	sl.sends = l.gate.sent
 	l.tr = &quic.Transport{Conn: l.pc, StatelessResetKey: resetKey(conf, pc.LocalAddr()), ConnContext: l.watch, VerifySourceAddress: l.gate.verify}
 	var err error
 	qconf := quicConfig()
 	qconf.AllowConnectionWindowIncrease = l.windows.allow
-	if l.ln, err = l.tr.ListenEarly(conf, qconf); err != nil {
+	if l.ln, err = l.tr.ListenEarly(opening.handshakes.queueing(conf, l.closing), qconf); err != nil {
 		l.tr.Close()
 		pc.Close()
 		return nil, err
@@ -67,18 +90,27 @@ func (l *Listener) run() {
 // speaks another version is told so; Accept then gets a connection that has ended, whose
 // Err says why.
 func (l *Listener) admit(qc *quic.Conn) {
-	if !qc.ConnectionState().Used0RTT {
-		select {
-		case <-qc.HandshakeComplete():
-		case <-qc.Context().Done():
-			return
-		}
+	if qc.ConnectionState().Used0RTT {
+		l.wg.Go(func() { settled(qc) })
+	} else if !settled(qc) {
+		return
 	}
-	if checkVersion(qc, "host", "UE") != nil {
+	if checkVersion(qc, l.conf, false) != nil {
 		l.hand(context.Background(), qc)
 		return
 	}
 	l.hand(qc.Context(), qc)
+}
+
+// settled waits until the handshake is done, and says whether it came to that.
+func settled(qc *quic.Conn) bool {
+	select {
+	case <-qc.HandshakeComplete():
+		grown(qc.Context())
+		return true
+	case <-qc.Context().Done():
+		return false
+	}
 }
 
 // hand gives qc to Accept, unless ctx or the listener ends first.
@@ -95,7 +127,7 @@ func (l *Listener) hand(ctx context.Context, qc *quic.Conn) {
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case qc := <-l.ready:
-		return &Conn{&quicConn{qc: qc, windows: &l.windows}}, nil
+		return &Conn{&quicConn{qc: qc, conf: l.conf, windows: &l.windows}}, nil
 	case <-l.ended:
 		return nil, l.err
 	case <-ctx.Done():
@@ -108,6 +140,7 @@ func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
 // Close ends the listener and all of its connections. Their peers are not told.
 func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closing) })
 	err := errors.Join(l.ln.Close(), l.tr.Close(), l.pc.Close())
 	l.wg.Wait()
 	return err

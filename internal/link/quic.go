@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -18,6 +19,9 @@ type quicConn struct {
 	addr net.Addr // the peer's, of a dialled connection; nil for an accepted one
 
 	windows *windows // of the listener; nil for a dialled one
+
+	conf    *tls.Config                      // says whom to accept
+	refusal atomic.Pointer[CertificateError] // why this end has ended the connection
 
 	isStale atomic.Bool // see Stale
 
@@ -74,12 +78,24 @@ func (c *quicConn) err() error {
 	if c.qc.Context().Err() == nil {
 		return nil
 	}
+	if why := c.refusal.Load(); why != nil {
+		return why
+	}
 	return Explain(context.Cause(c.qc.Context()))
 }
 
+func (c *quicConn) protocol() string { return c.connectionState().TLS.NegotiatedProtocol }
+
 func (c *quicConn) transport() Transport { return QUIC }
 
-func (c *quicConn) peer() string { return identity.Peer(c.connectionState().TLS) }
+func (c *quicConn) peer() identity.ID { return identity.Peer(c.connectionState().TLS) }
+
+func (c *quicConn) verify() error { return identity.Recheck(c.conf, c.connectionState().TLS) }
+
+func (c *quicConn) dismiss(why *CertificateError) error {
+	c.refusal.CompareAndSwap(nil, why)
+	return errors.Join(c.qc.CloseWithError(quic.ApplicationErrorCode(why.code()), why.Reason()), c.closePaths())
+}
 
 func (c *quicConn) remoteAddr() net.Addr {
 	if c.addr != nil {

@@ -19,9 +19,30 @@ type sessions struct {
 
 func (s sessions) key(name string) string { return name + " " + s.host }
 
-// Get implements tls.ClientSessionCache.
+// Get implements tls.ClientSessionCache. Each caller gets a copy of its own: quic-go v0.65 writes to the
+// state that it resumes with, and a UE may make two connections with one ticket at once.
 func (s sessions) Get(name string) (*tls.ClientSessionState, bool) {
-	return s.ClientSessionCache.Get(s.key(name))
+	cs, ok := s.ClientSessionCache.Get(s.key(name))
+	if !ok || cs == nil {
+		return nil, false
+	}
+	own, err := copySession(cs)
+	return own, err == nil // without a session the handshake is a whole one
+}
+
+func copySession(cs *tls.ClientSessionState) (*tls.ClientSessionState, error) {
+	ticket, state, err := cs.ResumptionState()
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := state.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if state, err = tls.ParseSessionState(bytes); err != nil {
+		return nil, err
+	}
+	return tls.NewResumptionState(ticket, state)
 }
 
 // Put implements tls.ClientSessionCache.
@@ -98,7 +119,7 @@ func (c *quicConn) refused(ctx context.Context, err error) bool {
 	}
 	qc, err := c.qc.NextConnection(ctx)
 	c.isStale.Store(true)
-	return err == nil && checkVersion(qc, "UE", "host") == nil
+	return err == nil && checkVersion(qc, c.conf, true) == nil
 }
 
 func isDone(c <-chan struct{}) bool {

@@ -79,7 +79,7 @@ func (w *world) meet(t *testing.T) *porter {
 	if ue.Resumed() || took != 40*time.Millisecond {
 		t.Errorf("the first connection: resumed %v, %v to the first answer; want two round trips of 20 ms", ue.Resumed(), took)
 	}
-	if c := <-p.conns; c.Peer() != "headset" || c.Resumed() {
+	if c := <-p.conns; c.Peer().Name != "headset" || c.Resumed() {
 		t.Errorf("the host sees %q, resumed %v", c.Peer(), c.Resumed())
 	}
 	time.Sleep(time.Second) // the ticket arrives
@@ -100,7 +100,7 @@ func TestResume(t *testing.T) {
 		}
 		<-ue.Confirmed()
 		<-host.Confirmed()
-		if !ue.Resumed() || !host.Resumed() || ue.Peer() != "edge-1" || host.Peer() != "headset" {
+		if !ue.Resumed() || !host.Resumed() || ue.Peer().Name != "edge-1" || host.Peer().Name != "headset" {
 			t.Errorf("resumed: UE %v, host %v; the UE sees %q, the host %q", ue.Resumed(), host.Resumed(), ue.Peer(), host.Peer())
 		}
 	})
@@ -118,7 +118,7 @@ func TestEarlyPeer(t *testing.T) {
 				t.Error("the host accepted after the handshake only")
 			default:
 			}
-			if c.Peer() != "headset" || !c.Resumed() {
+			if c.Peer().Name != "headset" || !c.Resumed() {
 				t.Errorf("the host sees %q, resumed %v", c.Peer(), c.Resumed())
 			}
 		})
@@ -146,7 +146,7 @@ func TestRefusedEarlyIsSentAgain(t *testing.T) {
 		if !ue.Stale() {
 			t.Error("the connection does not say that it cannot change its path")
 		}
-		if c := <-p.conns; c.Peer() != "headset" {
+		if c := <-p.conns; c.Peer().Name != "headset" {
 			t.Errorf("the host sees %q", c.Peer())
 		}
 		if len(p.conns) != 0 {
@@ -169,7 +169,7 @@ func TestTicketOfAnotherAuthority(t *testing.T) {
 		}
 
 		stranger := w.hostTLS.Clone()
-		stranger.ClientCAs = config(t, authority(t), identity.Host, "").ClientCAs
+		stranger.ClientCAs = config(t, authority(t), identity.Host, "other").ClientCAs
 		w.restart(t, stranger)
 		p := startPorter(w.listener)
 		ue, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 102}), hostAddr, w.ue)
@@ -211,6 +211,31 @@ func TestTicketsOfTwoHosts(t *testing.T) {
 		if ue, _ := w.first(t, 101); !ue.Resumed() {
 			t.Error("the second host's ticket took the place of the first one's")
 		}
+		<-p.conns
+	})
+}
+
+// Two connections of a UE that resume at once share the ticket and no memory. Only the race
+// detector shows what was wrong.
+func TestTwoResumeAtOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := w.meet(t)
+		var both sync.WaitGroup
+		for port := range 2 {
+			both.Go(func() {
+				ue, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 101 + port}), hostAddr, w.ue)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer ue.Close("")
+				if got, err := ask(t.Context(), ue, "hello"); got != "hello" || err != nil || !ue.Resumed() {
+					t.Errorf("the host answers %q, %v, resumed %v; want hello on a resumed connection", got, err, ue.Resumed())
+				}
+			})
+		}
+		both.Wait()
+		<-p.conns
 		<-p.conns
 	})
 }

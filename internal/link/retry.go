@@ -16,7 +16,8 @@ const retryRate = 100
 
 // A gate counts unverified handshakes over all addresses, in seconds.
 type gate struct {
-	log *slog.Logger
+	log        *slog.Logger
+	handshakes *allowance // of the listener, and of those that share it
 
 	mu      sync.Mutex
 	begin   time.Time // of the second
@@ -34,8 +35,8 @@ const mostRetries = 8
 // microseconds each, except one that quic-go could not send: its place is taken then.
 const retryPatience = time.Millisecond
 
-func newGate(log *slog.Logger) *gate {
-	return &gate{log: log, retries: make(chan struct{}, mostRetries)}
+func newGate(log *slog.Logger, handshakes *allowance) *gate {
+	return &gate{log: log, handshakes: handshakes, retries: make(chan struct{}, mostRetries)}
 }
 
 // admit says whether to begin a handshake with an unverified address, and whether a flood
@@ -52,10 +53,13 @@ func (g *gate) admit(now time.Time) (ok, begins bool) {
 }
 
 // verify is a quic.Transport's VerifySourceAddress. It returns true, which asks for a Retry, once
-// quic-go has room for one. One goroutine calls it, which only begins handshakes: connections
-// do not wait.
+// quic-go has room for one. A handshake that would have to wait is asked for one, too: only verified
+// addresses wait, as those that are forged would make the others wait. One goroutine calls it, which only
+// begins handshakes: connections do not wait.
 func (g *gate) verify(net.Addr) bool {
-	ok, begins := g.admit(time.Now())
+	now := time.Now()
+	ok, begins := g.admit(now)
+	ok = ok && g.handshakes.take(now)
 	if begins {
 		g.log.Info("many handshakes: addresses are verified by Retry", "most", retryRate, "in", time.Second)
 	}

@@ -26,10 +26,13 @@ type groSocket struct {
 	rest []byte         // its packets not given yet
 	size int            // of each of its packets but the last
 	oob  []byte         // its control messages, but UDP_GRO's
+
+	sift func(b []byte, from net.Addr) bool // whether to give packet b; nil: all. Set before the first read
 }
 
-// reads is how many messages a read takes at once, of 64 KB of buffer each.
-// With GRO one holds a video frame.
+// reads is how many messages a read takes at once, at most, of 64 KB of buffer each.
+// With GRO one holds a video frame. A socket begins with one, and has more when that many have come at once: a host may have
+// hundreds of sockets with one UE each.
 const reads = 4
 
 // tune returns pc with a faster receive path, where it is a socket of a kernel
@@ -51,16 +54,19 @@ func tune(pc net.PacketConn) net.PacketConn {
 		return pc
 	}
 	s := &groSocket{UDPConn: u, batch: newKernelReader(u)}
-	for range reads {
-		s.read = append(s.read, ipv4.Message{Buffers: [][]byte{make([]byte, 1<<16)}, OOB: make([]byte, 256)})
-	}
+	s.grow()
 	return s
+}
+
+// grow has the next read take one message more.
+func (s *groSocket) grow() {
+	s.read = append(s.read, ipv4.Message{Buffers: [][]byte{make([]byte, 1<<16)}, OOB: make([]byte, 256)})
 }
 
 // ReadBatch fills ms with a packet each and returns how many there were. It
 // waits for the first only.
 func (s *groSocket) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
-	for k := range ms {
+	for k := 0; k < len(ms); {
 		if len(s.rest) == 0 && !s.next() {
 			if k > 0 {
 				return k, nil
@@ -69,7 +75,9 @@ func (s *groSocket) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 				return 0, err
 			}
 		}
-		s.give(&ms[k])
+		if s.give(&ms[k]) {
+			k++
+		}
 	}
 	return len(ms), nil
 }
@@ -85,6 +93,9 @@ func (s *groSocket) receive(flags int) error {
 			return err
 		}
 		s.n, s.at = n, -1
+		if n == len(s.read) && n < reads {
+			s.grow()
+		}
 		if s.next() {
 			return nil
 		}
@@ -107,14 +118,21 @@ func (s *groSocket) next() bool {
 	return false
 }
 
-// give puts the next packet into m.
-func (s *groSocket) give(m *ipv4.Message) {
+// give puts the next packet into m. It returns false when that is held back.
+func (s *groSocket) give(m *ipv4.Message) bool {
 	packet := s.rest[:min(s.size, len(s.rest))]
 	s.rest = s.rest[len(packet):]
+	if s.sift != nil && !s.sift(packet, s.read[s.at].Addr) {
+		return false
+	}
 	m.N = copy(m.Buffers[0], packet)
 	m.NN = copy(m.OOB, s.oob)
 	m.Addr, m.Flags = s.read[s.at].Addr, s.read[s.at].Flags
+	return true
 }
+
+// siftBy has only packets that sift lets pass be given. It is called before the first read.
+func (s *groSocket) siftBy(sift func(b []byte, from net.Addr) bool) { s.sift = sift }
 
 // segments returns the size of the packets that the kernel put together, 0 for a
 // single one, and appends the other control messages to oob.

@@ -126,14 +126,32 @@ func isRefused(err error) bool {
 	return errors.Is(err, ErrIdentity) || errors.Is(err, ErrVersion) || errors.Is(err, ErrHandshake)
 }
 
-// watch notes how the connection of ctx ends. It is a quic.Transport's ConnContext.
+// watch counts the connection of ctx until its peer is known, and notes how it ends. A handshake with a verified address
+// waits for its turn where TLS begins; it is refused at once where there is no room for that. watch is a
+// quic.Transport's ConnContext.
 func (l *Listener) watch(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	if info.AddrVerified {
+		from := network(info.RemoteAddr)
+		if !l.opening.handshakes.hasRoom(from) {
+			return nil, errCrowded
+		}
+		ctx = context.WithValue(ctx, queueKey{}, from)
+	}
+	known, ok := l.young.enter(info)
+	if !ok {
+		return nil, errCrowded
+	}
 	l.wg.Add(1)
 	context.AfterFunc(ctx, func() {
 		defer l.wg.Done()
-		if err := Explain(context.Cause(ctx)); isRefused(err) {
+		known()
+		why := context.Cause(ctx)
+		if app := (*quic.ApplicationError)(nil); errors.As(why, &app) && isDismissal(uint64(app.ErrorCode)) {
+			return // the handshake was long ago
+		}
+		if err := Explain(why); isRefused(err) {
 			l.strangers.add(info.RemoteAddr, err)
 		}
 	})
-	return ctx, nil
+	return context.WithValue(ctx, knownKey{}, known), nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/libp2p/go-yamux/v5"
 
 	"github.com/bungee-xr/bungee/internal/identity"
-	"github.com/bungee-xr/bungee/internal/wire"
 )
 
 // The codes with which one end of a connection over TCP ends it. They are above those of
@@ -56,6 +55,7 @@ const (
 type tcpConn struct {
 	mux  *yamux.Session
 	conn *muxConn
+	conf *tls.Config // says whom to accept
 	tls  tls.ConnectionState
 	addr net.Addr
 
@@ -96,11 +96,11 @@ func DialTCP(ctx context.Context, c net.Conn, addr net.Addr, conf *tls.Config) (
 	tc, err := handshake(ctx, c, tls.Client(c, conf))
 	if err == nil {
 		var t *tcpConn
-		if t, err = newTCPConn(c, addr, tc, true); err == nil {
+		if t, err = newTCPConn(c, addr, tc, conf, true); err == nil {
 			return &Conn{t}, nil
 		}
 	}
-	return nil, Explain(err)
+	return nil, whatWeSpeak(Explain(err), conf)
 }
 
 // handshake ends c when it fails.
@@ -121,15 +121,15 @@ func handshake(ctx context.Context, c net.Conn, tc *tls.Conn) (*tls.Conn, error)
 
 // newTCPConn begins a connection whose handshake is done. When it fails, c has ended. A
 // peer that speaks another version is told so.
-func newTCPConn(c net.Conn, addr net.Addr, tc *tls.Conn, dialled bool) (*tcpConn, error) {
+func newTCPConn(c net.Conn, addr net.Addr, tc *tls.Conn, conf *tls.Config, dialled bool) (*tcpConn, error) {
 	t := &tcpConn{
-		conn: newMuxConn(c, tc), tls: tc.ConnectionState(), addr: addr, dialled: dialled,
+		conn: newMuxConn(c, tc), conf: conf, tls: tc.ConnectionState(), addr: addr, dialled: dialled,
 		turn: make(chan struct{}, 1), arrived: make(chan *tcpStream),
 		live: map[uint32]*tcpStream{}, room: make(chan struct{}, 1), allowed: FirstWindow,
 	}
-	begin, us, them := yamux.Server, "host", "UE"
+	begin := yamux.Server
 	if dialled {
-		begin, us, them = yamux.Client, "UE", "host"
+		begin = yamux.Client
 		t.slots = make(chan struct{}, maxStreams)
 	} else {
 		t.conn.watch = &watch{conn: t}
@@ -142,8 +142,8 @@ func newTCPConn(c net.Conn, addr net.Addr, tc *tls.Conn, dialled bool) (*tcpConn
 	if !dialled {
 		t.wg.Go(t.accepts)
 	}
-	if spoken := t.tls.NegotiatedProtocol; spoken != wire.ALPN {
-		err = fmt.Errorf("%w: this %s speaks %s, the %s speaks %q", ErrVersion, us, wire.ALPN, them, spoken)
+	if why := mismatch(conf, t.tls.NegotiatedProtocol, dialled); why != "" {
+		err = fmt.Errorf("%w: %s", ErrVersion, why)
 		t.end(codeVersion, err)
 	}
 	return t, err
@@ -338,9 +338,15 @@ func (c *tcpConn) because(err error) error {
 	return err
 }
 
+func (c *tcpConn) protocol() string { return c.tls.NegotiatedProtocol }
+
 func (c *tcpConn) transport() Transport { return TCP }
 
-func (c *tcpConn) peer() string { return identity.Peer(c.tls) }
+func (c *tcpConn) peer() identity.ID { return identity.Peer(c.tls) }
+
+func (c *tcpConn) verify() error { return identity.Recheck(c.conf, c.tls) }
+
+func (c *tcpConn) dismiss(why *CertificateError) error { return c.end(uint32(why.code()), why) }
 
 func (c *tcpConn) remoteAddr() net.Addr { return c.addr }
 

@@ -15,18 +15,17 @@ import (
 // explainTCP is Explain for what ends a connection over TCP.
 func explainTCP(err error) error {
 	var away *yamux.GoAwayError
-	var cert *tls.CertificateVerificationError
 	var stranger tls.RecordHeaderError
 	var alert *net.OpError
 	switch {
+	case errors.As(err, &away) && isDismissal(uint64(away.ErrorCode)):
+		return dismissed(true, uint64(away.ErrorCode))
 	case errors.As(err, &away) && away.ErrorCode == codeVersion:
 		return fmt.Errorf("%w: the peer says so", ErrVersion)
 	case errors.As(err, &away) && (away.ErrorCode == codeClosed || away.ErrorCode == 0):
 		return fmt.Errorf("%w by the peer", ErrClosed)
 	case errors.Is(err, yamux.ErrKeepAliveTimeout), errors.Is(err, yamux.ErrConnectionWriteTimeout), errors.Is(err, syscall.ETIMEDOUT):
 		return fmt.Errorf("%w (%w)", ErrNoAnswer, err)
-	case errors.As(err, &cert):
-		return distrust(err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: %w", ErrNoAnswer, syscall.ECONNREFUSED)
 	case errors.As(err, &stranger):

@@ -34,7 +34,9 @@ type TCPListener struct {
 	wg    sync.WaitGroup
 	lives lifelines
 
-	strangers strangers
+	strangers  strangers
+	asked      asked
+	handshakes *queue
 
 	mu     sync.Mutex
 	closed bool
@@ -52,7 +54,7 @@ func ListenTCP(ln net.Listener, conf *tls.Config, log *slog.Logger) *TCPListener
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &TCPListener{ln: ln, conf: conf, strangers: strangers{log: log}, ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
+	l := &TCPListener{ln: ln, conf: conf, strangers: strangers{log: log}, handshakes: newQueue(newHandshakes()), ready: make(chan *Conn), each: map[string]int{}, conns: map[net.Conn]struct{}{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.wg.Go(l.run)
 	return l
@@ -88,8 +90,15 @@ func (l *TCPListener) take(c net.Conn) {
 		c.Close()
 		return
 	}
+	known, ok := l.asked.begin()
+	if !ok {
+		l.grow(c)
+		l.drop(c)
+		c.Close()
+		return
+	}
 	l.wg.Go(func() {
-		l.serve(c)
+		l.serve(c, known)
 		c.Close()
 		l.drop(c)
 	})
@@ -98,9 +107,9 @@ func (l *TCPListener) take(c net.Conn) {
 // recordHandshake is the first byte of a TLS handshake (RFC 8446 section 5.1).
 const recordHandshake = 0x16
 
-// serve serves c until it ends. Who says nothing within handshakeTimeout is let go.
-func (l *TCPListener) serve(c net.Conn) {
-	young := sync.OnceFunc(func() { l.grow(c) })
+// serve serves c until it ends, and calls known once it has proved who it is, or has failed to. Who says nothing within handshakeTimeout is let go.
+func (l *TCPListener) serve(c net.Conn, known func()) {
+	young := sync.OnceFunc(func() { l.grow(c); known() })
 	defer young()
 	var first [1]byte
 	c.SetReadDeadline(time.Now().Add(handshakeTimeout))
@@ -160,13 +169,17 @@ func (l *TCPListener) LifelineKey() (key LifelineKey, revoke func()) { return l.
 
 // admit makes the handshake. It returns nil when that fails; then c has ended.
 func (l *TCPListener) admit(c *peeked) *tcpConn {
+	if !l.handshakes.await(network(c.RemoteAddr()), l.ctx.Done()) {
+		l.failed(c.RemoteAddr(), errCrowded)
+		return nil
+	}
 	tuneTCP(c.Conn)
 	tc, err := handshake(l.ctx, c, tls.Server(c, l.conf))
 	if err != nil {
 		l.failed(c.RemoteAddr(), Explain(err))
 		return nil
 	}
-	t, _ := newTCPConn(c, c.RemoteAddr(), tc, false)
+	t, _ := newTCPConn(c, c.RemoteAddr(), tc, l.conf, false)
 	return t // of another version: it has ended, and its Err says why
 }
 
