@@ -7,6 +7,8 @@
 // other frame they return wire.ErrFrame. The functions of the answering end read a frame,
 // whose type [Begin] has read, and answer it. They give the UE wire.FrameTimeout to send
 // or take a frame, and read a module at the pace of wire.ReadPaced.
+//
+// With its manager a UE or a host has one stream for all they say, a [Conversation].
 package control
 
 import (
