@@ -123,6 +123,15 @@ func (a *attachment) send(frames []byte) error {
 	}
 }
 
+// is says whether the far endpoint is one of which. It waits until it is made and while it is used.
+func (a *attachment) is(which func(Endpoint) bool) bool {
+	a.writing.acquire() // until then it is being made, see open
+	a.writing.release()
+	a.using.acquire()
+	defer a.using.release()
+	return a.far != nil && which(a.far)
+}
+
 // leastTaken is what a UE must take of a frame within wire.FrameTimeout.
 const leastTaken = 256 << 10
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,8 +35,9 @@ type Config struct {
 	// Logger receives a record for each request that breaks the protocol, and for each
 	// Attach that is refused, of the Level that belongs to it. Nil is silent.
 	Logger *slog.Logger
-	// Refused, which many goroutines call, is told the code of each of these. Nil is told nothing.
-	Refused func(offload.Code)
+	// Refused, which many goroutines call, is told the code of each of these before the UE is, which waits
+	// for it. ctx ends with the stream. Nil is told nothing.
+	Refused func(ctx context.Context, code offload.Code)
 }
 
 func (c Config) withDefaults() Config {
@@ -50,7 +53,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.Refused == nil {
-		c.Refused = func(offload.Code) {}
+		c.Refused = func(context.Context, offload.Code) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -116,7 +119,7 @@ func finish(st Stream) {
 // refuse answers a request with err and logs it. ctx is the stream's.
 func (s *Server) refuse(ctx context.Context, st Stream, err error) {
 	fail := wire.FailOf(err)
-	s.cfg.Refused(fail.Code)
+	s.cfg.Refused(ctx, fail.Code)
 	s.cfg.Logger.Log(ctx, Level(ctx, fail), "request refused", "code", fail.Code.String(), "why", fail.Text)
 	refuse(st, fail)
 }
@@ -160,6 +163,29 @@ func (s *Server) Drain(reason string) {
 	var told sync.WaitGroup
 	for _, a := range all { // at once: one may have to wait until its UE reads
 		told.Go(func() { a.halt(0, &wire.Fail{Code: offload.CodeDraining, Text: reason}) })
+	}
+	told.Wait()
+}
+
+// SendAway tells the UE to move those of its far endpoints elsewhere that which names, and ends those
+// that have not left when ctx ends. Unlike Drain it goes on to take new ones.
+func (s *Server) SendAway(ctx context.Context, reason string, which func(Endpoint) bool) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.attached))
+	s.mu.Unlock()
+	var told sync.WaitGroup
+	for _, a := range all {
+		told.Go(func() {
+			if !a.is(which) {
+				return
+			}
+			a.halt(0, &wire.Fail{Code: offload.CodeDraining, Text: reason})
+			select {
+			case <-a.life.Done():
+			case <-ctx.Done():
+				a.st.Reset()
+			}
+		})
 	}
 	told.Wait()
 }
