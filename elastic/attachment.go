@@ -24,7 +24,8 @@ type attachment struct {
 	to     hearer
 	alive  context.Context // ends with the attachment; so does what is under way on other streams
 	die    context.CancelFunc
-	stop   func() // ends the watch of the path
+	stop   func()                                // ends the watch of the path
+	feels  func(took time.Duration, missed bool) // is told how messages were
 
 	writing lock // one frame at a time goes out
 	giving  lock // one state at a time goes to the host; taken before the channel's mu
@@ -41,7 +42,7 @@ type attachment struct {
 	stated   bool        // one has come since it was restored
 	free     time.Time   // when it can begin the message whose outcome comes next; that may be sent later
 	stalled  time.Time   // since when Send waits for its credit; zero: it does not wait
-	drains   bool        // its host wants it to leave
+	drains   error       // why its host wants it to leave; nil: it does not
 	useful   bool        // it has answered a message
 	lost     error       // why it cannot be used any longer; nil while it can
 }
@@ -68,17 +69,41 @@ func attach(ctx context.Context, t Target, d *offload.Desc, conf Config, to hear
 	}
 	a := &attachment{id: rand.Uint64(), target: t, name: t.Name(), host: host, st: st, to: to, writing: newLock(), giving: newLock()}
 	a.stop = host.Watch(func() { to.rerouted(a) })
+	a.feels = func(time.Duration, bool) {}
+	if h, ok := host.(feeler); ok {
+		a.feels = h.Felt
+	}
 	a.alive, a.die = context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, st.Reset)
 	err = a.greet(d, conf)
-	if !stop() && err == nil {
-		err = context.Cause(ctx) // ctx has reset the stream
+	if !stop() {
+		err = context.Cause(ctx) // it has reset the stream
 	}
 	if err != nil {
+		if h, ok := host.(lacker); ok && offload.CodeOf(explain(err)) == offload.CodeNoModule {
+			h.Lacks()
+		}
 		a.end()
 		return nil, fmt.Errorf("attach to %s: %w", t.Name(), explain(err))
 	}
 	return a, nil
+}
+
+// A lacker is a Host whose target brings the channel's module again when it is told that the host has it
+// no more.
+type lacker interface{ Lacks() }
+
+// A feeler is a Host that is told how each message there was: how long after it was sent its outcome came, and whether that was too late, or there
+// was none. Felt does not wait.
+type feeler interface {
+	Felt(took time.Duration, missed bool)
+}
+
+// feel tells the host of a how a message was. It is called without locks.
+func (c *Channel[In, Out]) feel(a *attachment, took time.Duration, failed bool) {
+	if a.feels != nil { // else it is one of tests
+		a.feels(took, failed || c.cfg.Deadline > 0 && took > c.cfg.Deadline)
+	}
 }
 
 // greet sends Attach and waits for the first credit.

@@ -3,7 +3,6 @@ package elastic_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -102,11 +101,7 @@ func TestDrainOverASlowLink(t *testing.T) {
 					send(t, c, i+1, 1)
 					collect(t, c, &want, i+1, 1, nil)
 				}
-				a.mu.Lock()
-				for _, s := range a.all {
-					s.Drain("the host stops in 10s")
-				}
-				a.mu.Unlock()
+				a.drain()
 				time.Sleep(10 * time.Second)
 				wantAt(t, c, "", 0)
 				a.stop()
@@ -205,107 +200,6 @@ func (full) Restore(_ context.Context, state []byte) error {
 	return &wire.Fail{Code: offload.CodeOutOfMemory, Started: true}
 }
 
-// Case C5: no two far endpoints of a channel are at one host.
-func TestOwnerAndStandbyAreApart(t *testing.T) {
-	for _, busy := range []bool{false, true} {
-		for pause := range 12 {
-			inBoth(t, func(t *testing.T, w *world) {
-				ep := sums(true)
-				var atA, atB census
-				a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
-				c := open(t, ep, elastic.Config{Deadline: time.Second, CheckpointMessages: 4, Standby: []elastic.Target{a, b}})
-				move(t, c, a)
-				var want int64
-				send(t, c, 1, 100)
-				collect(t, c, &want, 1, 100, nil)
-				time.Sleep(3 * time.Second)
-				next := int64(101)
-				if busy {
-					pace(t, c, 101, 1000, time.Millisecond)
-				}
-				move(t, c, b)
-				time.Sleep(time.Duration(pause) * time.Millisecond)
-				move(t, c, a)
-				if busy {
-					collect(t, c, &want, 101, 1000, nil)
-					next = 1101
-				}
-				time.Sleep(3 * time.Second)
-				if onA, onB := atA.count(), atB.count(); c.Where() != "a" || onA != 1 || onB != 1 {
-					t.Errorf("busy %t, pause of %d ms: at %q, with %d far endpoints at a and %d at b; want a, with its standby at b", busy, pause, c.Where(), onA, onB)
-				}
-				send(t, c, next, 10)
-				go a.stop()
-				collect(t, c, &want, next, 10, nil)
-				send(t, c, next+10, 10)
-				collect(t, c, &want, next+10, 10, nil)
-				wantAt(t, c, "b", 1)
-				time.Sleep(3 * time.Second)
-				if onB := atB.count(); onB != 1 {
-					t.Errorf("busy %t, pause of %d ms: %d far endpoints at b; its owner alone is right", busy, pause, onB)
-				}
-			})
-		}
-	}
-}
-
-// A move to the host of the standby takes the standby, or ends it.
-func TestMoveToTheStandby(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		ep := sums(true)
-		var atA, atB census
-		a, b := w.host("a", atA.serve(w.guests(ep))), w.host("b", atB.serve(w.guests(ep)))
-		c := open(t, ep, elastic.Config{CheckpointMessages: 4, Standby: []elastic.Target{b}})
-		ready := await(t, c, elastic.StandbyReady)
-		move(t, c, a)
-		<-ready
-		for _, to := range []elastic.Target{b, a, b} {
-			move(t, c, to)
-			time.Sleep(3 * time.Second)
-			onA, onB := atA.count(), atB.count()
-			if to == b && (onA != 0 || onB != 1) || to == a && (onA != 1 || onB != 1) {
-				t.Errorf("after the move to %s: %d far endpoints at a, %d at b", to.Name(), onA, onB)
-			}
-		}
-	})
-}
-
-// A census counts the far endpoints at a host.
-type census struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (s *census) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
-
-func (s *census) add(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.n += n
-}
-
-func (s *census) serve(open func() (far.Endpoint, error)) func() (far.Endpoint, error) {
-	return func() (far.Endpoint, error) {
-		ep, err := open()
-		s.add(1)
-		return counted{ep, s}, err
-	}
-}
-
-type counted struct {
-	far.Endpoint
-	s *census
-}
-
-func (c counted) Close() {
-	c.s.add(-1)
-	c.Endpoint.Close()
-}
-
 // Case C7: a checkpoint that cannot count yet is not taken again. Results are full while
 // outcomes are under way.
 func TestCheckpointsWhileNobodyReceives(t *testing.T) {
@@ -380,35 +274,6 @@ func TestMoveBehindAMove(t *testing.T) {
 			t.Errorf("the second move took %v, want its second", took)
 		}
 		<-first
-	})
-}
-
-// sleepy takes as long to prepare as it may.
-type sleepy struct{}
-
-func (sleepy) Name() string { return "sleepy" }
-
-func (sleepy) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error) {
-	<-ctx.Done()
-	return nil, context.Cause(ctx)
-}
-
-// A standby that takes no state is tried ever less often.
-func TestStandbyThatFails(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		ep := sums(true)
-		var tries atomic.Int32
-		a := w.host("a", w.guests(ep))
-		b := w.host("b", func() (far.Endpoint, error) { tries.Add(1); return full{native.New(ep)}, nil })
-		c := open(t, ep, elastic.Config{Deadline: time.Second, Standby: []elastic.Target{a, b}})
-		move(t, c, a)
-		pace(t, c, 1, 1200, 50*time.Millisecond) // for a minute
-		var want int64
-		collect(t, c, &want, 1, 1100, nil)
-		if n := tries.Load(); n > 20 {
-			t.Errorf("the standby was tried %d times in a minute, want pauses that grow to 30s", n)
-		}
-		wantAt(t, c, "a", 0)
 	})
 }
 
@@ -505,57 +370,6 @@ func TestMovesAfterALateMessage(t *testing.T) {
 		}
 		if s := c.Stats(); s.Late != 1 || s.Fallbacks != 0 {
 			t.Errorf("%+v, want one late message and no fallback", s)
-		}
-	})
-}
-
-// A standby that cannot be had is looked for ever less often, and is found once it can, though no message comes.
-func TestStandbyThatRefuses(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		ep := sums(true)
-		var tries atomic.Int32
-		a := w.host("a", w.guests(ep))
-		begin := time.Now()
-		b := w.host("b", func() (far.Endpoint, error) {
-			if tries.Add(1); time.Since(begin) < 10*time.Second {
-				return nil, &wire.Fail{Code: offload.CodeOverloaded}
-			}
-			return native.New(ep), nil
-		})
-		c := open(t, ep, elastic.Config{CheckpointInterval: 50 * time.Millisecond, Standby: []elastic.Target{b}})
-		ready := await(t, c, elastic.StandbyReady)
-		move(t, c, a)
-		select {
-		case <-ready:
-		case <-time.After(time.Minute):
-			t.Error("there is no standby for a minute")
-		}
-		if n := tries.Load(); n > 10 {
-			t.Errorf("the standby was tried %d times in 10s, want pauses that grow", n)
-		}
-	})
-}
-
-// While a standby is brought up no other one is, whatever happens meanwhile.
-func TestOneStandbyIsBroughtUp(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		ep := sums(true)
-		var tries atomic.Int32
-		a := w.host("a", w.guests(ep))
-		b := w.host("b", func() (far.Endpoint, error) {
-			tries.Add(1)
-			time.Sleep(time.Second)
-			return native.New(ep), nil
-		})
-		c := open(t, ep, elastic.Config{CheckpointMessages: 1, Standby: []elastic.Target{b}})
-		ready := await(t, c, elastic.StandbyReady)
-		move(t, c, a)
-		pace(t, c, 1, 20, 10*time.Millisecond)
-		var want int64
-		collect(t, c, &want, 1, 20, nil)
-		<-ready
-		if n := tries.Load(); n != 1 {
-			t.Errorf("%d standbys were brought up at once", n)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package elastic
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -48,12 +49,15 @@ type Channel[In, Out any] struct {
 	rests     rests
 	interrupt context.CancelCauseFunc // ends the Move under way; nil: none is
 	refusal   error                   // why Send takes no message: a Shutdown, or the end; nil: it does
+	standbys  []Target                // that the standby is one of, the best first
 	seeking   bool                    // a standby is being brought up
 	changed   gate                    // anything that a goroutine waits for, but results
 	late      deadline                // of the oldest message without an outcome
 	save      alarm                   // of the next checkpoint, and the next attempt at a standby
 	stats     Stats
 	subs      map[*subscriber]struct{}
+
+	recoveries uint64 // that have begun
 }
 
 // A discipline is what the modes do differently.
@@ -78,16 +82,15 @@ func Open[In, Out any](ep *codegen.Endpoint[In, Out], cfg Config) (*Channel[In, 
 	if cfg.Mode != Ordered && cfg.Mode != Latest {
 		return nil, errors.New("elastic: Config.Mode is neither Ordered nor Latest")
 	}
-	for _, t := range cfg.Standby {
-		if err := usable(t); err != nil {
-			return nil, err
-		}
+	if err := allUsable(cfg.Standby); err != nil {
+		return nil, err
 	}
 	c := &Channel[In, Out]{ep: ep, cfg: cfg.withDefaults(ep.Deadline), moving: newLock()}
 	c.closing, c.stop = context.WithCancel(context.Background())
 	c.batches.New = func() any { return new(batch[Out]) }
 	c.finished = c.finishHere
 	c.here = c.native(ep.New())
+	c.standbys = slices.Clone(cfg.Standby)
 	c.inbox.window = c.cfg.Window
 	c.late.fire, c.save.fire = c.checkLate, c.checkSave
 	c.mode = ordered[In, Out]{c}
@@ -185,6 +188,9 @@ func (c *Channel[In, Out]) stepLocked(g signal) orders {
 		c.recoverFromLocked(g.at)
 	}
 	c.changed.open()
+	if c.standby != nil {
+		c.heedLocked(c.standby)
+	}
 	return do
 }
 

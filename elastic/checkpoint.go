@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/wire"
-	"github.com/bungee-xr/bungee/offload"
 )
 
 // A checkpoint is the state of a far endpoint as of message seq.
@@ -149,70 +148,6 @@ func (c *Channel[In, Out]) comeLocked(k checkpoint, at uint64) error {
 	c.saves.came(k, upTo, c.delivered)
 	c.releaseLocked()
 	return nil
-}
-
-// wantStandbyLocked begins to prepare a standby, if the channel should have one and has
-// none.
-func (c *Channel[In, Out]) wantStandbyLocked() {
-	if c.owner == nil || c.phase != serving || c.standby != nil || c.seeking || !c.recoverable() {
-		return
-	}
-	now := time.Now()
-	for _, t := range c.cfg.Standby {
-		if c.uses(t) {
-			continue
-		}
-		if c.rests.over(t, now) {
-			c.seeking = true
-			c.goLocked(func() { c.prepareStandby(t) })
-			return
-		}
-		c.save.set(c.cfg.CheckpointInterval) // look again then
-	}
-}
-
-// attachTimeout is how long it may take to connect to a host and to attach there, when no application
-// waits for it with a context of its own.
-const attachTimeout = 2 * time.Second
-
-func (c *Channel[In, Out]) prepareStandby(t Target) {
-	ctx, cancel := context.WithTimeoutCause(c.closing, attachTimeout, offload.ErrDeadline)
-	a, err := attach(ctx, t, &c.ep.Desc, c.cfg, c)
-	cancel()
-	c.mu.Lock()
-	c.seeking = false
-	if err != nil {
-		c.rests.failed(t, time.Now())
-		c.save.set(c.cfg.CheckpointInterval) // look again then
-		c.mu.Unlock()
-		return
-	}
-	do := c.stepLocked(signal{kind: stoodBy, at: a})
-	if do.refused { // the far endpoint has moved meanwhile
-		c.wantStandbyLocked()
-	} else {
-		c.goLocked(a.start)
-		c.tellLocked(Event{Kind: StandbyReady, From: c.whereLocked(), To: a.name})
-	}
-	c.mu.Unlock()
-	do.finish()
-	if !do.refused {
-		c.refresh(a)
-	}
-}
-
-// refresh gives a standby the last checkpoint.
-func (c *Channel[In, Out]) refresh(a *attachment) {
-	c.mu.Lock()
-	k := c.saves.last
-	c.mu.Unlock()
-	if err := c.give(c.closing, a, k); err != nil {
-		c.fail(a, err)
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rests.served(a.target)
 }
 
 // armLocked sets the alarm for a message that is about to be sent.

@@ -57,7 +57,7 @@ type Config struct {
 	// Priority orders this channel among the UE's other channels.
 	Priority Priority
 	// Standby are edge hosts to fall back to. The first one that is not in use comes
-	// before all others: it is kept warm, with the last checkpoint. The UE comes last.
+	// before all others: it is kept warm, with the last checkpoint. The UE comes last. StandBy changes them.
 	Standby []Target
 	// Logger receives a record for each move and each fallback. Nil is silent.
 	Logger *slog.Logger

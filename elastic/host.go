@@ -82,7 +82,7 @@ func (c *Channel[In, Out]) choose(ctx context.Context, t Target, a *attachment) 
 		}
 		return c.choose(ctx, t, a)
 	}
-	do := c.stepLocked(signal{kind: chosen, at: a, spare: slices.Contains(c.cfg.Standby, t)})
+	do := c.stepLocked(signal{kind: chosen, at: a, spare: slices.Contains(c.standbys, t)})
 	if !do.refused {
 		a.epoch = c.epoch
 	}

@@ -130,7 +130,11 @@ func (l *latest[In, Out]) fly(a *attachment, m *queued[In]) {
 	defer cancel()
 	b := l.batches.Get().(*batch[Out])
 	defer l.batches.Put(b)
+	begin := time.Now()
 	err := l.single(ctx, a, m, b)
+	if err == nil || a.alive.Err() == nil { // else the channel has left the host
+		l.feel(a, time.Since(begin), err != nil)
+	}
 	l.mu.Lock()
 	l.flying--
 	lost := l.landedLocked(a, m, b, err, context.Cause(ctx))

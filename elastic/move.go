@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/bungee-xr/bungee/internal/wire"
 )
 
 // Move moves the far endpoint to t, or to the UE if t is nil, and returns once it is
@@ -21,8 +23,8 @@ import (
 // messages and its state has been copied. Mode Latest does the latter, too, for the few
 // messages under way.
 //
-// The copy may take any time, as long as it moves on; ctx bounds the whole. A loss of the old far endpoint's
-// host ends the Move: a recovery takes its place.
+// The copy may take any time, as long as it moves on; ctx bounds the whole. When the old far endpoint's host is lost
+// before or during the Move, a recovery goes first, and the Move begins again from where that has led.
 func (c *Channel[In, Out]) Move(ctx context.Context, t Target) error {
 	m := move{begin: time.Now(), to: t}
 	err := errors.Join(c.misused(ctx), usableOrNil(t))
@@ -60,6 +62,15 @@ func usable(t Target) error {
 	return nil
 }
 
+func allUsable(all []Target) error {
+	for _, t := range all {
+		if err := usable(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // usableOrNil is usable for the target of a Move, where nil is the UE.
 func usableOrNil(t Target) error {
 	if t == nil {
@@ -90,6 +101,39 @@ func (c *Channel[In, Out]) move(ctx context.Context, m *move) error {
 	if m.to != nil {
 		m.name = m.to.Name()
 	}
+	for {
+		recoveries, err := c.awaitRecovery(ctx)
+		if err == nil {
+			err = c.moveOnce(ctx, m)
+		}
+		if err == nil || ctx.Err() != nil || !c.recoveredSince(recoveries) {
+			return err
+		}
+	}
+}
+
+// awaitRecovery waits until no recovery looks for an owner, and returns how many have begun so far.
+func (c *Channel[In, Out]) awaitRecovery(ctx context.Context) (recoveries uint64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.phase == fenced {
+		if ctx.Err() != nil {
+			return c.recoveries, context.Cause(ctx)
+		}
+		c.awaitLocked(ctx)
+	}
+	return c.recoveries, nil
+}
+
+// recoveredSince says whether a recovery has begun since there were so many.
+func (c *Channel[In, Out]) recoveredSince(recoveries uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recoveries != recoveries
+}
+
+// moveOnce moves, unless a recovery comes between.
+func (c *Channel[In, Out]) moveOnce(ctx context.Context, m *move) error {
 	if err := c.moving.take(ctx); err != nil {
 		return err
 	}
@@ -170,6 +214,7 @@ func (c *Channel[In, Out]) endMove() {
 	c.mu.Lock()
 	c.interrupt = nil
 	do := c.stepLocked(signal{kind: moveFails}) // refused if it has not failed
+	relieved := c.relieveLocked()
 	if c.owner == nil && c.log.recording {
 		c.log.reset(c.sent)
 	}
@@ -178,6 +223,7 @@ func (c *Channel[In, Out]) endMove() {
 	c.mode.resumeLocked()
 	c.mu.Unlock()
 	do.finish()
+	relieved.finish()
 }
 
 // newcomerAt prepares a far endpoint at t, which is a unless that is nil.
@@ -303,7 +349,7 @@ func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
 	if own == nil {
 		return c.copyHere(ctx)
 	}
-	k, err := c.snapshot(ctx, own)
+	k, err := c.copyOf(ctx, own)
 	if err != nil {
 		return k, err
 	}
@@ -313,6 +359,21 @@ func (c *Channel[In, Out]) copyState(ctx context.Context) (checkpoint, error) {
 		return k, err
 	}
 	return k, c.comeLocked(k, c.delivered)
+}
+
+// copyOf returns the state of own. When the stream for it ends, or its guest breaks, the far endpoint's own stream tells so, too, and which of
+// them tells first is chance: the far endpoint is lost, unless that would end the channel.
+func (c *Channel[In, Out]) copyOf(ctx context.Context, own *attachment) (checkpoint, error) {
+	k, err := c.snapshot(ctx, own)
+	var f *wire.Fail
+	switch {
+	case err == nil, ctx.Err() != nil, !c.recoverable():
+	case errors.Is(err, ErrLost):
+		c.fail(own, err)
+	case errors.As(err, &f) && f.Started && brokeGuest(f.Code):
+		c.fail(own, &unsavedError{f})
+	}
+	return k, err
 }
 
 // copyHere copies the state of the far endpoint on the UE. From then on the log
@@ -365,7 +426,7 @@ func (c *Channel[In, Out]) copyTo(ctx context.Context, n newcomer) error {
 	if own == nil {
 		k.state, err = c.stateHere()
 	} else {
-		k, err = c.snapshot(ctx, own)
+		k, err = c.copyOf(ctx, own)
 	}
 	switch {
 	case err != nil:

@@ -49,28 +49,22 @@ func TestMoveThatDoesNotBegin(t *testing.T) {
 	})
 }
 
-// A Move that comes while another owner is looked for fails at once: the recovery is for that. It says why
-// the owner is lost.
+// A Move that comes while another owner is looked for waits for it, and attaches to no host before.
 func TestMoveDuringARecovery(t *testing.T) {
-	lost := at("b")
-	lost.lost = ErrLost
-	for _, tt := range []struct {
-		why   string
-		owner *attachment
-		want  error
-	}{
-		{"the owner before is lost", at("b"), errOvertaken},
-		{"the owner is lost", lost, ErrLost},
-	} {
-		c := ownedBy(t, tt.owner, Config{})
-		c.phase = fenced
-		h := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
-		if err := c.Move(t.Context(), h); !errors.Is(err, tt.want) {
-			t.Errorf("%s: the Move says %v, want %v", tt.why, err, tt.want)
-		}
-		if h.released != 0 {
-			t.Errorf("%s: the Move has attached to its host", tt.why)
-		}
+	for _, why := range []error{nil, ErrLost} { // the owner before is lost, or the owner is
+		synctest.Test(t, func(t *testing.T) {
+			c := ownedBy(t, at("b"), Config{})
+			c.phase, c.owner.lost = fenced, why
+			h := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := c.Move(ctx, h); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the Move says %v, want the end of its context", err)
+			}
+			if h.released != 0 {
+				t.Error("the Move has attached to its host")
+			}
+		})
 	}
 }
 
@@ -139,7 +133,7 @@ func TestCandidateOfAFailedMove(t *testing.T) {
 			c, _, owner := answering(t, true, 0)
 			owner.Buffer = *bytes.NewBuffer(tt.states)
 			next := newFakeHost(wire.AppendCredit(nil, wire.TypeAttached, wire.Credit{Messages: 1, Bytes: 1}))
-			c.cfg.Standby = []Target{next}
+			c.standbys = []Target{next}
 			c.seeking = true // nobody else prepares a standby
 			if err := c.Move(t.Context(), next); !errors.Is(err, offload.ErrDeadline) {
 				t.Errorf("%s is silent, and the Move says %v", tt.fails, err)

@@ -43,6 +43,7 @@ func (c *Channel[In, Out]) recoverFromLocked(a *attachment) {
 	if c.interrupt != nil {
 		c.interrupt(a.lost)
 	}
+	c.recoveries++
 	c.saves.forget()
 	c.goLocked(func() { c.recover(a) })
 }
@@ -54,7 +55,7 @@ func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 	case code == offload.CodeDraining:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		a.drains = true
+		a.drains = &h.Fail
 		c.heedLocked(a)
 		return nil
 	case code == offload.CodeProtocol:
@@ -136,17 +137,25 @@ func (c *Channel[In, Out]) brokenBy(a *attachment, why *wire.Fail) error {
 	return e
 }
 
-// heedLocked moves the far endpoint away from a host that drains, if a is the owner: the Halt may have come
-// before it was.
+// heedLocked takes a away from a host that drains: the far endpoint, if a is the owner, and else the standby, of
+// which the host would wait for the end. The Halt may have come before a was that.
 func (c *Channel[In, Out]) heedLocked(a *attachment) {
-	if a == c.owner && a.drains {
+	switch {
+	case a.drains == nil:
+	case a == c.owner:
 		c.goLocked(func() { c.leave(a) })
+	case a == c.standby:
+		do := c.failLocked(a, a.drains)
+		c.goLocked(do.finish)
 	}
 }
 
 // leave moves the far endpoint away from a host that drains. It has until the host ends.
 func (c *Channel[In, Out]) leave(a *attachment) {
-	for _, t := range c.cfg.Standby {
+	c.mu.Lock()
+	standbys := c.standbys
+	c.mu.Unlock()
+	for _, t := range standbys {
 		if t != a.target && c.Move(a.alive, t) == nil {
 			return
 		}
@@ -176,6 +185,9 @@ func (c *Channel[In, Out]) recover(lost *attachment) {
 	if !c.isFenced() { // it has ended
 		return
 	}
+	for _, waited := range c.unanswered() {
+		c.feel(lost, waited, true)
+	}
 	if !c.recoverable() {
 		c.end(fmt.Errorf("%w: %s on %s is not idempotent: %w", ErrLost, c.ep.Name, lost.name, lost.lost))
 		return
@@ -191,6 +203,18 @@ func (c *Channel[In, Out]) recover(lost *attachment) {
 		return
 	}
 	c.told(r.event())
+}
+
+// unanswered returns how long each message without an outcome has waited for it.
+func (c *Channel[In, Out]) unanswered() (waited []time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for seq := c.delivered + 1; seq <= c.sent; seq++ {
+		if e := c.log.at(seq); e != nil {
+			waited = append(waited, time.Since(e.sent))
+		}
+	}
+	return waited
 }
 
 func (c *Channel[In, Out]) isFenced() bool {

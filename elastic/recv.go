@@ -57,6 +57,7 @@ func (c *Channel[In, Out]) Results(ctx context.Context) iter.Seq2[Result[Out], e
 // outcome takes an outcome that a host sent on the channel's stream. It waits until all
 // earlier ones are delivered, and drops it when its sender has lost its role.
 func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte) error {
+	came := time.Now()
 	b := c.batches.Get().(*batch[Out])
 	defer c.batches.Put(b)
 	if err := c.decode(a.name, o.Status, payload, b); err != nil {
@@ -69,10 +70,12 @@ func (c *Channel[In, Out]) outcome(a *attachment, o wire.Outcome, payload []byte
 		return err
 	}
 	e.ran = min(o.Run, time.Since(e.sent))
+	took := came.Sub(e.sent)
 	c.inbox.put(&Result[Out]{Seq: o.Seq, Captured: e.captured, Tag: e.tag, Host: a.name}, b.outs, b.err)
 	do := c.settleLocked(a, o.Seq)
 	c.mu.Unlock()
 	do.finish()
+	c.feel(a, took, false)
 	return nil
 }
 

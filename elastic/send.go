@@ -10,7 +10,8 @@ import (
 // Send sends in to the far endpoint. In mode Ordered it waits for room and, while the far
 // endpoint is on the UE, until in has been handled. In mode Latest it does not wait. An
 // error means that in was not sent, or was given up by Close while it was handled on the UE; each other message
-// has an outcome, which comes from Recv. ctx bounds the wait for room, and does not reach Handle.
+// has an outcome, which comes from Recv. ctx bounds the wait for room, and does not reach Handle: a Send
+// that need not wait, as in mode Latest, does not look at it.
 func (c *Channel[In, Out]) Send(ctx context.Context, in In) error {
 	return c.SendMessage(ctx, Message[In]{Value: in})
 }

@@ -146,6 +146,15 @@ func (h *host) stop() {
 	h.wg.Wait()
 }
 
+// drain has the host ask all that it serves to go.
+func (h *host) drain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.all {
+		s.Drain("the host stops in 10s")
+	}
+}
+
 // Name implements elastic.Target.
 func (h *host) Name() string { return h.name }
 
