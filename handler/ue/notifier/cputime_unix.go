@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+const processTimeFrom = "getrusage"
+
 // processTime returns the processor time that this process has used.
 func processTime() (time.Duration, bool) {
 	var u syscall.Rusage

@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+const processTimeFrom = "GetProcessTimes"
+
 // processTime returns the processor time that this process has used.
 func processTime() (time.Duration, bool) {
 	self, err := syscall.GetCurrentProcess()

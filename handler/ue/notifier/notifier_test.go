@@ -2,7 +2,7 @@ package notifier_test
 
 import (
 	"context"
-	"os"
+	"math"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -23,224 +23,202 @@ func start(t testing.TB, cfg *notifier.Config) *notifier.Notifier {
 	if err != nil {
 		t.Fatalf("New(%+v): %v", cfg, err)
 	}
-	t.Cleanup(n.Close)
+	t.Cleanup(func() { n.Close() })
 	return n
 }
 
-// burn uses processor time until the process has used that much more of it.
-func burn(n *notifier.Notifier, d time.Duration) {
-	for begin := n.Sample().ProcessCPUTime; n.Sample().ProcessCPUTime-begin < d; {
+func TestSampleOfThisMachine(t *testing.T) {
+	n := start(t, &notifier.Config{Interval: 10 * time.Millisecond})
+	var s *notifier.Sample
+	for s = range n.Watch(t.Context()) {
+		if !s.Gap {
+			break
+		}
+	}
+	for m, r := range s.All() {
+		t.Logf("%-18v %-14s %s%s", m, m.Format(r.Value), r.Source, r.Why)
+		if r.Known() == (r.Why != "") {
+			t.Errorf("%v is %+v; want a source or a reason", m, r)
+		}
+	}
+	known := []notifier.Metric{notifier.ProcessTime, notifier.ProcessCPU, notifier.Cores}
+	if runtime.GOOS == "linux" {
+		known = append(known, notifier.MemoryTotal, notifier.MemoryAvailable, notifier.Resident, notifier.LoopUp, notifier.BytesUp)
+	}
+	for _, m := range known {
+		if !s.Get(m).Known() {
+			t.Errorf("%v is not known: %s", m, s.Get(m).Why)
+		}
+	}
+	total, _ := s.Value(notifier.MemoryTotal)
+	available, _ := s.Value(notifier.MemoryAvailable)
+	if available > total {
+		t.Errorf("%v bytes of %v are available", available, total)
+	}
+}
+
+func TestUsedGrowsWithWork(t *testing.T) {
+	before, ok := notifier.Used()
+	if !ok {
+		t.Skipf("%s does not tell it; GOOS=linux go test ./handler/ue/notifier", runtime.GOOS)
+	}
+	for used := before; used < before+20*time.Millisecond; used, _ = notifier.Used() {
 		for i := range 1 << 16 {
 			_ = i * i
 		}
 	}
 }
 
-func TestSampleOfThisMachine(t *testing.T) {
-	n := start(t, nil)
-	s := n.Sample()
-	if !s.Has(notifier.ProcessCPU) {
-		t.Fatalf("known is %v; want process cpu on %s", s.Known, runtime.GOOS)
-	}
-	if s.ProcessCPUTime <= 0 || s.ProcessCPU != 0 {
-		t.Errorf("first sample has %v of processor time and %v cores; want more than 0, and 0",
-			s.ProcessCPUTime, s.ProcessCPU)
-	}
-	if runtime.GOOS != "linux" {
-		t.Skip("what follows is told by Linux only; GOOS=linux go test ./handler/ue/notifier")
-	}
-	if !s.Has(notifier.Memory | notifier.Resident) {
-		t.Errorf("known is %v; want memory and resident", s.Known)
-	}
-	if s.RSS == 0 || s.RSS > s.MemTotal || s.MemAvailable > s.MemTotal {
-		t.Errorf("resident %d, available %d, total %d; want 0 < resident <= total, available <= total",
-			s.RSS, s.MemAvailable, s.MemTotal)
-	}
-	if s.Has(notifier.Temperature) != (s.TemperatureSource != "") {
-		t.Errorf("known %v with source %q; want both or neither", s.Known, s.TemperatureSource)
-	}
-	if s.LoopUp != s.LoopDown {
-		t.Errorf("loopback sent %d and received %d; want the same", s.LoopUp, s.LoopDown)
-	}
+// counted is a source that counts its reads.
+type counted struct {
+	reads  int
+	closed int
 }
 
-func TestProcessCPUGrowsWithWork(t *testing.T) {
-	n := start(t, nil)
-	before := n.Sample()
-	burn(n, 20*time.Millisecond)
-	after := n.Sample()
-	if got := after.ProcessCPUTime - before.ProcessCPUTime; got < 20*time.Millisecond {
-		t.Errorf("processor time grew by %v; want at least 20ms", got)
-	}
-	cores := after.CoresSince(before)
-	if limit := float64(runtime.NumCPU()) * 1.5; cores <= 0 || cores > limit {
-		t.Errorf("%v cores since the sample before; want over 0 and up to %v", cores, limit)
-	}
-	if got := before.CoresSince(after); got != 0 {
-		t.Errorf("cores since a later sample are %v; want 0", got)
-	}
+func (c *counted) Read(r *notifier.Round) {
+	c.reads++
+	r.Tell(notifier.Temperature, 40+float64(c.reads%10), "counted")
+	r.Tell(notifier.Energy, r.Since.Seconds(), "since")
 }
 
-// The slow sources are read anew, by their interval and not by Sample.
-func TestSlowSourcesHaveTheirOwnPace(t *testing.T) {
+func (c *counted) Close() error { c.closed++; return nil }
+
+func TestSamplesHaveAnInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := start(t, &notifier.Config{SlowInterval: time.Minute})
-		first := n.Sample()
-		<-time.After(59 * time.Second)
-		if s := n.Sample(); s.SlowAt != first.SlowAt {
-			t.Errorf("slow sources were read after 59 s; want once a minute")
-		}
-		<-time.After(2 * time.Second)
-		synctest.Wait()
-		if s := n.Sample(); s.SlowAt.Sub(first.SlowAt) != time.Minute {
-			t.Errorf("slow sources were read %v after the first time; want 1m0s", s.SlowAt.Sub(first.SlowAt))
-		}
-		n.Close()
-	})
-}
-
-func TestWatchKeepsItsInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := start(t, nil)
-		defer n.Close()
+		c := &counted{}
+		n := start(t, &notifier.Config{Sources: []notifier.Source{c}})
 		begin := time.Now()
-		var at []time.Duration
-		for s := range n.Watch(t.Context(), 250*time.Millisecond) {
-			at = append(at, s.At.Sub(begin))
-			if len(at) == 3 {
+		i := 0
+		for s := range n.Watch(t.Context()) {
+			want := time.Duration(i) * 250 * time.Millisecond
+			since, _ := s.Value(notifier.Energy)
+			if got := s.At.Sub(begin); got != want || s.Gap != (i == 0) || i > 0 && math.Abs(since-0.25) > 1e-9 {
+				t.Errorf("sample %d came after %v, gap %v, %v s after the one before; want %v", i, got, s.Gap, since, want)
+			}
+			if s != n.Sample() {
+				t.Errorf("the newest sample is another one")
+			}
+			if i++; i == 5 {
 				break
 			}
 		}
-		for i, got := range at {
-			if want := time.Duration(i) * 250 * time.Millisecond; got != want {
-				t.Errorf("sample %d came after %v; want %v", i, got, want)
-			}
+		n.Close()
+		n.Close()
+		if c.reads != 5 || c.closed != 1 {
+			t.Errorf("the source was read %d times and closed %d times; want 5 and 1", c.reads, c.closed)
 		}
 	})
 }
 
 func TestWatchEnds(t *testing.T) {
-	tests := []struct {
-		name, why string
-		end       func(n *notifier.Notifier, cancel func())
-	}{
-		{"context", "the caller's context bounds the loop", func(_ *notifier.Notifier, cancel func()) { cancel() }},
-		{"close", "a loop must not outlive its notifier", func(n *notifier.Notifier, _ func()) { n.Close() }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := start(t, nil)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			count := 0
-			for range n.Watch(ctx, time.Hour) {
-				count++
-				tt.end(n, cancel)
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, &notifier.Config{Sources: []notifier.Source{&counted{}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan string, 2) // each watch says once why
+		watch := func(ctx context.Context, why string) {
+			for range n.Watch(ctx) {
 			}
-			if count != 1 {
-				t.Errorf("%d samples; want 1 (%s)", count, tt.why)
-			}
-		})
-	}
-}
-
-func TestNewRefusesAWrongUnit(t *testing.T) {
-	for _, every := range []time.Duration{1, -time.Second} {
-		if n, err := notifier.New(&notifier.Config{SlowInterval: every}); err == nil {
-			n.Close()
-			t.Errorf("SlowInterval %v is accepted; want an error", every)
-		} else if !strings.Contains(err.Error(), "SlowInterval") {
-			t.Errorf("SlowInterval %v: %q does not name the field", every, err)
+			ended <- why
 		}
-	}
-}
-
-func TestCloseTwice(t *testing.T) {
-	n := start(t, nil)
-	n.Close()
-	n.Close()
-	if s := n.Sample(); !s.Has(notifier.ProcessCPU) {
-		t.Errorf("known after Close is %v; want process cpu", s.Known)
-	}
-}
-
-// sysfs writes files under a made-up /sys.
-func sysfs(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+		go watch(ctx, "its context ended")
+		go watch(t.Context(), "the notifier was closed")
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if got := len(ended); got != 1 || <-ended != "its context ended" {
+			t.Errorf("%d watches ended with one context; want 1", got)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+		n.Close()
+		synctest.Wait()
+		if len(ended) != 1 {
+			t.Error("the other watch goes on after Close")
 		}
-	}
-	return root
+	})
 }
 
-func TestTemperatureOfAMadeUpSys(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("sensors are files on Linux only; GOOS=linux go test ./handler/ue/notifier")
-	}
-	tests := []struct {
-		name, why string
-		files     map[string]string
-		want      notifier.Celsius
-		source    string
-	}{
-		{"none", "no sensor is unknown, not 0 °C", nil, 0, ""},
-		{"hottest core", "the hottest core decides what the device must do", map[string]string{
-			"class/hwmon/hwmon0/name":        "coretemp\n",
-			"class/hwmon/hwmon0/temp1_input": "51000\n", "class/hwmon/hwmon0/temp1_label": "Core 0\n",
-			"class/hwmon/hwmon0/temp2_input": "57500\n", "class/hwmon/hwmon0/temp2_label": "Core 1\n",
-		}, 57.5, "coretemp_core_1"},
-		{"disk is hotter", "a disk is not the processor", map[string]string{
-			"class/hwmon/hwmon0/name": "nvme\n", "class/hwmon/hwmon0/temp1_input": "70000\n",
-			"class/hwmon/hwmon1/name": "k10temp\n", "class/hwmon/hwmon1/temp1_input": "44000\n",
-		}, 44, "k10temp"},
-		{"disk alone", "a sensor elsewhere says nothing of the processor", map[string]string{
-			"class/hwmon/hwmon0/name": "nvme\n", "class/hwmon/hwmon0/temp1_input": "70000\n",
-		}, 0, ""},
-		{"board", "boards and phones have thermal zones instead", map[string]string{
-			"class/thermal/thermal_zone0/type": "cpu-thermal\n", "class/thermal/thermal_zone0/temp": "48312\n",
-		}, 48.312, "cpu-thermal"},
-		{"asleep", "drivers report nonsense for a core that sleeps", map[string]string{
-			"class/hwmon/hwmon0/name": "coretemp\n", "class/hwmon/hwmon0/temp1_input": "-127000\n",
-			"class/hwmon/hwmon0/temp2_input": "255000\n",
-		}, 0, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, &notifier.Config{SysFS: sysfs(t, tt.files)}).Sample()
-			if s.Temperature != tt.want || s.TemperatureSource != tt.source {
-				t.Errorf("got %v of %q, want %v of %q: %s",
-					s.Temperature, s.TemperatureSource, tt.want, tt.source, tt.why)
-			}
-			if got := s.Has(notifier.Temperature); got != (tt.source != "") {
-				t.Errorf("known: %v; want %v: %s", got, tt.source != "", tt.why)
-			}
-		})
-	}
-}
-
-func TestSampleAllocatesNothing(t *testing.T) {
-	n := start(t, &notifier.Config{SlowInterval: time.Hour})
-	if got := testing.AllocsPerRun(1000, func() { n.Sample() }); got != 0 {
-		t.Errorf("a sample makes %v allocations; want 0, it is taken at each frame", got)
-	}
-}
-
-func TestMetricString(t *testing.T) {
-	for m, want := range map[notifier.Metric]string{
-		0:                                      "nothing",
-		notifier.Energy:                        "energy",
-		notifier.ProcessCPU | notifier.Network: "process cpu, network",
+func TestConfigIsChecked(t *testing.T) {
+	for cfg, says := range map[*notifier.Config]string{
+		{Interval: time.Nanosecond}:                                       "10ms or more",
+		{Interval: -time.Second}:                                          "10ms or more",
+		{Sources: []notifier.Source{nil}}:                                 "source 0 is nil",
+		{Interval: 10*time.Millisecond - 1, Sources: []notifier.Source{}}: "10ms or more",
 	} {
-		if got := m.String(); got != want {
-			t.Errorf("Metric(%d) is %q; want %q", m, got, want)
+		if _, err := notifier.New(cfg); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("New(%+v): %v; want an error with %q", cfg, err, says)
 		}
+	}
+	start(t, &notifier.Config{Sources: []notifier.Source{}}) // no source: nothing is known
+}
+
+// What a handler hands in shows with its age, until it is old.
+func TestFeel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, &notifier.Config{Sources: []notifier.Source{}})
+		if r := n.Sample().Get(notifier.RTT); r.Known() || r.Why != "no edge host is in use" {
+			t.Errorf("at first the round-trip time is %+v", r)
+		}
+		n.Feel(notifier.Path{Host: "edge", RTT: 20 * time.Millisecond, RateUp: 5e6, RateDown: math.Inf(1)})
+		<-time.After(time.Second)
+		synctest.Wait()
+		s := n.Sample()
+		if r := s.Get(notifier.RTT); r.Value != 0.02 || r.Source != "path to edge" || r.Age != time.Second {
+			t.Errorf("the round-trip time is %+v; want 0.02 s of \"path to edge\", 1s old", r)
+		}
+		if r := s.Get(notifier.Loss); !r.Known() || r.Value != 0 {
+			t.Errorf("the loss is %+v; want 0", r)
+		}
+		if s.Get(notifier.Jitter).Known() || !strings.Contains(s.Get(notifier.RateDown).Why, "infinity") {
+			t.Errorf("jitter is %+v, rate down %+v; want them unknown", s.Get(notifier.Jitter), s.Get(notifier.RateDown))
+		}
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if r := n.Sample().Get(notifier.RTT); r.Known() || !strings.Contains(r.Why, "no news of the path to edge") {
+			t.Errorf("after 11 s the round-trip time is %+v; want it unknown", r)
+		}
+		n.Close()
+	})
+}
+
+func TestMetricsHaveNamesAndUnits(t *testing.T) {
+	names := map[string]bool{}
+	for m := range notifier.Metrics {
+		name := m.String()
+		if name == "" || names[name] {
+			t.Errorf("metric %d is called %q", m, name)
+		}
+		names[name] = true
+	}
+	for _, tt := range []struct {
+		m    notifier.Metric
+		v    float64
+		want string
+	}{
+		{notifier.Temperature, 57.46, "57.5 °C"},
+		{notifier.SystemCPU, 0.256, "25.6 %"},
+		{notifier.MemoryTotal, 1.5e9, "1.5 GB"},
+		{notifier.Frequency, 1.8e9, "1.8 GHz"},
+		{notifier.RTT, 0.0123, "12.3ms"},
+		{notifier.LinkKind, float64(notifier.WiFi), "wifi"},
+		{notifier.Charging, 1, "yes"},
+		{notifier.BatteryRate, -12.5, "-12.5 %/h"},
+		{200, 1, "1"},
+	} {
+		if got := tt.m.Format(tt.v); got != tt.want {
+			t.Errorf("%v of %v is %q; want %q", tt.v, tt.m, got, tt.want)
+		}
+	}
+}
+
+// Asking costs an application nothing, so that it can ask at each call.
+func TestSampleAllocatesNothing(t *testing.T) {
+	n := start(t, &notifier.Config{Sources: []notifier.Source{&counted{}}, Interval: time.Hour})
+	got := testing.AllocsPerRun(1000, func() {
+		if v, ok := n.Sample().Value(notifier.Temperature); !ok || v == 0 {
+			t.Fatal("no temperature")
+		}
+	})
+	if got != 0 {
+		t.Errorf("a sample makes %v allocations; want 0", got)
 	}
 }
 
@@ -248,6 +226,17 @@ func BenchmarkSample(b *testing.B) {
 	n := start(b, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		n.Sample()
+		n.Sample().Value(notifier.Temperature)
+	}
+}
+
+// A device without the folder of a System has nothing to tell but what the process knows of itself.
+func TestMissingRoot(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "missing")
+	n := start(t, &notifier.Config{Sources: []notifier.Source{notifier.NewSystem(&notifier.SystemConfig{Root: root})}})
+	for m, r := range n.Sample().All() {
+		if !r.Known() && r.Why == "" {
+			t.Errorf("%v is unknown for no reason", m)
+		}
 	}
 }
