@@ -24,12 +24,18 @@ func (s *session) call(ctx context.Context, c wire.Call, request []byte, reply *
 	fail := explain(err)
 	s.h.refusals.add(fail.Code)
 	s.h.cfg.Logger.Log(ctx, far.Level(ctx, fail), "call failed", "ue", s.key.ue, "fn", c.Fn, "code", fail.Code.String(), "why", fail.Text)
+	if !fail.Started {
+		s.tenant.pace(ctx)
+	}
 	return fail
 }
 
 // tryCall takes a place in the tenant's queue, then an instance, then a turn.
 func (s *session) tryCall(ctx context.Context, c wire.Call, request []byte, reply *far.Reply) error {
 	if err := s.h.draining(); err != nil {
+		return err
+	}
+	if err := s.grant.beginCall(c.Module); err != nil {
 		return err
 	}
 	select {
@@ -53,7 +59,13 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request []byte, repl
 	defer bounded.End()
 	call := &executor.Call{Account: s.account}
 	in := executor.WithCall(bounded, call)
-	return d.pool.Call(in, c.Fn, request, func(a executor.Answer) error {
+	defer func() { s.h.observe(&s.h.times.calls, c.Module, begin, call.Entered, time.Now()) }()
+	pool, most, done, err := s.h.deployed.poolWithin(d, s.grant.memory())
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = pool.Call(in, c.Fn, request, func(a executor.Answer) error {
 		if len(a.Payload) > wire.MaxPayload {
 			return &wire.Fail{Code: offload.CodeTooLarge, Started: true, Text: "reply of the guest function"}
 		}
@@ -62,6 +74,7 @@ func (s *session) tryCall(ctx context.Context, c wire.Call, request []byte, repl
 		}
 		return answer(in, reply, a, waited, call.Spans)
 	})
+	return narrowed(err, most)
 }
 
 // answer makes the frame of a call's answer. It waits for room without a core.

@@ -6,10 +6,14 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/far"
+	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
@@ -19,14 +23,24 @@ import (
 type conn struct {
 	h    *Handler
 	link *link.Conn
-	ue   string // the name that its certificate proves
+	id   identity.ID // that its certificate proves
+	ue   string      // the names of its tenant and its own
+	door *door       // by which it came; nil: the host's own port
 
+	owner  string // the tenant's name
 	tenant *tenant
+	sent   sending
+
+	dismissed bool // the UE is not accepted any longer; for watchIdentities
 
 	helloed atomic.Bool
-	id      atomic.Uint64    // the session that the UE named in its hello
+	number  atomic.Uint64    // of the session that the UE named in its hello
 	greeted chan link.Stream // the hello's stream, once it was answered; cap 1: said once
 	revoke  func()           // of its lifeline's key; nil: it has none. Set by the hello
+
+	pings    *rate.Limiter         // before there is a lease
+	admitted chan struct{}         // closed when the hello's lease was accepted
+	grant    atomic.Pointer[grant] // its lease, set before; nil at a host without a manager
 
 	joining sync.Once
 	session *session // set by joined
@@ -44,23 +58,32 @@ func (c *conn) run() {
 		if err != nil {
 			break
 		}
-		streams.Go(func() { c.serve(st) })
+		c.h.pacer.spend(&c.tenant.purse, streamEffort)
+		c.h.pacer.await(&c.tenant.purse, c.link.Done())
+		streams.Go(func() { c.serve(countedStream{st, c}) })
 	}
 	c.link.Close("")
 	streams.Wait()
 	held.release()
+	c.sent.release(c)
 	if c.revoke != nil {
 		c.revoke()
 	}
 	if c.session != nil {
 		c.h.part(c.session)
 	}
+	if g := c.grant.Load(); g != nil {
+		c.h.managed.leave(g)
+	}
 	log.Info("connection ends", "why", c.link.Err())
 }
 
 // connCost is what a connection costs the host beside its windows: buffers of TLS and of QUIC,
-// goroutines, what is sent and not acknowledged yet. 87 KiB were measured.
-const connCost = 128 << 10
+// goroutines, for which 87 KiB were measured, and the first bytes that are sent and not acknowledged yet.
+const connCost = 128<<10 + sentFree
+
+// connectionCost is what a connection holds from its beginning to its end.
+const connectionCost = link.FirstWindow + connCost
 
 // A holding is what the host holds for a connection. What its windows grow by is added while
 // the connection lasts, by any goroutine.
@@ -115,7 +138,7 @@ func (c *conn) admit() (*holding, error) {
 	if l.slot, err = t.peers.Try(1); err != nil {
 		return nil, crowded(t, "connections", t.peers, c.h.peers)
 	}
-	if l.bytes, err = t.memory.Try(link.FirstWindow + connCost); err != nil {
+	if l.bytes, err = t.memory.Try(connectionCost); err != nil {
 		l.slot.Release()
 		return nil, noRoom(err)
 	}
@@ -172,9 +195,15 @@ func (c *conn) serve(st link.Stream) {
 			return
 		}
 	}
+	if t != wire.TypePing && t != wire.TypeHello && !c.awaitLease(st) {
+		c.refuse(st, noLease)
+		return
+	}
 	switch t {
 	case wire.TypePing:
-		err = control.Pong(st)
+		if err = c.mayPing(); err == nil {
+			err = control.Pong(st)
+		}
 	case wire.TypeHello:
 		err = c.hello(st)
 	case wire.TypeHave:
@@ -191,12 +220,45 @@ func (c *conn) serve(st link.Stream) {
 	}
 }
 
+// Pings of a UE that has no lease at a managed host: five measure the way, and a few may be lost.
+const (
+	pingsAtOnce    = 20
+	pingsPerSecond = 2
+)
+
+// mayPing says why a UE may not measure the way now.
+func (c *conn) mayPing() error {
+	if c.h.managed == nil || c.grant.Load() != nil || c.pings.Allow() {
+		return nil
+	}
+	return &wire.Fail{Code: offload.CodeOverloaded, Text: "more pings than it takes to measure the way: say Hello with a lease"}
+}
+
+// awaitLease waits, at a managed host, until the lease of the connection's hello has been accepted, which may be under
+// way beside st. It returns false when none is.
+func (c *conn) awaitLease(st link.Stream) bool {
+	if c.h.managed == nil || c.grant.Load() != nil {
+		return true
+	}
+	late := time.NewTimer(wire.FrameTimeout)
+	defer late.Stop()
+	select {
+	case <-c.admitted:
+		return c.grant.Load() != nil
+	case <-c.link.Done():
+	case <-st.Context().Done():
+	case <-late.C:
+	}
+	return false
+}
+
 // refuse answers a request with err and logs it. One that the UE gave up is everyday.
 func (c *conn) refuse(st link.Stream, err error) {
 	level := far.Level(st.Context(), wire.FailOf(err))
 	if link.IsGivenUp(err) {
 		level = slog.LevelDebug
 	}
+	c.tenant.pace(st.Context())
 	fail := control.Refuse(st, err)
 	c.h.refusals.add(fail.Code)
 	c.h.cfg.Logger.Log(context.Background(), level, "request refused", "ue", c.ue, "code", fail.Code.String(), "why", fail.Text)
@@ -210,8 +272,11 @@ func (c *conn) hello(st link.Stream) error {
 	if c.helloed.Swap(true) {
 		return &wire.Fail{Code: offload.CodeProtocol, Text: "hello was said before"}
 	}
-	c.id.Store(hello.Session)
-	w := wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls}
+	if err := c.show(hello); err != nil {
+		return err
+	}
+	c.number.Store(hello.Session)
+	w := wire.Welcome{Name: c.h.cfg.Name, Cores: c.h.cfg.Calls, Now: time.Now().UnixMilli()}
 	if c.link.Transport() == link.QUIC { // the end of the host's process ends one over TCP
 		port, key, revoke := c.h.lifeline()
 		w.Lifeline, w.Key, c.revoke = port, key, revoke
@@ -219,6 +284,24 @@ func (c *conn) hello(st link.Stream) error {
 	if control.Welcome(st, w) == nil {
 		c.greeted <- st // for goAway
 	}
+	return nil
+}
+
+// show has a managed host accept the lease of a hello.
+func (c *conn) show(hello wire.Hello) error {
+	m := c.h.managed
+	if m == nil {
+		return nil
+	}
+	defer close(c.admitted)
+	if !c.confirmed() { // what an attacker sends again uses no lease
+		return errors.New("connection has ended")
+	}
+	g, err := m.admit(c.id, c.door, hello)
+	if err != nil {
+		return err
+	}
+	c.grant.Store(g)
 	return nil
 }
 
@@ -236,7 +319,10 @@ func (c *conn) have(st link.Stream) error {
 	if err != nil {
 		return err
 	}
-	t := c.h.enter(c.ue)
+	if err := c.grant.Load().covers(d); err != nil {
+		return err
+	}
+	t := c.h.enter(c.owner)
 	defer c.h.leave(t)
 	if !c.h.deployed.has(t, d) && !c.confirmed() {
 		return errors.New("connection has ended")
@@ -250,13 +336,16 @@ func (c *conn) have(st link.Stream) error {
 }
 
 func (c *conn) put(st link.Stream) error {
-	t := c.h.enter(c.ue)
+	t := c.h.enter(c.owner)
 	defer c.h.leave(t)
 	var held budget.Lease
 	d, wasm, err := control.ReadPut(st, func(size int) (err error) {
 		held, err = t.memory.Acquire(st.Context(), int64(size))
 		return noRoom(err)
 	})
+	if err == nil {
+		err = c.grant.Load().covers(d)
+	}
 	if err != nil {
 		held.Discard()
 		return err

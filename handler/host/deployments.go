@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/budget"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -45,14 +47,17 @@ type deployment struct {
 	ready  chan struct{}
 	err    error
 
-	module executor.Module
-	pool   *executor.Pool // for calls; the far endpoints of channels have instances of their own
+	module *shared
+	pool   *executor.Pool        // for calls; the far endpoints of channels have instances of their own
+	narrow map[int64]*narrowPool // for calls under leases that allow an instance less memory, by that; guarded by deployments.mu
 	linkage
 
-	users int                     // guarded by deployments.mu
-	used  uint64                  // the clock of the last use; guarded by deployments.mu
-	want  int                     // who wait for it to be made; guarded by deployments.mu
-	stop  context.CancelCauseFunc // ends its load
+	cold    bool                    // no instance is made when it is loaded: set before
+	retired bool                    // it may be used no more and is closed by the last who does; guarded by deployments.mu
+	users   int                     // guarded by deployments.mu
+	used    uint64                  // the clock of the last use; guarded by deployments.mu
+	want    int                     // who wait for it to be made; guarded by deployments.mu
+	stop    context.CancelCauseFunc // ends its load
 }
 
 func newDeployments(h *Handler) *deployments {
@@ -97,7 +102,11 @@ func (ds *deployments) useLocked(d *deployment) {
 func (ds *deployments) done(d *deployment) {
 	ds.mu.Lock()
 	d.users--
+	last := d.retired && d.users == 0
 	ds.mu.Unlock()
+	if last {
+		ds.close(d)
+	}
 }
 
 // has says whether a module is deployed, or being deployed.
@@ -113,39 +122,52 @@ func (ds *deployments) have(ctx context.Context, t *tenant, m digest) error {
 	return err
 }
 
+// haveSpare is have for who nobody waits for: it takes no other module's place, and no turn.
+func (ds *deployments) haveSpare(ctx context.Context, t *tenant, m digest) error {
+	_, err := ds.deploy(ctx, t, m, source{wasm: func() ([]byte, error) { return nil, noModule(m) }, spare: true})
+	return err
+}
+
 // A source is where a load gets a module, and what is held for its bytes. The load lets go
 // of that, since it may last longer than the request that began it.
 type source struct {
-	wasm func() ([]byte, error)
-	held budget.Lease
+	wasm  func() ([]byte, error)
+	held  budget.Lease
+	spare bool // the module takes no other's place, and its first call makes its first instance
 }
 
 // put deploys a module from its bytes, unless it is deployed, and lets go of held.
 func (ds *deployments) put(ctx context.Context, t *tenant, m digest, wasm []byte, held budget.Lease) error {
 	for {
-		began, err := ds.deploy(ctx, t, m, source{func() ([]byte, error) { return wasm, nil }, held})
-		if began {
+		began, err := ds.deploy(ctx, t, m, source{wasm: func() ([]byte, error) { return wasm, nil }, held: held})
+		switch {
+		case !isNoModule(err):
+			if !began {
+				held.Discard()
+			}
 			return err
+		case began:
+			held = budget.Lease{} // the load has let go of it
 		}
-		if !isNoModule(err) {
-			held.Discard()
-			return err
-		}
-		// The load that this one waited for had no bytes: a UE had only asked. Load again.
+		// The load that this one waited for had no bytes, as a UE had only asked; or the policy says now that
+		// the module is to be metered, or not. Load again.
 	}
 }
 
 // deploy loads a module and warms one instance of it. It waits for a load under way,
 // or begins one, which then owns src. A failed load leaves nothing, so that it can be tried
-// again.
+// again. A module that t may not run takes no other's place, and is not compiled.
 func (ds *deployments) deploy(ctx context.Context, t *tenant, m digest, src source) (began bool, err error) {
+	if err := t.rules.Load().Runs(m); err != nil {
+		return false, denied(err)
+	}
 	key := deploymentKey{t.Name(), m}
 	ds.mu.Lock()
 	d := ds.all[key]
 	var evicted *deployment
 	if began = d == nil; began {
-		if evicted, err = ds.roomLocked(t); err == nil {
-			d = &deployment{key: key, tenant: ds.h.enter(t.Name()), ready: make(chan struct{})}
+		if evicted, err = ds.roomLocked(t, src.spare); err == nil {
+			d = &deployment{key: key, tenant: ds.h.enter(t.Name()), ready: make(chan struct{}), cold: src.spare}
 			ds.all[key] = d
 			ds.useLocked(d)
 			ds.begin(d, src)
@@ -222,20 +244,20 @@ func (d *deployment) wait(ctx context.Context) error {
 }
 
 // roomLocked counts one more module of t. It may take out a deployment that nobody
-// uses; the caller closes that, also when roomLocked fails.
-func (ds *deployments) roomLocked(t *tenant) (evicted *deployment, err error) {
+// uses, unless spare; the caller closes that, also when roomLocked fails.
+func (ds *deployments) roomLocked(t *tenant, spare bool) (evicted *deployment, err error) {
 	switch {
 	case ds.closed:
 		return nil, &wire.Fail{Code: offload.CodeDraining}
 	case len(ds.all) >= ds.h.cfg.Modules:
 		held := ds.heldLocked()
-		evicted = ds.evictLocked(func(d *deployment) bool { return mayEvict(held, d.tenant.Name(), t.Name(), ds.h.cfg.Modules) })
+		evicted = ds.evictLocked(func(d *deployment) bool { return !spare && mayEvict(held, d.tenant.Name(), t.Name(), ds.h.cfg.Modules) })
 		if evicted == nil {
 			return nil, &wire.Fail{Code: offload.CodeOverloaded, Text: fmt.Sprintf("the host keeps %d modules, and all are in use or within their tenants' shares", ds.h.cfg.Modules)}
 		}
 	}
 	err = t.HoldModule()
-	if err != nil && evicted == nil {
+	if err != nil && evicted == nil && !spare {
 		if evicted = ds.evictLocked(func(d *deployment) bool { return d.tenant.Tenant == t.Tenant }); evicted != nil {
 			err = t.HoldModule()
 		}
@@ -288,6 +310,11 @@ func (ds *deployments) load(ctx context.Context, d *deployment, src source) {
 	src.wasm = nil
 	src.held.Discard()
 	ds.mu.Lock()
+	for d.err == nil && d.rules != d.tenant.rules.Load() { // SetPolicy came between
+		ds.mu.Unlock()
+		d.err = d.relink(ctx, ds.h)
+		ds.mu.Lock()
+	}
 	d.users--
 	unwanted := ds.all[d.key] != d
 	if d.err != nil {
@@ -301,37 +328,67 @@ func (ds *deployments) load(ctx context.Context, d *deployment, src source) {
 	case unwanted: // it was made just as the last who had waited left
 		ds.close(d)
 	}
-	if !isNoModule(d.err) {
-		ds.h.cfg.Logger.Info("module", "tenant", d.key.tenant, "digest", fmt.Sprintf("%x", d.key.digest[:6]), "err", d.err)
+	log := ds.h.cfg.Logger.With("tenant", d.key.tenant, "module", fmt.Sprintf("%x", d.key.digest[:6]))
+	switch {
+	case d.err == nil:
+		log.Info("module is loaded")
+	case !isNoModule(d.err):
+		log.Info("module is not loaded", "why", d.err)
 	}
 }
 
 // make compiles a module, or takes it from the cache, and makes one instance of it. It
 // calls no guest function.
 func (d *deployment) make(ctx context.Context, h *Handler, m digest, wasm func() ([]byte, error)) error {
-	module, err := h.cfg.Engine.Load(ctx, executor.Source{
-		Digest: m, Wasm: wasm, Tenant: d.tenant.Name(), Meter: d.tenant.rules.Meter, Charge: d.tenant.Charge,
-	})
+	rules := d.tenant.rules.Load()
+	begin := time.Now()
+	var compiled atomic.Bool
+	var bytes []byte // of the module, if the engine asks for them, else what it has kept of them
+	src := executor.Source{
+		Digest: m, Tenant: d.tenant.Name(), Meter: rules.Meter,
+		Wasm: func() (b []byte, err error) {
+			b, err = wasm()
+			bytes = b
+			return b, err
+		},
+		Charge: func(b executor.Bill) {
+			compiled.Store(true)
+			d.tenant.Charge(b)
+		},
+	}
+	if h.managed != nil {
+		src.Probes = func(only []byte) { bytes = only }
+	}
+	module, err := h.cfg.Engine.Load(ctx, src)
+	if compiled.Load() {
+		h.times.compile.add(time.Since(begin))
+	}
 	if err != nil {
 		return badModule(err)
 	}
-	if err := d.open(ctx, h, module, m); err != nil {
-		module.Close()
+	d.module = &shared{Module: module, metered: rules.Meter, users: 1}
+	if bytes != nil && h.managed != nil {
+		d.module.keepProbes(d.tenant, bytes)
+	}
+	if err := d.open(ctx, h, rules); err != nil {
+		d.module.Close()
 		return badModule(err)
 	}
-	d.module = module
 	return nil
 }
 
-// open makes the pool of module. The guest's own initialisation may take what a call may.
-func (d *deployment) open(ctx context.Context, h *Handler, module executor.Module, m digest) (err error) {
-	if d.linkage, err = h.link(d.tenant, module.Manifest(), m); err != nil {
+// open makes the pool of d's module. The guest's own initialisation may take what a call may.
+func (d *deployment) open(ctx context.Context, h *Handler, rules *capability.Rules) (err error) {
+	if d.linkage, err = h.link(d.tenant, rules, d.module.Manifest(), d.key.digest); err != nil {
 		return err
 	}
-	pool := executor.NewPool(module, executor.PoolConfig{Size: h.cfg.Calls, Instance: d.instance, Turns: h.turns})
+	pool := executor.NewPool(d.module.Module, executor.PoolConfig{Size: h.cfg.Calls, Instance: d.instance, Turns: h.turns})
 	ctx, cancel := context.WithTimeout(ctx, d.deadline)
 	defer cancel()
-	if err := pool.Warm(ctx, 1); err != nil {
+	if !d.cold {
+		err = pool.Warm(ctx, 1)
+	}
+	if err != nil {
 		pool.Close()
 		return err
 	}
@@ -366,7 +423,16 @@ func (ds *deployments) close(d *deployment) {
 		return
 	}
 	d.pool.Close()
-	d.module.Close()
+	for _, p := range d.narrow {
+		p.Close()
+	}
+	ds.mu.Lock()
+	d.module.users--
+	last := d.module.users == 0
+	ds.mu.Unlock()
+	if last {
+		d.module.Close()
+	}
 	ds.h.leave(d.tenant)
 }
 

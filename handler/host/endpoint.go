@@ -20,6 +20,7 @@ type endpoint struct {
 	s    *session
 	d    *deployment
 	in   executor.Instance
+	most int64        // bytes of the instance, where its lease is why; 0: the lease is not
 	fn   uint32       // the first of the endpoint's three guest functions
 	slot budget.Lease // of a channel
 }
@@ -27,6 +28,9 @@ type endpoint struct {
 // openEndpoint makes a far endpoint with the zero value's state.
 func (s *session) openEndpoint(ctx context.Context, module offload.Digest, fn uint32) (far.Endpoint, error) {
 	if err := s.h.draining(); err != nil {
+		return nil, err
+	}
+	if err := s.grant.covers(module); err != nil {
 		return nil, err
 	}
 	slot, err := s.tenant.channels.Try(1)
@@ -43,31 +47,44 @@ func (s *session) openEndpoint(ctx context.Context, module offload.Digest, fn ui
 }
 
 func (s *session) makeEndpoint(ctx context.Context, module offload.Digest, fn uint32) (*endpoint, error) {
-	limit := s.h.cfg.CallLimit
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CallLimit)
 	defer cancel()
-	d, err := s.h.deployed.get(ctx, s.tenant, module, limit)
+	for {
+		e, err := s.tryEndpoint(ctx, module, fn)
+		if err != nil || !s.h.deployed.isRetired(e.d) {
+			return e, err
+		}
+		e.free() // its grant changed while the instance was made
+	}
+}
+
+func (s *session) tryEndpoint(ctx context.Context, module offload.Digest, fn uint32) (*endpoint, error) {
+	d, err := s.h.deployed.get(ctx, s.tenant, module, s.h.cfg.CallLimit)
 	if err != nil {
 		return nil, err
 	}
 	ctx, done := context.WithTimeout(ctx, d.deadline)
 	defer done()
-	in, err := s.instantiate(ctx, d)
+	cfg, most, err := d.within(s.grant.memory())
+	var in executor.Instance
+	if err == nil {
+		in, err = s.instantiate(ctx, d, cfg)
+	}
 	if err != nil {
 		s.h.deployed.done(d)
-		return nil, err
+		return nil, narrowed(err, most)
 	}
-	return &endpoint{s: s, d: d, in: in, fn: fn}, nil
+	return &endpoint{s: s, d: d, in: in, most: most, fn: fn}, nil
 }
 
 // instantiate makes an instance of d's module, in a turn of the session's tenant.
-func (s *session) instantiate(ctx context.Context, d *deployment) (executor.Instance, error) {
+func (s *session) instantiate(ctx context.Context, d *deployment, cfg executor.InstanceConfig) (executor.Instance, error) {
 	turn, err := s.h.turns.Take(ctx, s.tenant.Tenant)
 	if err != nil {
 		return nil, noTurn
 	}
 	defer turn.Done()
-	in, err := d.module.Instantiate(executor.WithCall(ctx, &executor.Call{Account: s.account, Turn: turn}), d.instance)
+	in, err := d.module.Instantiate(executor.WithCall(ctx, &executor.Call{Account: s.account, Turn: turn}), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: make an instance: %w", executor.ErrNotStarted, err)
 	}
@@ -112,9 +129,14 @@ func (e *endpoint) Limit() time.Duration { return e.d.deadline }
 
 // Close implements far.Endpoint.
 func (e *endpoint) Close() {
+	e.free()
+	e.slot.Release()
+}
+
+// free closes the instance.
+func (e *endpoint) free() {
 	e.in.Close()
 	e.s.h.deployed.done(e.d)
-	e.slot.Release()
 }
 
 // call runs one of the endpoint's guest functions in its turn. Its error is a
@@ -125,7 +147,7 @@ func (e *endpoint) call(ctx context.Context, fn uint32, request []byte) (abi.Sta
 		err = tooLarge(reply)
 	}
 	if err != nil {
-		fail := explain(err)
+		fail := explain(narrowed(err, e.most))
 		if fail.Code == offload.CodeTooLarge && fn != e.fn { // only Handle has changed the state
 			fail.Started = false
 		}
@@ -165,12 +187,21 @@ func (e *endpoint) level(ctx context.Context, fail *wire.Fail) slog.Level {
 var noTurn = &wire.Fail{Code: offload.CodeDeadline, Text: "while it waited for its turn"}
 
 func (e *endpoint) run(ctx context.Context, fn uint32, request []byte) (executor.Reply, error) {
+	var begin, entered time.Time
+	if fn == e.fn { // a message: what saves and restores is not told
+		begin = time.Now()
+		if err := e.s.grant.beginMessage(ctx); err != nil {
+			return executor.Reply{}, err
+		}
+		defer func() { e.s.h.observe(&e.s.h.times.messages, e.d.key.digest, begin, entered, time.Now()) }()
+	}
 	turn, err := e.s.h.turns.Take(ctx, e.s.tenant.Tenant)
 	if err != nil {
 		return executor.Reply{}, noTurn
 	}
 	defer turn.Done()
 	defer func() { e.s.account.Charge(e.in.Last()) }()
+	entered = time.Now()
 	return e.in.Call(executor.WithCall(ctx, &executor.Call{Account: e.s.account, Turn: turn}), fn, request)
 }
 

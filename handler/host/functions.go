@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -18,18 +19,36 @@ type Provider struct {
 	// Functions makes them for a module with grant g. It is called once for each module of
 	// a tenant; the functions it returns serve many instances.
 	Functions func(g capability.Grant) executor.HostFuncs
+	// StandIn returns what stands for a call of a module with grant g that does not say what it is to be probed with; nil:
+	// nothing does. A nil StandIn has nothing for any module.
+	StandIn func(g capability.Grant) StandIn
 }
+
+// A StandIn does what a call has the host do, and returns how long that took. It has a core that nobody waits for
+// ([executor.SpareOf]), and ends when its context does.
+type StandIn func(context.Context) (time.Duration, error)
 
 // A linkage is what a tenant's module runs with: its instances' configuration and limits.
 type linkage struct {
+	rules    *capability.Rules // what decided
+	grant    capability.Grant
 	instance executor.InstanceConfig
 	deadline time.Duration // the longest that a call may run
+	standIn  StandIn       // for a module that does not say what it is to be probed with; nil: none
+}
+
+// same says whether l and o grant the same.
+func (l *linkage) same(o *linkage) bool {
+	return l.grant.Equal(o.grant) && l.instance.Limits == o.instance.Limits && l.deadline == o.deadline
 }
 
 // link decides the linkage of a module of t whose manifest is given. Its error is a
-// *capability.Refusal if the policy grants less than the manifest asks for.
-func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linkage, error) {
-	g, err := t.rules.Grant(manifest)
+// *capability.Refusal if the policy does not have t run the module, or grants less than the manifest asks for.
+func (h *Handler) link(t *tenant, rules *capability.Rules, manifest capability.Manifest, d digest) (linkage, error) {
+	if err := rules.Runs(d); err != nil {
+		return linkage{}, err
+	}
+	g, err := rules.Grant(manifest)
 	if err != nil {
 		return linkage{}, err
 	}
@@ -38,11 +57,11 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 	if err != nil {
 		return linkage{}, err
 	}
-	memory, err := h.ceiling(t, manifest, g)
+	memory, err := h.ceiling(rules, manifest, g)
 	if err != nil {
 		return linkage{}, err
 	}
-	l := linkage{deadline: h.cfg.CallLimit, instance: executor.InstanceConfig{
+	l := linkage{rules: rules, grant: g, deadline: h.cfg.CallLimit, standIn: h.cfg.standsIn(g), instance: executor.InstanceConfig{
 		Host: host, Withheld: h.cfg.withheld, Tenant: t.Tenant, Log: log,
 		Limits: executor.Limits{Memory: memory, Output: g.Limits.Output, Fuel: g.Limits.Fuel},
 	}}
@@ -55,10 +74,10 @@ func (h *Handler) link(t *tenant, manifest capability.Manifest, d digest) (linka
 // ceiling returns the limit on the memory of an instance with grant g. The host's own limit
 // is a ceiling; where it is not set, the default is one for tenants to whom the policy
 // sets none. What the module itself asks for is never cut: it is refused.
-func (h *Handler) ceiling(t *tenant, manifest capability.Manifest, g capability.Grant) (int64, error) {
+func (h *Handler) ceiling(rules *capability.Rules, manifest capability.Manifest, g capability.Grant) (int64, error) {
 	ceiling := h.cfg.MemoryLimit
 	if ceiling == 0 {
-		all, err := t.rules.Grant(capability.Manifest{}) // to who asks for nothing
+		all, err := rules.Grant(capability.Manifest{}) // to who asks for nothing
 		if err != nil {
 			return 0, err
 		}
@@ -68,7 +87,7 @@ func (h *Handler) ceiling(t *tenant, manifest capability.Manifest, g capability.
 	}
 	if asked := manifest.Limits.Memory; ceiling > 0 && asked > ceiling {
 		return 0, &capability.Refusal{
-			Capability: "limits.memory", What: fmt.Sprintf("of %d MiB, over %d MiB", asked>>20, ceiling>>20), Tenant: t.Name(),
+			Capability: "limits.memory", What: fmt.Sprintf("of %d MiB, over %d MiB", asked>>20, ceiling>>20), Tenant: rules.Tenant,
 			Where: "the host's own limit", Cure: "its operator can raise --memory, or without that flag set limits.memory in the policy",
 		}
 	}
@@ -101,6 +120,19 @@ func (c *Config) given(g capability.Grant, log func(string)) ([]executor.HostFun
 		}
 	}
 	return all, nil
+}
+
+// standsIn returns what stands for a call of a module with grant g, nil where nothing does.
+func (c *Config) standsIn(g capability.Grant) StandIn {
+	for _, p := range c.Functions {
+		if c.Manager == nil || p.StandIn == nil || !slices.Contains(g.Host, p.Name) {
+			continue
+		}
+		if s := p.StandIn(g); s != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // withheld says why a module does not get host functions that this host has: its

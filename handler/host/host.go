@@ -8,7 +8,7 @@
 // with the calls. The handler runs modules through executor.Engine and does not know
 // which engine that is.
 //
-// A tenant is the name in a UE's certificate. Config.Policy says what a tenant's modules
+// A tenant stands in the ID that a UE's certificate proves, and may have any number of UEs. Config.Policy says what a tenant's modules
 // may use and how much the tenant may hold. Tenants share the cores, and nothing else: the
 // modules of one do not exist for another. The log, Tenants and Bill say what sessions
 // cost.
@@ -32,13 +32,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/internal/budget"
+	"github.com/bungee-xr/bungee/internal/cores"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 )
@@ -49,13 +51,15 @@ type Config struct {
 	Name string
 	// Engine runs the modules. The handler does not close it.
 	Engine executor.Engine
-	// TLS identifies the host and says whose UEs it serves.
+	// TLS identifies the host and says whose UEs it serves. Its VerifyConnection, if it has one, is also
+	// asked about connections that are up, each second, and ends those that it refuses.
 	TLS *tls.Config
 	// Functions are the host functions that modules may be granted, beyond those of the
 	// guest ABI and WASI.
 	Functions []Provider
 	// Policy says what the modules of a tenant may use, and how much it may hold. Nil
-	// means capability.Default. A tenant is the name that a UE's certificate proves.
+	// means capability.Default. A tenant is whom the ID in a UE's certificate names.
+	// [Handler.SetPolicy] replaces it.
 	Policy *capability.Policy
 	// Calls is how many calls and messages run at once. Zero means GOMAXPROCS.
 	Calls int
@@ -73,24 +77,28 @@ type Config struct {
 	// Modules is how many modules the host keeps loaded. A further one takes the place of
 	// the one that has been unused for longest, among those of its tenant and of tenants
 	// that have more than their share, and is refused when all of these are in use. Zero
-	// means 64.
+	// means 256.
 	Modules int
 	// MemoryLimit bounds the memory of each instance, in bytes: a module that asks for more
 	// is refused. Zero means the executor's default, where the policy sets no limit.
 	MemoryLimit int64
 	// Memory bounds what the host holds for UEs beside their instances, in bytes: frames,
-	// modules on their way, replies, states and the windows of connections. A tenant may
+	// modules on their way, replies, states, the windows of connections, and handshakes, which may take an
+	// eighth. A tenant may
 	// hold half of it, or what its quota says, and a quarter is kept for tenants that hold
-	// little. What finds no room within half a second is refused with the code
+	// little beside one connection. What finds no room within half a second is refused with the code
 	// "overloaded". Zero means 1 GiB.
 	Memory int64
 	// InstanceMemory bounds the sum of the memory limits of all instances, in bytes, beside the
 	// quota of each tenant. A quarter is kept for tenants that have few. Limits are mostly
-	// far more than what is used. Zero means 16 times Memory.
+	// far more than what is used. A tenant that has no instance gets one in any case; beyond these, an instance
+	// that nobody uses makes room for one of another tenant that has no more than an equal part. Zero means 16 times Memory.
 	InstanceMemory int64
 	// CallLimit bounds a call or a message that has no deadline, or a longer one. Zero
 	// means 10 s.
 	CallLimit time.Duration
+	// Manager makes the host a managed one. Nil means that it serves all UEs of its authority.
+	Manager *Manager
 	// Logger receives a record for each connection, session, module and failed call.
 	// Nil is silent. Of what is logged about one UE or tenant it receives two records a second, and of
 	// all of them twenty, with bursts of 20 and 200, and how many were left out before.
@@ -107,7 +115,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Name = "edge"
 	}
 	if c.Calls <= 0 {
-		c.Calls = runtime.GOMAXPROCS(0)
+		c.Calls = cores.N()
 	}
 	if c.Waiting <= 0 {
 		c.Waiting = 64 * c.Calls
@@ -119,7 +127,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Connections = 4096
 	}
 	if c.Modules <= 0 {
-		c.Modules = 64
+		c.Modules = 256
 	}
 	if c.Memory <= 0 {
 		c.Memory = 1 << 30
@@ -149,21 +157,34 @@ type Handler struct {
 	room     *budget.Host    // memory limits of instances
 	channels *budget.Host    // far endpoints of channels
 	peers    *budget.Host    // connections
+	pacer    *pacer          // of what the host does for UEs outside turns
 	refusals refusals
+	times    times
+	managed  *managed // nil: it has no manager
 
+	strangers *budget.Share // of memory: handshakes of UEs that are not known yet
+
+	came   chan struct{} // cap 1: a note that there is a connection
 	ending sync.Once
 	ended  chan struct{} // closed by Shutdown and Close: no new calls
 
 	mu       sync.Mutex
 	closed   bool
+	policy   *capability.Policy
 	listener []*link.Listener
-	tcp      []*link.TCPListener // the first one has the lifelines
+	tcp      []*link.TCPListener    // the first one has the lifelines
+	strayed  link.HandshakeFailures // of doors that are closed
 	conns    map[*conn]struct{}
 	sessions map[sessionKey]*session
 	tenants  map[string]*tenant
 	gone     executor.Bill // of tenants that have left
+	names    names         // of tenants that are monitored by name
+	serving  bool          // a call of Serve accepts UEs
 
-	wg sync.WaitGroup // all goroutines
+	watching sync.Once
+	shut     chan struct{} // closed by Close
+	shutting sync.Once
+	wg       sync.WaitGroup // all goroutines
 }
 
 // New returns a handler that serves nobody yet. It fails if its certificate has expired, which
@@ -183,13 +204,33 @@ func New(cfg Config) (*Handler, error) {
 		room:     budget.New(cfg.InstanceMemory),
 		channels: budget.New(int64(cfg.Channels)),
 		peers:    budget.New(int64(cfg.Connections)),
+		pacer:    newPacer(),
+		came:     make(chan struct{}, 1),
 		ended:    make(chan struct{}),
+		policy:   cfg.Policy,
+		shut:     make(chan struct{}),
 		conns:    map[*conn]struct{}{},
 		sessions: map[sessionKey]*session{},
 		tenants:  map[string]*tenant{},
 	}
+	h.memory.Spare(connectionCost)
+	h.strangers = h.memory.Share(1, max(cfg.Memory/strangersPart, 4*link.YoungCost))
+
+	h.times.init()
 	h.deployed = newDeployments(h)
+	if h.managed, err = newManaged(h, cfg.Manager); err != nil {
+		return nil, err
+	}
 	return h, nil
+}
+
+// strangersPart is the part of Config.Memory that handshakes may take: some 1,300 at once in an eighth of 1 GiB.
+const strangersPart = 8
+
+// stranger holds what a handshake may take, until the UE is known, or gone.
+func (h *Handler) stranger() (known func(), ok bool) {
+	held, err := h.strangers.Try(link.YoungCost)
+	return sync.OnceFunc(held.Release), err == nil
 }
 
 // Serve accepts UEs on pc, which belongs to the handler from then on, until
@@ -199,32 +240,26 @@ func (h *Handler) Serve(ctx context.Context, pc net.PacketConn) error {
 	if err != nil {
 		return err
 	}
+	l.OnStranger(h.stranger)
 	if !h.add(l) {
 		return l.Close()
 	}
-	h.wg.Go(h.checkDates)
+	h.watching.Do(func() {
+		h.wg.Go(h.watchIdentities)
+		if h.managed != nil {
+			h.managed.listensAt(l, pc.LocalAddr())
+			h.wg.Go(h.managed.run)
+		}
+	})
 	for {
 		conn, err := l.Accept(ctx)
 		if err != nil {
+			h.mu.Lock()
+			h.serving = false
+			h.mu.Unlock()
 			return h.serveEnd(ctx)
 		}
-		h.start(conn)
-	}
-}
-
-// checkDates warns of the end of the host's certificate, now and each day.
-func (h *Handler) checkDates() {
-	day := time.NewTicker(24 * time.Hour)
-	defer day.Stop()
-	for {
-		if err := identity.CheckDates(h.cfg.TLS, time.Now()); err != nil {
-			h.cfg.Logger.Warn("certificate", "why", err)
-		}
-		select {
-		case <-day.C:
-		case <-h.ended:
-			return
-		}
+		h.start(conn, nil)
 	}
 }
 
@@ -244,7 +279,21 @@ func (h *Handler) add(l *link.Listener) bool {
 		return false
 	}
 	h.listener = append(h.listener, l)
+	h.serving = true
 	return true
+}
+
+// Ready returns nil while the handler accepts UEs and takes their calls, else why it does not.
+func (h *Handler) Ready() error {
+	if h.draining() != nil {
+		return errors.New("the host is draining, or has ended")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.serving {
+		return errors.New("the host does not listen yet")
+	}
+	return nil
 }
 
 // ServeTCP makes the handler serve UEs on ln as well, until Close: those whose network
@@ -261,6 +310,7 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 		return
 	}
 	l := link.ListenTCP(ln, h.cfg.TLS, h.cfg.Logger)
+	l.OnStranger(h.stranger)
 	h.tcp = append(h.tcp, l)
 	h.wg.Go(func() {
 		for {
@@ -268,7 +318,7 @@ func (h *Handler) ServeTCP(ln net.Listener) {
 			if err != nil {
 				return
 			}
-			h.start(conn)
+			h.start(conn, nil)
 		}
 	})
 }
@@ -285,16 +335,32 @@ func (h *Handler) lifeline() (port int, key link.LifelineKey, revoke func()) {
 	return h.tcp[0].Addr().(*net.TCPAddr).Port, key, revoke
 }
 
-func (h *Handler) start(lc *link.Conn) {
-	c := &conn{h: h, link: lc, ue: lc.Peer(), greeted: make(chan link.Stream, 1)}
+// start serves a connection that came by a door; nil: by the host's own port.
+func (h *Handler) start(lc *link.Conn, by *door) {
+	id := lc.Peer()
+	if lc.Err() == nil && (id.Role != identity.UE || id.Tenant == "") { // Config.TLS let it pass
+		h.cfg.Logger.Warn("connection refused", "addr", lc.RemoteAddr().String(), "why", "its certificate is not that of a UE")
+		lc.Close("no UE")
+		return
+	}
+	if lc.Err() == nil && by != nil && id.String() != by.ue {
+		h.cfg.Logger.Warn("connection refused", "addr", lc.RemoteAddr().String(), "ue", id.Short(), "why", "it came to the port of another UE")
+		lc.Close("this port is another UE's")
+		return
+	}
+	c := &conn{h: h, link: lc, id: id, door: by, ue: id.Short(), owner: id.Tenant, greeted: make(chan link.Stream, 1), admitted: make(chan struct{}), pings: rate.NewLimiter(pingsPerSecond, pingsAtOnce)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		lc.Close("host has ended")
 		return
 	}
-	c.tenant = h.enterLocked(c.ue)
+	c.tenant = h.enterLocked(c.owner)
 	h.conns[c] = struct{}{}
+	if h.managed.isRevoked(id) { // after it is one of conns: a revocation misses none
+		h.wg.Go(func() { dismissRevoked(c) })
+	}
+	note(h.came)
 	h.wg.Go(func() {
 		c.run()
 		h.mu.Lock()
@@ -308,19 +374,27 @@ func (h *Handler) start(lc *link.Conn) {
 // must move away. It waits until they have the answers of calls under way and have
 // disconnected, or until ctx ends, and then closes. Its error is what ended the wait early.
 func (h *Handler) Shutdown(ctx context.Context) error {
-	const reason = "host is draining"
 	h.end()
+	left := h.askToLeave("host is draining")
+	return errors.Join(h.drained(ctx, left), h.Close())
+}
+
+// askToLeave asks the UEs to make no new calls here and to move their channels, and returns
+// their connections.
+func (h *Handler) askToLeave(reason string) (asked []*conn) {
 	h.mu.Lock()
-	var left []*conn
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil
+	}
 	for c := range h.conns {
-		left = append(left, c)
+		asked = append(asked, c)
 		h.wg.Go(func() { c.goAway(reason) })
 	}
 	for _, s := range h.sessions {
 		h.wg.Go(func() { s.far.Drain(reason) })
 	}
-	h.mu.Unlock()
-	return errors.Join(h.drained(ctx, left), h.Close())
+	return asked
 }
 
 // drained waits until all of left have ended, or ctx ends, and logs that, with how many are left after
@@ -368,6 +442,7 @@ func (h *Handler) end() { h.ending.Do(func() { close(h.ended) }) }
 // goroutine of the handler has ended. Further calls do nothing.
 func (h *Handler) Close() error {
 	h.end()
+	h.shutting.Do(func() { close(h.shut) })
 	h.mu.Lock()
 	h.closed = true
 	listeners, tcp := h.listener, h.tcp

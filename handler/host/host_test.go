@@ -62,6 +62,11 @@ func serve(t *testing.T, cfg host.Config, ues []string, f func(t *testing.T, h *
 }
 
 func serveOver(t *testing.T, over link.Transport, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
+	serveIn(t, &radio.Air{OneWay: time.Millisecond}, over, cfg, ues, f)
+}
+
+// serveIn is serveOver with a network of the caller's. The UEs have the address 10.0.0.1.
+func serveIn(t *testing.T, air *radio.Air, over link.Transport, cfg host.Config, ues []string, f func(t *testing.T, h *host.Handler, conns []*link.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := identity.NewAuthority()
 		if err != nil {
@@ -78,7 +83,6 @@ func serveOver(t *testing.T, over link.Transport, cfg host.Config, ues []string,
 		if err != nil {
 			t.Fatal(err)
 		}
-		air := &radio.Air{OneWay: time.Millisecond}
 		addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1}
 		served := make(chan error, 1)
 		pc := air.Endpoint(addr)

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -104,4 +105,43 @@ func TestStreamsCount(t *testing.T) {
 			t.Errorf("%+v; want what stopped in the middle given up", m)
 		}
 	})
+}
+
+// Who has a connection is served, however much others make the host hold: what it cost to connect does not
+// count against the little that is kept for it.
+func TestTheConnectedAreServed(t *testing.T) {
+	serve(t, host.Config{Memory: 24 << 20}, []string{"ann", "bob", "hog", "boar"}, func(t *testing.T, h *host.Handler, conns []*link.Conn) {
+		sleep()
+		quiet, greedy := conns[:2], conns[2:]
+		for _, c := range quiet {
+			ask(t, c, put(wasm), true)
+		}
+		for _, c := range greedy { // nothing of it is ever sent in full
+			begin(t, c, wire.AppendControl(nil, wire.TypePut, wire.Put{Size: 4 << 20}))
+			for range 90 {
+				begin(t, c, []byte{byte(wire.TypeCall)})
+			}
+		}
+		sleep()
+		if m := h.Memory(); m.Busy == 0 {
+			t.Fatalf("%+v; want the greedy ones refused, else the test shows nothing", m)
+		}
+		for i, c := range quiet {
+			for range 3 {
+				wantEcho(t, fmt.Sprint("a call of tenant ", i), ask(t, c, call(wasm), true))
+			}
+		}
+	})
+}
+
+// begin sends the beginning of a request on a stream of its own.
+func begin(t *testing.T, c *link.Conn, b []byte) {
+	t.Helper()
+	st, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Write(b); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -28,6 +28,21 @@ func (n *NetworkStats) count(m link.Metrics) {
 	n.Delivered += m.Delivered()
 }
 
+// merge adds another tenant's. The means are those of all connections.
+func (n *NetworkStats) merge(o NetworkStats) {
+	mine, others := time.Duration(n.Connections), time.Duration(o.Connections)
+	if all := mine + others; all > 0 {
+		n.RTT = (n.RTT*mine + o.RTT*others) / all
+		n.Jitter = (n.Jitter*mine + o.Jitter*others) / all
+	}
+	n.Connections += o.Connections
+	n.PacketsSent += o.PacketsSent
+	n.PacketsLost += o.PacketsLost
+	n.BytesSent += o.BytesSent
+	n.BytesReceived += o.BytesReceived
+	n.Delivered += o.Delivered
+}
+
 // networksLocked returns the networks of the tenants by their names.
 func (h *Handler) networksLocked() map[string]NetworkStats {
 	all := map[string]NetworkStats{}
@@ -35,12 +50,12 @@ func (h *Handler) networksLocked() map[string]NetworkStats {
 		all[name] = t.ended
 	}
 	for c := range h.conns {
-		n, m := all[c.ue], c.link.Metrics()
+		n, m := all[c.owner], c.link.Metrics()
 		n.count(m)
 		n.Connections++
 		n.RTT += m.RTT
 		n.Jitter += m.Jitter
-		all[c.ue] = n
+		all[c.owner] = n
 	}
 	for name, n := range all {
 		if k := time.Duration(n.Connections); k > 0 {
@@ -54,7 +69,7 @@ func (h *Handler) networksLocked() map[string]NetworkStats {
 // dropLocked takes out a connection that has ended.
 func (h *Handler) dropLocked(c *conn) {
 	delete(h.conns, c)
-	if t := h.tenants[c.ue]; t != nil {
+	if t := h.tenants[c.owner]; t != nil {
 		t.ended.count(c.link.Metrics())
 	}
 }

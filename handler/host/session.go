@@ -17,20 +17,23 @@ type session struct {
 	tenant  *tenant
 	account *executor.Account
 	far     *far.Server // its calls and channels
+	grant   *grant      // its lease; nil at a host without a manager
 	conns   int         // guarded by the handler's mu
 }
 
-// A sessionKey includes the name that the UE's certificate proves, so that no UE reaches
+// A sessionKey includes the names that the UE's certificate proves, so that no UE reaches
 // another's channels by naming its session.
 type sessionKey struct {
-	ue    string
+	ue    string // with its tenant's name
+	owner string // its tenant's name
 	id    uint64
-	alone *conn // the connection, if it named no session
+	grant *grant // its lease: what a UE does by two is two sessions
+	alone *conn  // the connection, if it named no session
 }
 
 // join adds a connection to its session.
 func (h *Handler) join(c *conn) *session {
-	key := sessionKey{ue: c.ue, id: c.id.Load()}
+	key := sessionKey{ue: c.ue, owner: c.owner, id: c.number.Load(), grant: c.grant.Load()}
 	if key.id == 0 {
 		key.alone = c
 	}
@@ -46,13 +49,13 @@ func (h *Handler) join(c *conn) *session {
 }
 
 func (h *Handler) newSessionLocked(key sessionKey) *session {
-	t := h.enterLocked(key.ue)
+	t := h.enterLocked(key.owner)
 	s := &session{
-		h: h, key: key, tenant: t,
+		h: h, key: key, tenant: t, grant: key.grant,
 		account: &executor.Account{Tenant: t.Tenant, Name: fmt.Sprintf("%s/%x", key.ue, key.id)},
 	}
 	s.far = far.NewServer(far.Config{
-		Call: s.call, Open: s.openEndpoint, Endpoints: int(t.channels.Stats().Most), Memory: t.memory, Logger: h.cfg.Logger.With("ue", key.ue), Refused: h.refusals.add,
+		Call: s.call, Open: s.openEndpoint, Endpoints: h.cfg.Channels, Memory: t.memory, Logger: h.cfg.Logger.With("ue", key.ue), Refused: s.refused,
 	})
 	return s
 }

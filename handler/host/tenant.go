@@ -5,6 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
@@ -18,13 +21,17 @@ import (
 // none of these.
 type tenant struct {
 	*executor.Tenant
-	rules    capability.Rules
-	queue    chan struct{} // one for each of its calls that runs or waits
-	memory   *budget.Share // bytes held for its UEs
-	channels *budget.Share // far endpoints of its channels
-	peers    *budget.Share // its connections
+	rules    atomic.Pointer[capability.Rules] // another one after each SetPolicy
+	queue    chan struct{}                    // one for each of its calls that runs or waits
+	memory   *budget.Share                    // bytes held for its UEs
+	room     *budget.Share                    // memory limits of its instances
+	channels *budget.Share                    // far endpoints of its channels
+	peers    *budget.Share                    // its connections
+	refused  *rate.Limiter                    // refusals that it is told of at once
+	purse    purse                            // what the host may do for it outside turns
 
-	users int          // connections, sessions and modules; guarded by the handler's mu, as is
+	named bool         // it is monitored by name; guarded by the handler's mu, as are
+	users int          // connections, sessions and modules
 	ended NetworkStats // the counts of its connections that have ended
 }
 
@@ -39,19 +46,30 @@ func (h *Handler) enter(name string) *tenant {
 func (h *Handler) enterLocked(name string) *tenant {
 	t := h.tenants[name]
 	if t == nil {
-		rules := h.cfg.Policy.For(name)
 		t = &tenant{
-			Tenant: executor.NewTenant(name, rules.Quota), rules: rules,
-			queue:    make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
-			memory:   h.memory.Share(rules.Quota.Weight, rules.Quota.Buffers),
-			channels: h.channels.Share(rules.Quota.Weight, bound(rules.Quota.Channels, h.cfg.Channels)),
-			peers:    h.peers.Share(rules.Quota.Weight, bound(rules.Quota.Connections, h.cfg.Connections)),
+			Tenant: executor.NewTenant(name, capability.Quota{}),
+			queue:  make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
+			memory: h.memory.Share(0, 0), room: h.room.Share(0, 0), channels: h.channels.Share(0, 0), peers: h.peers.Share(0, 0),
+			refused: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce),
 		}
-		t.Share(t.memory, h.room.Share(rules.Quota.Weight, cmp.Or(rules.Quota.Memory, h.cfg.InstanceMemory)))
+		t.Share(t.memory, firstRoom{t.room}, func(n int64) bool { return h.vacate(t, n) })
+		t.obey(&h.cfg, h.policy.For(name))
+		t.named = h.names.add(name)
 		h.tenants[name] = t
 	}
 	t.users++
 	return t
+}
+
+// obey gives the tenant the rules of a policy.
+func (t *tenant) obey(cfg *Config, rules capability.Rules) {
+	q := rules.Quota
+	t.rules.Store(&rules)
+	t.SetQuota(q)
+	t.memory.Set(q.Weight, q.Buffers)
+	t.room.Set(q.Weight, cmp.Or(q.Memory, cfg.InstanceMemory))
+	t.channels.Set(q.Weight, bound(q.Channels, cfg.Channels))
+	t.peers.Set(q.Weight, bound(q.Connections, cfg.Connections))
 }
 
 func (h *Handler) leave(t *tenant) {
@@ -59,6 +77,7 @@ func (h *Handler) leave(t *tenant) {
 	defer h.mu.Unlock()
 	if t.users--; t.users == 0 {
 		h.gone.Add(t.Bill())
+		h.names.drop(t)
 		delete(h.tenants, t.Name())
 	}
 }
@@ -101,21 +120,28 @@ type TenantStats struct {
 func (h *Handler) Tenants() []TenantStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	all := make([]TenantStats, 0, len(h.tenants))
+	stats := h.statsLocked()
+	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
+		all = append(all, stats(h.tenants[name]))
+	}
+	return all
+}
+
+// statsLocked returns a function that returns a tenant's.
+func (h *Handler) statsLocked() func(*tenant) TenantStats {
 	sessions := map[*tenant]int{}
 	for _, s := range h.sessions {
 		sessions[s.tenant]++
 	}
 	networks := h.networksLocked()
-	var all []TenantStats
-	for _, name := range slices.Sorted(maps.Keys(h.tenants)) {
-		t := h.tenants[name]
-		all = append(all, TenantStats{
-			Name: name, Sessions: sessions[t], Channels: int(t.channels.Stats().Held), Waiting: len(t.queue),
-			Holding: t.Holding(), Bill: t.Bill(), Network: networks[name],
+	return func(t *tenant) TenantStats {
+		return TenantStats{
+			Name: t.Name(), Sessions: sessions[t], Channels: int(t.channels.Stats().Held), Waiting: len(t.queue),
+			Holding: t.Holding(), Bill: t.Bill(), Network: networks[t.Name()],
 			Memory: memoryStats(t.memory.Stats()),
-		})
+		}
 	}
-	return all
 }
 
 // Bill returns what all calls cost, also those of tenants that have left.

@@ -91,7 +91,7 @@ func TestBillsAddUp(t *testing.T) {
 		if sum := h.Bill(); sum.Calls != 8 {
 			t.Errorf("the host counted %d calls, want 8", sum.Calls)
 		}
-		if !strings.Contains(log.String(), "msg=bill tenant=ann session=ann/7 bill.calls=4 bill.bytes_in=11 bill.bytes_out=11") {
+		if !strings.Contains(log.String(), "msg=bill tenant=ann session=ann/ann/7 bill.calls=4 bill.bytes_in=11 bill.bytes_out=11") {
 			t.Errorf("the log has no bill of ann's session:\n%s", log.String())
 		}
 	})
