@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
@@ -25,7 +26,7 @@ func TestDeadAddress(t *testing.T) {
 		begin := time.Now()
 		conf := mustTLS(t, w.ca, identity.UE)
 		conf.ClientSessionCache = forgetful{}
-		h := w.startUEWith(ue.Config{TLS: conf, Edge: "[2001:db8::dead]:4433," + hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+		h := w.startUEWith(ue.Config{TLS: conf, Edge: "[2001:db8::dead]:4433," + hostAddr.String(), Policy: policy.Always(policy.OnEdge)})
 		w.ready(h, &f.Desc)
 		if took := time.Since(begin); took < 250*time.Millisecond || took > 350*time.Millisecond {
 			t.Errorf("ready after %v, want 250 ms and some round trips", took)

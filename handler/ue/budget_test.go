@@ -17,6 +17,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 )
 
@@ -24,15 +25,15 @@ import (
 // work for them; each number is about one and a half times what was measured with Go
 // 1.26, so that a new buffer or goroutine a connection is seen, and noise is not.
 const (
-	// A handler without an edge host waits for nobody.
-	mostLocalGoroutines = 0
-	mostLocalKB         = 24
+	// A handler without an edge host has the goroutine that makes views. Its memory is what is known of a function.
+	mostLocalGoroutines = 1
+	mostLocalKB         = 32
 
 	// A connection has quic-go's three goroutines (it reads, runs and sends) and one that
 	// closes the path it began on; the session one that listens for go away; the target
-	// one that connects again, and one that keeps a lifeline. Its memory is quic-go's
+	// one that connects again, and one that keeps a lifeline; the handler the one that makes views. Its memory is quic-go's
 	// packet buffers and queues, and the TLS session.
-	mostEdgeGoroutines = 10
+	mostEdgeGoroutines = 11
 	mostEdgeKB         = 900
 
 	// A call in flight has the caller's goroutine. Its stream stays for the next one,
@@ -124,7 +125,7 @@ func TestBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := held()
-	h, err := ue.Start(context.Background(), ue.Config{Edge: addr, TLS: conf, Policy: ue.Always(ue.OnEdge)})
+	h, err := ue.Start(context.Background(), ue.Config{Edge: addr, TLS: conf, Policy: policy.Always(policy.OnEdge)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/route"
@@ -20,26 +21,56 @@ import (
 // router is the handler as the router of this process's elastic functions.
 type router struct{ h *Handler }
 
-// Route decides where the next call of d runs.
-func (r router) Route(d *offload.Desc) (route.Caller, error) {
+// Route decides how the next call of d runs.
+func (r router) Route(d *offload.Desc) *route.Way {
 	f := r.h.function(d)
 	why := f.whyNot()
-	policy := *r.h.policy.Load()
-	switch place := policy.Decide(Snapshot{Call: f.calls.Add(1) - 1, Ready: why == nil, Now: f.now()}); {
-	case place != OnEdge:
-		f.goTo(OnUE)
-		return nil, nil
-	case why != nil:
-		f.fellBack(why)
-		return nil, why
+	c := policy.Call{Function: f.number, Number: f.calls.Add(1) - 1, Ready: why == nil, Now: f.now()}
+	r.h.viewer.called()
+	v := r.h.viewer.view.Load()
+	decided := r.h.policy.Load().Decide(c, v)
+	if f.require.Load().Private {
+		decided = policy.Decision{Why: policy.Why{Reason: policy.Private}}
 	}
-	f.goTo(OnEdge)
-	return f, nil
+	if e := r.h.explainer; e != nil {
+		e.decided(&decision{view: v, call: c, decided: decided, fallback: why})
+	}
+	if decided.Where != policy.OnUE && why != nil {
+		f.fellBack(why)
+		return &route.Way{Account: f, Fallback: why, Why: asRoute(decided.Why)}
+	}
+	f.goTo(decided.Where)
+	return f.way(&decided)
 }
+
+// way returns how a call runs that is decided so. Calls share it for as long as the decision at a place is the same.
+func (f *function) way(d *policy.Decision) *route.Way {
+	hedge := d.Hedge
+	if d.Where == policy.OnUE || !f.desc.Idempotent || f.desc.Redundancy > 1 { // what is not compared does not replace what is
+		hedge = 0
+	}
+	last, why := &f.ways[d.Where], asRoute(d.Why)
+	if w := last.Load(); w != nil && w.Hedge == hedge && w.Why == why {
+		return w
+	}
+	w := &route.Way{Account: f, Hedge: hedge, Why: why}
+	if d.Where == policy.OnEdge {
+		w.Caller = f
+	}
+	last.Store(w)
+	return w
+}
+
+func asRoute(w policy.Why) route.Why { return route.Why{Reason: uint8(w.Reason), A: w.A, B: w.B} }
 
 // Call runs a call on the function's targets: one, or as many as its redundancy says.
 func (f *function) Call(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
+	begin := time.Now()
+	f.hedges.earn()
 	reply, err := f.send(ctx, d, frame)
+	if err != nil && !gaveUp(ctx) {
+		f.outcome(policy.Outcome{Bytes: len(frame) - route.Room, Took: time.Since(begin), Missed: true})
+	}
 	switch {
 	case err == nil:
 		f.answered()
@@ -50,10 +81,14 @@ func (f *function) Call(ctx context.Context, d *offload.Desc, frame []byte) (*ro
 }
 
 func (f *function) send(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
-	if len(f.targets) == 1 {
-		return f.targets[0].Call(ctx, d, frame)
+	switch chosen, why := f.where.Load().choose(d.Module); len(chosen) {
+	case 0: // there were some when it was decided
+		return nil, &offload.CallError{Func: d.Name, Code: codeOf(why), Fate: offload.NotStarted, Err: why}
+	case 1:
+		return chosen[0].Call(ctx, d, frame)
+	default:
+		return f.vote(ctx, d, frame, chosen)
 	}
-	return f.vote(ctx, d, frame)
 }
 
 // Call runs a call on the edge host, over the session in view.
@@ -62,17 +97,33 @@ func (t *target) Call(ctx context.Context, d *offload.Desc, frame []byte) (*rout
 	if v.sess == nil {
 		return nil, &offload.CallError{Func: d.Name, Host: t.addr, Code: codeOf(v.why), Fate: offload.NotStarted, Err: v.why}
 	}
+	begin := t.felt.begin()
 	reply, fate, err := v.sess.call(ctx, d, frame)
+	if err == nil || !gaveUp(ctx) {
+		t.felt.end(begin, err != nil)
+	}
 	if err == nil {
 		return reply, nil
 	}
-	t.failed(v.sess, err)
+	if overtaken(ctx) {
+		t.failed(v.sess, offload.ErrDeadline) // the next call must not wait, too
+	} else {
+		t.failed(v.sess, err)
+	}
 	code := codeOf(err)
 	if ended := ctx.Err(); ended != nil && errors.Is(err, context.Cause(ctx)) {
 		code = offload.CodeOf(ended) // the caller's own cause says nothing of what ended
 	}
 	return nil, &offload.CallError{Func: d.Name, Host: v.sess.host, Code: code, Fate: fate, Err: err}
 }
+
+// overtaken says that the UE had the result of a call first.
+func overtaken(ctx context.Context) bool {
+	return ctx.Err() != nil && context.Cause(ctx) == route.ErrOvertaken
+}
+
+// gaveUp says that the caller of a call did not wait for its end.
+func gaveUp(ctx context.Context) bool { return ctx.Err() != nil && !overtaken(ctx) }
 
 // call carries one call over s, on a stream of its own, within d.Deadline. The function
 // cannot have started before the connection has taken the whole request.

@@ -13,6 +13,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
@@ -193,7 +194,7 @@ func (tt failure) start(t *testing.T, w *world, f *doubling) *ue.Handler {
 	} else {
 		w.startHost(tt.config)
 	}
-	h := w.startUE(ue.Always(ue.OnEdge), nil)
+	h := w.startUE(policy.Always(policy.OnEdge), nil)
 	w.ready(h, &f.Desc)
 	if tt.before != nil {
 		tt.before(t, w, h)
@@ -270,7 +271,7 @@ func TestCodesOfModules(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBoth(t, func(t *testing.T, w *world) {
 				w.startHost(func(c *host.Config) { c.Engine = tt.engine })
-				h := w.startUE(ue.Always(ue.OnEdge), nil)
+				h := w.startUE(policy.Always(policy.OnEdge), nil)
 				f := doubler(tt.name, false, double)
 				if err := h.Prepare(t.Context(), &f.Desc); offload.CodeOf(err) != tt.code {
 					t.Errorf("prepare: %v of code %q, want %q", err, offload.CodeOf(err), tt.code)
@@ -297,13 +298,13 @@ func wantFallback(t *testing.T, f *doubling, code offload.Code) {
 func TestCodesOfAbsence(t *testing.T) {
 	t.Run("no host", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, w *world) {
-			w.startUEWith(ue.Config{Policy: ue.Always(ue.OnEdge)})
+			w.startUEWith(ue.Config{Policy: policy.Always(policy.OnEdge)})
 			wantFallback(t, doubler("no host", false, double), offload.CodeUnavailable)
 		})
 	})
 	t.Run("not connected", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, w *world) {
-			w.startUE(ue.Always(ue.OnEdge), nil)
+			w.startUE(policy.Always(policy.OnEdge), nil)
 			wantFallback(t, doubler("not connected", false, double), offload.CodeUnavailable)
 		})
 	})
@@ -312,7 +313,7 @@ func TestCodesOfAbsence(t *testing.T) {
 			f := doubler("missed", true, double)
 			w.engine.set(f.Serve, nil)
 			w.startHost(nil)
-			h := w.startUE(ue.Always(ue.OnEdge), nil)
+			h := w.startUE(policy.Always(policy.OnEdge), nil)
 			w.ready(h, &f.Desc)
 			w.air.Silence(true)
 			wantFallback(t, f, offload.CodeDeadline)
@@ -324,7 +325,7 @@ func TestCodesOfAbsence(t *testing.T) {
 			f := doubler("ended", false, double)
 			w.engine.set(f.Serve, nil)
 			w.startHost(nil)
-			h := w.startUE(ue.Always(ue.OnEdge), nil)
+			h := w.startUE(policy.Always(policy.OnEdge), nil)
 			w.ready(h, &f.Desc)
 			w.stopHost()
 			time.Sleep(50 * time.Millisecond)
@@ -337,7 +338,7 @@ func TestCodesOfAbsence(t *testing.T) {
 			running := doubler("draining", true, double)
 			w.engine.set(busy, nil)
 			w.startHost(nil)
-			h := w.startUE(ue.Always(ue.OnEdge), nil)
+			h := w.startUE(policy.Always(policy.OnEdge), nil)
 			w.ready(h, &f.Desc)
 			go running.Call(t.Context(), 1) // keeps the session until then
 			time.Sleep(20 * time.Millisecond)

@@ -31,6 +31,9 @@ type dialer struct {
 	look    lookup
 	log     *slog.Logger
 
+	bare  bool                    // the peer is no edge host, or is not greeted
+	lease *atomic.Pointer[[]byte] // to show to the host; nil: none
+
 	transport Transport
 	tcpPort   int                                                      // 0: the UDP port's number
 	stream    func(ctx context.Context, addr string) (net.Conn, error) // makes connections of TCP
@@ -79,13 +82,16 @@ func (d *dialer) beginOver(ctx context.Context, over link.Transport, to *net.UDP
 	if err != nil {
 		return nil, err
 	}
+	if d.bare {
+		return s, s.only(ctx, st)
+	}
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	var asked sync.WaitGroup
 	for _, m := range wanted {
 		asked.Go(func() { s.ask(asking, st.conn, m) })
 	}
-	w, err := s.join(ctx, st, d.name)
+	w, err := s.join(ctx, st, d.hello())
 	defer time.AfterFunc(askPatience, stop).Stop()
 	asked.Wait()
 	if err != nil && isDone(st.conn.Confirmed()) {
@@ -98,13 +104,25 @@ func (d *dialer) beginOver(ctx context.Context, over link.Transport, to *net.UDP
 	return s, nil
 }
 
+// hello returns what the UE says first on a connection to an edge host.
+func (d *dialer) hello() wire.Hello {
+	h := wire.Hello{Name: d.name}
+	if d.lease == nil {
+		return h
+	}
+	if lease := d.lease.Load(); lease != nil {
+		h.Extensions = h.Extensions.Append(wire.ExtensionLease, *lease)
+	}
+	return h
+}
+
 // extend adds a connection to s.
 func (d *dialer) extend(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	st, err := d.dial(ctx, s)
 	if err == nil {
-		_, err = s.join(ctx, st, d.name)
+		_, err = s.join(ctx, st, d.hello())
 	}
 	return err
 }

@@ -1,13 +1,17 @@
 package ue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload"
 )
@@ -15,14 +19,16 @@ import (
 // A function is the handler's state of one elastic function: the edge hosts that its
 // calls run on, and counts.
 type function struct {
-	desc    *offload.Desc
-	targets []*target // one, or as many as it is marked for
-	none    error     // why there are no targets
-	log     *slog.Logger
+	desc   *offload.Desc
+	number int // in the policy's view
+	where  *atomic.Pointer[hostSet]
+	log    *slog.Logger
 
 	calls, onEdge, moves atomic.Uint64
-	place                atomic.Int32 // a Place: where the last call was sent
-	failing              atomic.Bool  // run is not ""
+	place                atomic.Int32                 // a policy.Place: where the last call was sent
+	failing              atomic.Bool                  // run is not ""
+	ways                 [2]atomic.Pointer[route.Way] // by place: how the last call there ran
+	account
 
 	mu        sync.Mutex
 	fallbacks uint64
@@ -31,39 +37,92 @@ type function struct {
 	since     uint64 // fallbacks in that run
 }
 
+// A hostSet has the edge hosts of a function, or of a module's functions. It is immutable.
+type hostSet struct {
+	all    []*target
+	placed []*target // those of all that are not used until another one serves
+	first  int       // a call takes so many that serve, the first ones; 0: it takes all, which are as many as it is marked for
+	none   error     // why there are none
+}
+
 // newFunction returns the state of d.
 func (h *Handler) newFunction(d *offload.Desc) *function {
-	f := &function{desc: d, log: h.log}
+	f := &function{desc: d, log: h.log, where: &atomic.Pointer[hostSet]{}}
+	f.require.Store(&policy.Requirements{Latency: d.Deadline})
+	if h.manager != nil {
+		f.where = h.manager.want(d)
+		return f
+	}
+	at := &hostSet{}
 	switch others := max(d.Redundancy, 1) - 1; {
 	case h.edge == nil:
-		f.none = errNoEdge
+		at.none = errNoEdge
 	case others > len(h.others):
-		f.none = errTooFew
+		at.none = errTooFew
 	default:
-		f.targets = append(f.targets, h.edge)
+		at.all = append(at.all, h.edge)
 		for _, addr := range h.others[:others] {
-			f.targets = append(f.targets, h.targetAt(addr))
+			at.all = append(at.all, h.targetAt(addr))
 		}
 	}
+	f.where.Store(at)
 	return f
+}
+
+// choose returns the hosts that the next call of m takes, and why they cannot take it now, nil when they can.
+func (at *hostSet) choose(m *offload.Module) (chosen []*target, why error) {
+	switch at.first {
+	case 0:
+		for _, t := range at.all {
+			if err := t.view.Load().serves(m); err != nil {
+				return at.all, err
+			}
+		}
+		return at.all, at.none
+	case 1:
+		return at.one(m)
+	}
+	return at.several(m)
+}
+
+// one returns the first host that serves m, or the first one and why it does not.
+func (at *hostSet) one(m *offload.Module) (chosen []*target, why error) {
+	for i, t := range at.all {
+		err := t.view.Load().serves(m)
+		if err == nil {
+			return at.all[i : i+1], nil
+		}
+		why = cmp.Or(why, err)
+	}
+	return at.all[:min(1, len(at.all))], cmp.Or(why, at.none)
+}
+
+// several returns the first hosts that serve m, or none if they are too few: their answers are to be compared.
+func (at *hostSet) several(m *offload.Module) (chosen []*target, why error) {
+	for _, t := range at.all {
+		err := t.view.Load().serves(m)
+		if err == nil {
+			if chosen = append(chosen, t); len(chosen) == at.first {
+				return chosen, nil
+			}
+		}
+		why = cmp.Or(why, err)
+	}
+	return nil, cmp.Or(why, at.none, error(errAlone))
 }
 
 // whyNot returns why a call cannot be sent now, nil when it can.
 func (f *function) whyNot() error {
-	for _, t := range f.targets {
-		if why := t.view.Load().serves(f.desc.Module); why != nil {
-			return why
-		}
-	}
-	return f.none
+	_, why := f.where.Load().choose(f.desc.Module)
+	return why
 }
 
 // now returns where the last call was sent.
-func (f *function) now() Place { return Place(f.place.Load()) }
+func (f *function) now() policy.Place { return policy.Place(f.place.Load()) }
 
 // goTo takes note that a call is sent to p.
-func (f *function) goTo(p Place) {
-	if f.now() != p && Place(f.place.Swap(int32(p))) != p {
+func (f *function) goTo(p policy.Place) {
+	if f.now() != p && policy.Place(f.place.Swap(int32(p))) != p {
 		f.moves.Add(1)
 	}
 }
@@ -109,6 +168,9 @@ func (f *function) addTo(s *Stats) {
 	s.Calls += f.calls.Load()
 	s.Edge += f.onEdge.Load()
 	s.Moves += f.moves.Load()
+	s.Hedged += f.hedged.Load()
+	s.Overtaken += f.overtaken.Load()
+	s.Wasted += time.Duration(f.wasted.Load())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.Fallbacks += f.fallbacks
@@ -132,6 +194,7 @@ func (r *reason) ErrorCode() offload.Code { return r.code }
 var (
 	errNoEdge     = &reason{offload.CodeUnavailable, "no edge host is configured"}
 	errTooFew     = &reason{offload.CodeUnavailable, "the function runs on more edge hosts than Config.Edge and Config.Others name"}
+	errAlone      = &reason{offload.CodeUnavailable, "the offload manager has one edge host for the module, and the function is marked for two"}
 	errEnded      = &reason{offload.CodeUnavailable, "the UE offload handler has ended"}
 	errConnecting = &reason{offload.CodeUnavailable, "the edge host is not connected yet"}
 	errDeploying  = &reason{offload.CodeNoModule, "the module is not on the edge host yet"}

@@ -78,7 +78,7 @@ type keeper struct {
 	pong     chan error       // cap 1: one ping at a time
 
 	modules   map[offload.Digest]error // as in view; a refused one is not sent again
-	again     <-chan time.Time         // fires when those refused for want of room are sent again
+	again     <-chan time.Time         // fires when those that may be taken meanwhile are sent again
 	deploying bool
 	deployed  chan deployment // cap 1: one deployment at a time
 }
@@ -106,8 +106,10 @@ func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 		k.wg.Go(func() { k.target.goBack(ctx, k.sess, k.better) })
 	}
 	k.look(ctx)
-	// The session ends; a better one is there; the host says GoAway; calls report; a ping
-	// ends; holding is over; a refusal is; a module is deployed.
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	// The session ends; a better one is there; the host says GoAway; the target is used no more; calls report; a ping
+	// ends; holding is over; a refusal is; a module is deployed; certificates are due to be checked.
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,6 +120,8 @@ func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 			return next, nil
 		case reason := <-k.sess.leave:
 			return nil, fmt.Errorf("%w: %q", errLeave, reason)
+		case <-k.target.left:
+			return nil, fmt.Errorf("%w: a manager has moved the UE", errLeave)
 		case <-k.target.wake:
 			k.look(ctx)
 		case err := <-k.pong:
@@ -129,16 +133,26 @@ func (k *keeper) keep(ctx context.Context) (next *session, err error) {
 		case <-k.held:
 			k.step(ctx, evTime)
 		case <-k.again:
-			maps.DeleteFunc(k.modules, func(_ offload.Digest, why error) bool { return offload.CodeOf(why) == offload.CodeOverloaded })
+			k.again = nil
+			maps.DeleteFunc(k.modules, func(_ offload.Digest, why error) bool { return mayBeTaken(offload.CodeOf(why)) })
 			k.look(ctx)
 		case d := <-k.deployed:
 			if err := k.finish(d); err != nil {
 				return nil, err
 			}
 			k.look(ctx)
+		case <-check.C:
+			k.target.remind()
+			if err := k.sess.checkPeer(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
+
+// checkEvery is how often a host's certificate is checked again. A host that is revoked is told so to few
+// UEs, so it is not urgent, and a UE's battery counts.
+const checkEvery = 5 * time.Second
 
 // step goes to the phase after ev and does what that one asks.
 func (k *keeper) step(ctx context.Context, ev event) {
@@ -252,6 +266,15 @@ func (k *keeper) deploy(ctx context.Context, m *offload.Module) {
 // host makes room when a module is used no more.
 const refusedFor = 5 * time.Second
 
+// deniedFor is how long a module that the host's policy does not grant what it asks for is not sent
+// again: an operator may change the policy, and each time costs the host a look into its cache.
+const deniedFor = time.Minute
+
+// mayBeTaken says whether a host that refused a module with code may take it later.
+func mayBeTaken(code offload.Code) bool {
+	return code == offload.CodeOverloaded || code == offload.CodeDenied
+}
+
 // finish takes the result of a deployment. One that failed because of the connection
 // ends the session; the next session tries again.
 func (k *keeper) finish(d deployment) error {
@@ -265,8 +288,11 @@ func (k *keeper) finish(d deployment) error {
 	case errors.As(d.err, &refusal), offload.CodeOf(d.err) == offload.CodeBadModule:
 		k.modules[d.mod.Digest] = fmt.Errorf("%w: %w", errRefused, d.err)
 		log.Warn("edge host refused a module", "why", d.err)
-		if offload.CodeOf(d.err) == offload.CodeOverloaded {
+		switch code := offload.CodeOf(d.err); {
+		case code == offload.CodeOverloaded:
 			k.again = time.After(refusedFor)
+		case code == offload.CodeDenied && k.again == nil:
+			k.again = time.After(deniedFor)
 		}
 	default:
 		return fmt.Errorf("deploy module %s: %w", d.mod.Digest.String()[:12], d.err)

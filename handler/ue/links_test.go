@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 )
 
 func TestStatsOfLinks(t *testing.T) {
@@ -13,7 +14,7 @@ func TestStatsOfLinks(t *testing.T) {
 		f := doubler("links", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
-		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge), Stripes: 2})
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge), Stripes: 2})
 		if got := h.Stats().Links; len(got) != 0 {
 			t.Errorf("before there is a connection: %+v", got)
 		}

@@ -60,6 +60,9 @@ func (p *path) local(to netip.AddrPort) netip.Addr {
 // listen in any case.
 func (h *Handler) SwitchPath(ctx context.Context, listen func() (net.PacketConn, error)) error {
 	h.path.Store(&path{listen: listen})
+	if h.manager != nil {
+		h.manager.redial()
+	}
 	h.mu.Lock()
 	targets := slices.Collect(maps.Values(h.targets))
 	h.mu.Unlock()

@@ -89,3 +89,54 @@ func TestRedundantNeedsHosts(t *testing.T) {
 		h.Close()
 	})
 }
+
+// With an offload manager a function that is marked for two hosts runs on the primary and the standby, and says which of them dissents. One that is
+// marked for more runs on the UE, and says why.
+func TestRedundantCallsWithAManager(t *testing.T) {
+	tests := []struct {
+		name       string
+		redundancy int
+		lies       bool
+		code       offload.Code // of the call; 0: it is right
+	}{
+		{"two hosts", 2, false, 0},
+		{"two hosts, one lies", 2, true, offload.CodeDissent},
+		{"three hosts", 3, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				onUE := 0
+				f := doubler("redundant", false, func(_ context.Context, n int64) (int64, error) { onUE++; return 2 * n, nil })
+				f.Redundancy = tt.redundancy
+				w.engine.set(doubler("redundant", false, double).Serve, nil)
+				second := w.engine
+				if tt.lies {
+					second = liar()
+				}
+				a := w.start("edge-1", hostAddr, nil)
+				defer a.stop()
+				b := w.start("edge-2", hostAddrB, func(c *host.Config) { c.Engine = second.native() })
+				defer b.stop()
+				m := w.startManager(usual(0))
+				defer m.stop()
+				h := w.startManaged(ue.Need{})
+				defer h.Close()
+				if tt.redundancy > 2 {
+					if err := h.Prepare(t.Context(), &f.Desc); offload.CodeOf(err) != offload.CodeUnavailable {
+						t.Errorf("prepare gave %v, want it to say that a manager names two hosts", err)
+					}
+				} else {
+					w.ready(h, &f.Desc)
+				}
+				got, err := f.Call(t.Context(), 21)
+				if offload.CodeOf(err) != tt.code || err == nil && got != 42 {
+					t.Errorf("got %d, %v; want code %v", got, err, tt.code)
+				}
+				if s := h.Stats(); tt.redundancy == 2 && onUE > 0 || tt.redundancy > 2 && s.Edge > 0 {
+					t.Errorf("%d calls ran on the UE: %+v", onUE, s)
+				}
+			})
+		})
+	}
+}

@@ -159,11 +159,12 @@ func newSession(over link.Transport, addr *net.UDPAddr) *session {
 
 // join says hello on a connection and adds it to the session once the handshake is
 // confirmed. The connection then belongs to the session, also when join fails.
-func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Welcome, err error) {
+func (s *session) join(ctx context.Context, st *strand, hello wire.Hello) (w wire.Welcome, err error) {
+	hello.Session = s.id
 	var greeted link.Stream
 	err = st.conn.Early(ctx, func(stream link.Stream) (err error) {
 		greeted = stream
-		w, err = control.Hello(ctx, stream, wire.Hello{Name: name, Session: s.id})
+		w, err = control.Hello(ctx, stream, hello)
 		return err
 	})
 	if err == nil {
@@ -177,6 +178,17 @@ func (s *session) join(ctx context.Context, st *strand, name string) (w wire.Wel
 		return w, fmt.Errorf("hello: %w", link.Explain(err))
 	}
 	return w, nil
+}
+
+// only makes st the only connection of the session, without a hello. The connection then belongs to the session,
+// or has ended.
+func (s *session) only(ctx context.Context, st *strand) error {
+	if err := confirmed(ctx, st.conn); err != nil {
+		st.conn.Close("no handshake")
+		return link.Explain(err)
+	}
+	s.strands.Store(&[]*strand{st})
+	return nil
 }
 
 // confirmed waits for the end of the handshake of c. What it brings before may be a
@@ -225,6 +237,17 @@ func (s *session) abandon(why error) {
 	for _, st := range *s.strands.Load() {
 		st.conn.Close(why.Error())
 	}
+}
+
+// checkPeer says why the host would not be accepted any longer. Then a connection has ended.
+func (s *session) checkPeer() error {
+	for _, st := range *s.strands.Load() {
+		if why := st.conn.PeerFault(); why != nil {
+			st.conn.Dismiss(why)
+			return why
+		}
+	}
+	return nil
 }
 
 // close ends the session.

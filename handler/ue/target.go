@@ -36,6 +36,9 @@ type target struct {
 	view    atomic.Pointer[view]
 	wake    chan struct{}  // cap 1: a note that reports below have changed
 	moved   chan struct{}  // cap 1: a note that the path has changed, for a session over TCP
+	left    chan struct{}  // closed when the target is used no more; nil: it is as long as the handler
+	felt    *felt          // how calls are; nil: nobody asks
+	notify  func()         // called when the view has changed, and does not wait; nil: nobody asks
 	retired sync.WaitGroup // retire
 
 	mu      sync.Mutex
@@ -150,6 +153,12 @@ func (h *readyHost) Open(ctx context.Context, p elastic.Priority) (elastic.Strea
 	st.SetPriority(link.Urgency(int8(p)), true)
 	return st, nil
 }
+
+// Lacks reports that the host has let go of a module that it had: it made room, or its policy changed.
+func (h *readyHost) Lacks() { h.t.failed(h.s, &wire.Fail{Code: offload.CodeNoModule}) }
+
+// Felt counts a message as a call: it is how the host is to the UE.
+func (h *readyHost) Felt(took time.Duration, missed bool) { h.t.felt.add(took, missed) }
 
 // Stripes implements elastic.Host.
 func (h *readyHost) Stripes() int { return len(*h.s.strands.Load()) }
@@ -273,6 +282,9 @@ func (t *target) setLocked(v *view) {
 	t.view.Store(v)
 	close(t.changed)
 	t.changed = make(chan struct{})
+	if t.notify != nil {
+		t.notify()
+	}
 }
 
 // await waits until calls of m can be sent, and returns the session to send them
@@ -304,7 +316,7 @@ func (t *target) run(ctx context.Context) {
 	defer t.retired.Wait()
 	for failures := 0; ; {
 		err := t.attempt(ctx, func() { failures = 0 })
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || isDone(t.left) {
 			t.show(nil, errEnded, nil)
 			return
 		}
@@ -314,20 +326,35 @@ func (t *target) run(ctx context.Context) {
 		}
 		select {
 		case <-time.After(backoff(failures)):
+		case <-t.left:
 		case <-ctx.Done():
 		}
 		failures++
 	}
 }
 
+// remind warns, once a day, of the end of the UE's certificate.
+func (t *target) remind() {
+	t.h.reminding.Lock()
+	err := t.h.reminder.Due(t.conf, time.Now())
+	t.h.reminding.Unlock()
+	if err != nil {
+		t.log.Warn("certificate", "why", err)
+	}
+}
+
 // backoff is the wait before the next attempt: 100 ms, doubled to 2 s.
 func backoff(failures int) time.Duration {
-	return min(100*time.Millisecond<<min(failures, 10), 2*time.Second)
+	return min(100*time.Millisecond<<min(failures, 10), longest)
 }
+
+// longest is the most that backoff returns.
+const longest = 2 * time.Second
 
 // attempt connects, and keeps the session, and those that replace it, until it must end.
 // It says why.
 func (t *target) attempt(ctx context.Context, connected func()) error {
+	t.remind()
 	s, err := t.open(ctx, t.addr, t.wants())
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -100,7 +101,7 @@ func TestUDPIsDroppedUnderASession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.doubling()
 		w.startHost(nil)
-		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge)})
 		w.ready(h, &f.Desc)
 		w.over(h, "quic")
 		w.air.Block(true)
@@ -227,7 +228,7 @@ func TestBackToQUIC(t *testing.T) {
 		f := w.doubling()
 		w.startHost(nil)
 		w.air.Block(true)
-		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge)})
 		w.ready(h, &f.Desc)
 		w.over(h, "tcp")
 		time.Sleep(2 * time.Minute) // tries to go back fail
@@ -276,7 +277,7 @@ func TestSwitchPathOverTCP(t *testing.T) {
 		f := w.doubling()
 		w.startHost(nil)
 		w.air.Block(true)
-		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge)})
 		w.ready(h, &f.Desc)
 		w.over(h, "tcp")
 		w.air.Block(false)

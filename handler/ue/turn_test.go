@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/codegen"
@@ -71,7 +72,7 @@ func TestPathThatDropsLargePackets(t *testing.T) {
 					}
 					return w.listenAt(wifi)()
 				}
-				h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge), Listen: listen})
+				h := w.startUEWith(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge), Listen: listen})
 				w.ready(h, &f.Desc)
 				if took, _ := w.outage(h, f); took != 0 {
 					t.Fatalf("before anything happened calls ran on the UE for %v", took)

@@ -1,8 +1,8 @@
 // Package ue is the UE offload handler: it decides where elastic functions run
 // and keeps edge hosts ready for them and for elastic channels.
 //
-// An application starts one handler. From then on the handler's [Policy] decides where
-// each call of an elastic function runs. A call meant for the edge host goes there if the
+// An application starts one handler. From then on the handler's policy (package policy) decides
+// where each call of an elastic function runs. A call meant for the edge host goes there if the
 // host can take it now, and otherwise runs natively.
 //
 //	h, err := ue.Start(ctx, ue.Config{Edge: "edge.example:4433", TLS: conf})
@@ -18,6 +18,16 @@
 // because the function may have run there. Each fallback is counted by its reason, and
 // the first of successive ones with the same reason is logged. The handler reconnects by
 // itself, and uses the host again when it is back.
+//
+// # Offload managers
+//
+// An offload manager knows many edge hosts, and says on which of them a module runs. A handler with
+// Config.Managers asks it for each module whose functions are called, measures the hosts that it names, and goes where it
+// says: to the primary, with the standby ready beside it. It tells the manager each second how calls are, and follows when
+// the manager moves it. While the manager is gone, all stays where it is. When the primary is lost, calls go to the
+// standby at once. [Handler.Follow] does the same for channels.
+//
+//	h, err := ue.Start(ctx, ue.Config{Managers: ue.Addresses{"manager.example:4434"}, TLS: conf, Need: ue.Need{Rate: 30}})
 //
 // # Channels
 //
@@ -44,17 +54,30 @@
 // first that answers is used (RFC 8305). The one that worked is tried first on the same
 // network for ten minutes. [Handler.Stats] says what each connection knows of its network.
 //
+// # Policies
+//
+// A policy decides on a view: how the device is, what calls took at both places, how the way to the host is, and what is
+// required (package policy). The handler makes a new one 20 times a second while there are calls. [Handler.Require] changes what is
+// required, and [Handler.Fidelity] says how finely to encode the next input.
+//
+// A call of an idempotent function that the edge host has not answered in time can be begun on the UE, too, when the policy says
+// so (policy.Decision.Hedge). The first result counts. At most one call in 20 is, after three in a row: a host that
+// freezes is asked no more once the UE had the first result. Functions that several hosts compare are never hedged: one
+// answer does not replace what is compared.
+//
 // # Concurrency
 //
 // A handler may be used by many goroutines. On the native path it costs a look-up,
-// a counter and the policy, about 40 ns, and allocates nothing.
+// a counter, a clock and the policy, 40 to 80 ns on a busy machine of two cores (BenchmarkLocalCall), and allocates nothing.
 package ue
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -63,6 +86,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
@@ -86,14 +111,27 @@ type Config struct {
 	// over them, so that a lost packet holds up and slows down only some of the streams. It
 	// is for links that lose 1 % of packets or more. Zero means 1; over TCP it is always 1.
 	Stripes int
-	// Policy decides where calls run. Nil means WhenReady.
-	Policy Policy
+	// Policy decides where calls run. Nil means policy.WhenReady. One that fails is replaced by the UE; see policy.Contain.
+	Policy policy.Policy
+	// Notifier tells the policy how the device is. It belongs to the caller. Nil means that nothing is known of the device.
+	Notifier *notifier.Notifier
+	// MaxTemperature is what the device's temperature is not to pass [°C]. Zero means that there is no limit.
+	MaxTemperature float64
+	// Explain receives the log of decisions: each with the view that it was made on, and how calls were. A Write has whole lines, and
+	// is made by one goroutine, up to 20 times a second; after one that fails there is none. ExplainFile makes one that is
+	// bounded. Nil means that there is no log.
+	Explain io.Writer
 	// Name appears in the edge host's logs. Empty means "ue".
 	Name string
 	// Logger receives a record for each change: connected, lost, deployed,
 	// fallbacks begin and end. Nil means slog.Default for warnings, and nothing else; a logger
 	// with slog.DiscardHandler is silent.
 	Logger *slog.Logger
+	// Managers finds the offload managers that say on which edge host functions run. With one,
+	// Edge and Others must be empty. Nil means that there is none. See the package's documentation.
+	Managers Discoverer
+	// Need is what a manager is asked for. SetNeed changes it.
+	Need Need
 	// Listen makes the sockets of connections. Each connection takes one to begin with, for
 	// each address that is tried, and another once it is connected, so that it can leave a
 	// dead network later. Nil means UDP sockets on any port. See SwitchPath.
@@ -108,8 +146,12 @@ type Config struct {
 }
 
 // LoadTLS returns the UE's TLS configuration from ca.pem, ue.pem and ue.key in folder
-// dir, as "bungee certs" writes them. An empty dir means the user's own folder, where
+// dir, as "bungee ca" writes them. An empty dir means the user's own folder, where
 // "bungee host" writes them, too.
+//
+// The configuration follows the files: they are read again when they change, so a renewed certificate
+// or another authority needs no restart, and files that cannot be used change nothing. What checks the
+// edge host is the configuration's VerifyConnection; an application that sets its own must call it.
 func LoadTLS(dir string) (*tls.Config, error) {
 	if dir == "" {
 		own, err := identity.Dir()
@@ -123,12 +165,15 @@ func LoadTLS(dir string) (*tls.Config, error) {
 
 // A Handler is the UE offload handler of a process.
 type Handler struct {
-	log    *slog.Logger
-	addr   string  // Config.Edge
-	edge   *target // at addr; nil: none is configured
-	others []string
-	policy atomic.Pointer[Policy]
-	before route.Router
+	log       *slog.Logger
+	addr      string  // Config.Edge
+	edge      *target // at addr; nil: none is configured
+	others    []string
+	manager   *manager // nil: none
+	policy    atomic.Pointer[policy.Contained]
+	viewer    *viewer
+	explainer *explainer // nil: there is no log of decisions
+	before    route.Router
 
 	dialer dialer // copied for each target
 	path   atomic.Pointer[path]
@@ -139,6 +184,9 @@ type Handler struct {
 
 	functions atomic.Pointer[map[*offload.Desc]*function] // each map is immutable
 	adding    sync.Mutex                                  // a change of functions; taken before mu
+
+	reminding sync.Mutex // leaf lock
+	reminder  identity.Reminder
 
 	mu      sync.Mutex
 	ended   bool
@@ -152,16 +200,23 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	if cfg.Edge != "" && cfg.TLS == nil {
 		return nil, errors.New("ue: Config.Edge needs Config.TLS; LoadTLS makes one")
 	}
-	if err := cfg.checkHosts(); err != nil {
+	switch {
+	case cfg.Managers != nil && cfg.TLS == nil:
+		return nil, errors.New("ue: Config.Managers needs Config.TLS; LoadTLS makes one")
+	case cfg.Managers != nil && (cfg.Edge != "" || len(cfg.Others) > 0):
+		return nil, errors.New("ue: Config.Edge and Config.Others are not for a handler with Config.Managers: the manager names the edge hosts")
+	}
+	if err := cmp.Or(cfg.checkHosts(), cfg.Need.check()); err != nil {
 		return nil, fmt.Errorf("ue: %w", err)
 	}
 	cfg = cfg.withDefaults()
+	var reminder identity.Reminder
 	if cfg.TLS != nil {
-		if err := identity.CheckDates(cfg.TLS, time.Now()); err != nil { // calls run natively all the same
+		if err := reminder.Due(cfg.TLS, time.Now()); err != nil { // calls run natively all the same
 			cfg.Logger.Warn("certificate", "why", err)
 		}
 	}
-	h := &Handler{log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
+	h := &Handler{reminder: reminder, log: cfg.Logger, addr: cfg.Edge, others: slices.Clone(cfg.Others), targets: map[string]*target{}}
 	h.dialer = dialer{
 		name: cfg.Name, conf: cfg.TLS, stripes: cfg.Stripes, path: &h.path, known: &reached, look: net.DefaultResolver.LookupNetIP, log: cfg.Logger,
 		transport: cfg.Transport, tcpPort: cfg.TCPPort, stream: cfg.Dial, direct: cfg.Dial,
@@ -172,8 +227,20 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	h.path.Store(&path{listen: cfg.Listen})
 	h.SetPolicy(cfg.Policy)
 	h.functions.Store(&map[*offload.Desc]*function{})
+	h.viewer = newViewer(h, &cfg)
+	if cfg.Explain != nil {
+		h.explainer = &explainer{to: cfg.Explain, began: h.viewer.began}
+		if err := h.explainer.begin(cfg.Policy); err != nil {
+			return nil, fmt.Errorf("ue: log of decisions: %w", err)
+		}
+	}
 	ctx, h.stop = context.WithCancel(ctx)
 	h.run = func(t *target) { h.wg.Go(func() { t.run(ctx) }) }
+	h.wg.Go(func() { h.viewer.run(ctx) })
+	if cfg.Managers != nil {
+		h.manager = newManager(h, cfg.Managers, cfg.Need)
+		h.wg.Go(func() { h.manager.run(ctx) })
+	}
 	if cfg.Edge != "" {
 		h.edge = h.targetAt(cfg.Edge)
 		h.edge.begin() // it has TLS, and the handler has not ended
@@ -201,7 +268,7 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(warnings{slog.Default().Handler()})
 	}
 	if c.Policy == nil {
-		c.Policy = WhenReady{}
+		c.Policy = policy.WhenReady{}
 	}
 	if c.Name == "" {
 		c.Name = "ue"
@@ -218,19 +285,25 @@ func (c Config) withDefaults() Config {
 }
 
 // SetPolicy makes p decide from the next call on. It must not be nil.
-func (h *Handler) SetPolicy(p Policy) { h.policy.Store(&p) }
+func (h *Handler) SetPolicy(p policy.Policy) {
+	h.policy.Store(policy.Contain(p, func(why error) { h.log.Error("all calls run on the UE", "why", why) }))
+}
 
 // Prepare makes the edge host, or all hosts that f is marked for, ready for f, so that
 // the first call need not fall back. It returns when each host is connected and has the
-// module and a warm instance. When ctx ends first, the error says what is missing.
+// module and a warm instance. With an offload manager that is the host on which the manager places f's
+// module. When ctx ends first, the error says what is missing.
 func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
-	fn := h.function(f)
-	for _, t := range fn.targets {
+	at := h.function(f).where.Load()
+	if h.manager != nil {
+		return h.manager.await(ctx, f)
+	}
+	for _, t := range at.all {
 		if _, err := t.await(ctx, f.Module); err != nil {
 			return fmt.Errorf("edge host %s: %w", t.addr, err)
 		}
 	}
-	return fn.none
+	return at.none
 }
 
 // Close ends the sessions with the edge hosts and returns when the handler's last
@@ -255,12 +328,20 @@ type Stats struct {
 	Fallbacks uint64            // meant for the edge host and run natively
 	Reasons   map[string]uint64 // Fallbacks by their reason
 	Moves     uint64            // changes of where a function's calls run
+	Hedged    uint64            // begun on the UE, too, as the edge host had not answered
+	Overtaken uint64            // of these, those whose result the UE had first
+	Wasted    time.Duration     // time of their other runs: on the UE until the edge host answered, or waiting for the edge host in vain
 	Links     []Link            // those that are up, as many as Config.Stripes for each host
+
+	CertificateEnds time.Time // when the UE's certificate ends, as it is read now; zero: not known
 }
 
 // Stats returns the counts so far.
 func (h *Handler) Stats() Stats {
 	s := Stats{Reasons: map[string]uint64{}, Links: h.links()}
+	if h.dialer.conf != nil {
+		s.CertificateEnds = identity.Ends(h.dialer.conf)
+	}
 	for _, f := range *h.functions.Load() {
 		f.addTo(&s)
 	}
@@ -285,10 +366,15 @@ func (h *Handler) addFunction(d *offload.Desc) *function {
 		return f
 	}
 	f := h.newFunction(d)
+	f.number = h.viewer.add(d)
 	all := maps.Clone(old)
 	all[d] = f
 	h.functions.Store(&all)
-	for _, t := range f.targets {
+	note(h.viewer.wake)
+	if h.manager != nil {
+		return f
+	}
+	for _, t := range f.where.Load().all {
 		t.want(d.Module)
 		t.begin()
 	}

@@ -5,18 +5,23 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -49,7 +54,7 @@ func TestToggleMovesWithoutLossOrDouble(t *testing.T) {
 			return f.Serve(ctx, req, dst)
 		}, nil)
 		w.startHost(nil)
-		h := w.startUE(ue.Toggle{Every: 50}, nil)
+		h := w.startUE(policy.Toggle{Every: 50}, nil)
 		w.ready(h, &f.Desc)
 		for n := range int64(600) {
 			var tr offload.Trace
@@ -71,81 +76,13 @@ func TestToggleMovesWithoutLossOrDouble(t *testing.T) {
 	})
 }
 
-func TestTraceAddsUp(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("trace", true, double)
-		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
-			time.Sleep(30 * time.Millisecond) // the function's work, in virtual time
-			return f.Serve(ctx, req, dst)
-		}, nil)
-		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
-		w.ready(h, &f.Desc)
-		var tr offload.Trace
-		if _, err := f.Call(offload.WithTrace(t.Context(), &tr), 1); err != nil {
-			t.Fatal(err)
-		}
-		if tr.Run != 30*time.Millisecond || tr.Queue != 0 || tr.Network != 2*oneWay {
-			t.Errorf("run %v, queue %v, network %v; want 30ms, 0, %v", tr.Run, tr.Queue, tr.Network, 2*oneWay)
-		}
-		if tr.BytesUp < 40 || tr.BytesDown < 15 {
-			t.Errorf("%d bytes up, %d down", tr.BytesUp, tr.BytesDown)
-		}
-	})
-}
-
-// A host that falls silent costs one deadline; until it answers again, calls do
-// not wait for it; then it is used again.
-func TestSilentHostCostsOneDeadline(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("silent", true, double)
-		w.engine.set(f.Serve, nil)
-		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
-		w.ready(h, &f.Desc)
-		w.air.Silence(true)
-
-		begin := time.Now()
-		var tr offload.Trace
-		got, err := f.Call(offload.WithTrace(t.Context(), &tr), 4)
-		if took := time.Since(begin); got != 8 || err != nil || took != f.Deadline {
-			t.Errorf("first call: %d, %v after %v; want 8 after %v", got, err, took, f.Deadline)
-		}
-		if !errors.Is(tr.Fallback, offload.ErrDeadline) {
-			t.Errorf("fallback because %v, want ErrDeadline", tr.Fallback)
-		}
-		begin = time.Now()
-		for n := range int64(20) {
-			if got, err := f.Call(t.Context(), n); got != 2*n || err != nil {
-				t.Errorf("call %d: %d, %v", n, got, err)
-			}
-		}
-		if took := time.Since(begin); took != 0 {
-			t.Errorf("20 calls to a silent host waited %v, want none", took)
-		}
-		if s := h.Stats(); s.Fallbacks != 21 || s.Edge != 0 {
-			t.Errorf("stats %+v, want 21 fallbacks", s)
-		}
-
-		time.Sleep(time.Minute) // longer than every timeout of the connection
-		w.air.Silence(false)
-		w.ready(h, &f.Desc)
-		if _, err := f.Call(t.Context(), 1); err != nil || h.Stats().Edge != 1 {
-			t.Errorf("after its return: %v, %d calls on the host, want 1", err, h.Stats().Edge)
-		}
-		if n := w.engine.loads.Load(); n != 1 {
-			t.Errorf("a host that has the module was sent it %d times", n)
-		}
-	})
-}
-
 // A short silence, such as a radio fade, is over with the first pong.
 func TestShortFadeNeedsNoNewConnection(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("fade", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		w.ready(h, &f.Desc)
 		before := w.connections()
 		w.air.Silence(true)
@@ -164,7 +101,7 @@ func TestHostThatDiedAndCameBack(t *testing.T) {
 		f := doubler("back", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		w.ready(h, &f.Desc)
 		w.air.Silence(true) // a killed process says no good-bye
 		w.stopHost()
@@ -186,103 +123,6 @@ func TestHostThatDiedAndCameBack(t *testing.T) {
 	})
 }
 
-func TestDrainingHostEndsItsCalls(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("drain", true, double)
-		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
-			time.Sleep(200 * time.Millisecond)
-			return f.Serve(ctx, req, dst)
-		}, nil)
-		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
-		w.ready(h, &f.Desc)
-		var wg sync.WaitGroup
-		var tr offload.Trace
-		wg.Go(func() {
-			if got, err := f.Call(offload.WithTrace(context.Background(), &tr), 5); got != 10 || err != nil {
-				t.Errorf("call in flight: %d, %v", got, err)
-			}
-		})
-		time.Sleep(50 * time.Millisecond)
-		var shut sync.WaitGroup
-		host := w.host
-		shut.Go(func() {
-			if err := host.Shutdown(context.Background()); err != nil {
-				t.Errorf("shutdown: %v", err)
-			}
-		})
-		time.Sleep(50 * time.Millisecond) // the go-away has arrived
-		begin := time.Now()
-		if got, err := f.Call(t.Context(), 6); got != 12 || err != nil || time.Since(begin) != 0 {
-			t.Errorf("new call: %d, %v after %v; want 12 at once", got, err, time.Since(begin))
-		}
-		wg.Wait()
-		if tr.Host != "edge-1" {
-			t.Errorf("the call in flight ended on %q because %v, want edge-1", tr.Host, tr.Fallback)
-		}
-		shut.Wait()
-	})
-}
-
-var errKnown = errors.New("known")
-
-func init() { offload.RegisterError("ue_test.known", errKnown) }
-
-// What a call that gave no result comes to, by its cause and its function's mark.
-func TestCallsThatFailOnTheHost(t *testing.T) {
-	tests := []struct {
-		name       string
-		idempotent bool
-		native     func(context.Context, int64) (int64, error)
-		engine     error
-		fallback   bool
-		check      func(error) bool
-		why        string
-	}{
-		{"trap", true, double, executor.ErrTrap, true, isNil, "an idempotent function may run again"},
-		{"trap of a function that is not idempotent", false, double, executor.ErrTrap, false, hasFate(offload.Stopped), "it may have had effects"},
-		{"not entered", false, double, fmt.Errorf("no instance: %w", executor.ErrNotStarted), true, isNil, "it cannot have had effects"},
-		{"error", true, fails(errKnown), nil, false, func(err error) bool { return errors.Is(err, errKnown) && err.Error() == "known" }, "the function's own error is its result, and keeps its identity"},
-		{"panic", true, nil, nil, false, hasFate(offload.Ended), "it would panic here, too"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			inBoth(t, func(t *testing.T, w *world) {
-				f := doubler(tt.name, tt.idempotent, tt.native)
-				serve := f.Serve
-				if tt.native == nil {
-					f.Native = func(context.Context, int64) (int64, error) { t.Error("ran natively"); return 0, nil }
-					serve = func(_ context.Context, _, dst []byte) []byte { return append(dst, 2, 'b', 'o', 'o') }
-				}
-				w.engine.set(serve, tt.engine)
-				w.startHost(nil)
-				h := w.startUE(ue.Always(ue.OnEdge), nil)
-				w.ready(h, &f.Desc)
-				_, err := f.Call(t.Context(), 1)
-				if !tt.check(err) {
-					t.Errorf("error %v; %s", err, tt.why)
-				}
-				if got := h.Stats().Fallbacks == 1; got != tt.fallback {
-					t.Errorf("fell back: %v, want %v; %s", got, tt.fallback, tt.why)
-				}
-			})
-		})
-	}
-}
-
-func fails(err error) func(context.Context, int64) (int64, error) {
-	return func(context.Context, int64) (int64, error) { return 0, err }
-}
-
-func isNil(err error) bool { return err == nil }
-
-func hasFate(want offload.Fate) func(error) bool {
-	return func(err error) bool {
-		var ce *offload.CallError
-		return errors.As(err, &ce) && ce.Fate == want
-	}
-}
-
 // A host without room for a module has it later.
 func TestModuleIsSentAgain(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *world) {
@@ -297,7 +137,7 @@ func TestModuleIsSentAgain(t *testing.T) {
 				return nil
 			}}
 		})
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		if err := h.Prepare(t.Context(), &f.Desc); offload.CodeOf(err) != offload.CodeOverloaded {
 			t.Errorf("prepare gave %v, want it refused: overloaded", err)
 		}
@@ -309,83 +149,52 @@ func TestModuleIsSentAgain(t *testing.T) {
 	})
 }
 
-func TestOverloadedHostFallsBack(t *testing.T) {
+// A policy that changes takes a module away from the host, with nothing that the application sees, and
+// gives it back.
+func TestPolicyTakesAModuleAndGivesItBack(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("overload", true, double)
-		w.engine.set(func(ctx context.Context, req, dst []byte) []byte {
-			time.Sleep(100 * time.Millisecond)
-			return f.Serve(ctx, req, dst)
-		}, nil)
-		w.startHost(func(c *host.Config) { c.Calls, c.Waiting = 1, 1 })
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		f := doubler("region", true, double)
+		w.engine.set(f.Serve, nil)
+		parsed := func(text string) *capability.Policy {
+			p, err := capability.ParsePolicy("edge.toml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		granted := parsed("[default]\nenv = {REGION = \"eu\"}\n")
+		w.startHost(func(c *host.Config) {
+			c.Policy = granted
+			c.Engine = native.Engine{Functions: w.engine.functions, Manifest: capability.Manifest{Env: []string{"REGION"}}}
+		})
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		w.ready(h, &f.Desc)
-		var wg sync.WaitGroup
-		for n := range int64(5) {
-			wg.Go(func() {
-				if got, err := f.Call(context.Background(), n); got != 2*n || err != nil {
-					t.Errorf("call %d: %d, %v", n, got, err)
+		calls := func(edge uint64, when string) {
+			t.Helper()
+			before := h.Stats().Edge
+			for n := range int64(5) {
+				if got, err := f.Call(t.Context(), n); got != 2*n || err != nil {
+					t.Errorf("%s: %d, %v; want %d", when, got, err, 2*n)
 				}
-			})
+			}
+			if n := h.Stats().Edge - before; n != edge {
+				t.Errorf("%s: %d of 5 calls ran on the edge host, want %d", when, n, edge)
+			}
 		}
-		wg.Wait()
-		if s := h.Stats(); s.Edge != 2 || s.Fallbacks != 3 {
-			t.Errorf("stats %+v; want one call run, one waiting, three refused", s)
-		}
-	})
-}
-
-// A slow guest is stopped at the function's deadline, on both sides.
-func TestDeadlineReachesTheHost(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("slow", true, double)
-		var asked atomic.Int64
-		w.engine.set(func(ctx context.Context, _, dst []byte) []byte {
-			d, _ := ctx.Deadline()
-			asked.Store(int64(time.Until(d)))
-			<-ctx.Done() // where Wasm has its epoch
-			return append(dst, 0)
-		}, nil)
-		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		calls(5, "granted")
+		w.edge.h.SetPolicy(parsed(""))
+		time.Sleep(10 * time.Millisecond)
+		calls(0, "taken away")
+		time.Sleep(time.Second)
+		calls(0, "refused")
+		w.edge.h.SetPolicy(granted)
+		time.Sleep(2 * time.Minute)
 		w.ready(h, &f.Desc)
-		begin := time.Now()
-		got, err := f.Call(t.Context(), 7)
-		if got != 14 || err != nil || time.Since(begin) > f.Deadline {
-			t.Errorf("%d, %v after %v; want 14 within %v", got, err, time.Since(begin), f.Deadline)
-		}
-		if left := time.Duration(asked.Load()); left <= 0 || left > f.Deadline {
-			t.Errorf("the guest had %v; want what is left of %v", left, f.Deadline)
-		}
-	})
-}
-
-func TestCancelledCallDoesNotFallBack(t *testing.T) {
-	inBoth(t, func(t *testing.T, w *world) {
-		f := doubler("cancel", true, double)
-		ended := make(chan struct{})
-		w.engine.set(func(ctx context.Context, _, dst []byte) []byte {
-			<-ctx.Done()
-			close(ended)
-			return append(dst, 0)
-		}, nil)
-		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
-		w.ready(h, &f.Desc)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		_, err := f.Call(ctx, 1)
-		if !errors.Is(err, context.DeadlineExceeded) || h.Stats().Fallbacks != 0 {
-			t.Errorf("%v with %d fallbacks; want the context's end and none", err, h.Stats().Fallbacks)
-		}
-		<-ended // the host's side ends, too
+		calls(5, "given back")
 	})
 }
 
 func TestPeersThatCannotTalk(t *testing.T) {
-	stranger, err := identity.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests := []struct {
 		name string
 		ue   func(*tls.Config)
@@ -393,8 +202,8 @@ func TestPeersThatCannotTalk(t *testing.T) {
 		want error
 	}{
 		{"another version", func(c *tls.Config) { c.NextProtos = []string{"bungee/0"} }, nil, link.ErrVersion},
-		{"the host is of another authority", nil, func(c *host.Config) { c.TLS = mustTLS(t, stranger, identity.Host) }, link.ErrIdentity},
-		{"the UE is of another authority", func(c *tls.Config) { c.Certificates = mustTLS(t, stranger, identity.UE).Certificates }, nil, link.ErrIdentity},
+		{"the host is of another authority", nil, func(c *host.Config) { c.TLS = mustTLS(t, stranger(t), identity.Host) }, link.ErrIdentity},
+		{"the UE is of another authority", func(c *tls.Config) { c.Certificates = mustTLS(t, stranger(t), identity.UE).Certificates }, nil, link.ErrIdentity},
 		{"a UE's certificate on the host", nil, func(c *host.Config) { c.TLS.Certificates = nil }, link.ErrIdentity},
 	}
 	for _, tt := range tests {
@@ -409,7 +218,7 @@ func TestPeersThatCannotTalk(t *testing.T) {
 						c.TLS.Certificates = mustTLS(t, w.ca, identity.UE).Certificates
 					}
 				})
-				h := w.startUE(ue.Always(ue.OnEdge), tt.ue)
+				h := w.startUE(policy.Always(policy.OnEdge), tt.ue)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				if err := h.Prepare(ctx, &f.Desc); !errors.Is(err, tt.want) {
@@ -435,7 +244,7 @@ func mustTLS(t *testing.T, ca *identity.Authority, role identity.Role) *tls.Conf
 func TestNobodyThere(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("nobody", true, double)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if err := h.Prepare(ctx, &f.Desc); !errors.Is(err, link.ErrNoAnswer) {
@@ -452,7 +261,7 @@ func TestNobodyThere(t *testing.T) {
 func TestPrepareEnds(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *world) {
 		f := doubler("nobody", true, double)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		prepare := map[string]func(ctx context.Context) error{
 			"function": func(ctx context.Context) error { return h.Prepare(ctx, &f.Desc) },
 			"channel":  func(ctx context.Context) error { _, err := h.Target("").Prepare(ctx, &tally().Desc); return err },
@@ -496,7 +305,7 @@ func TestHammer(t *testing.T) {
 		f := doubler("hammer", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
-		h := w.startUE(ue.Toggle{Every: 7}, nil)
+		h := w.startUE(policy.Toggle{Every: 7}, nil)
 		w.ready(h, &f.Desc)
 		stop := make(chan struct{})
 		var fader, callers sync.WaitGroup
@@ -539,7 +348,7 @@ func TestCloseGivesTheFunctionsBack(t *testing.T) {
 		f := doubler("close", true, double)
 		w.engine.set(f.Serve, nil)
 		w.startHost(nil)
-		h := w.startUE(ue.Always(ue.OnEdge), nil)
+		h := w.startUE(policy.Always(policy.OnEdge), nil)
 		w.ready(h, &f.Desc)
 		h.Close()
 		if _, err := f.Call(t.Context(), 1); err != nil || h.Stats().Calls != 0 {
@@ -555,18 +364,75 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// The native path costs less than 1 µs over the plain call and allocates nothing.
+// The native path costs some tens of nanoseconds over the plain call (BenchmarkLocalCall) and allocates nothing.
 func TestNativePathAllocatesNothing(t *testing.T) {
-	f := doubler("allocs", true, double)
-	h, err := ue.Start(t.Context(), ue.Config{Policy: ue.Toggle{}})
+	for _, p := range []policy.Policy{policy.Toggle{}, policy.Always(policy.OnUE), policy.WhenReady{}, policy.Threshold{}, policy.Adaptive{}} {
+		f := doubler("allocs", true, double)
+		h, err := ue.Start(t.Context(), ue.Config{Policy: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		if n := testing.AllocsPerRun(1000, func() { f.Call(ctx, 1) }); n != 0 {
+			t.Errorf("%T: %v allocations a call, want 0", p, n)
+		}
+		h.Close()
+	}
+}
+
+// Calls share how they run for as long as the decision is the same, and no longer.
+func TestCallsShareAWay(t *testing.T) {
+	f := doubler("shared", true, double)
+	h, err := ue.Start(t.Context(), ue.Config{Policy: policy.Toggle{Every: 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	ctx := t.Context()
-	if n := testing.AllocsPerRun(1000, func() { f.Call(ctx, 1) }); n != 0 {
-		t.Errorf("%v allocations a call, want 0", n)
+	r := route.Use(nil)
+	route.Use(r)
+	var ways [9]*route.Way
+	for i := range ways {
+		ways[i] = r.Route(&f.Desc)
+		turn := i / 3
+		if fell := ways[i].Fallback != nil; fell != (turn == 1) || ways[i].Caller != nil || ways[i].Why.A != float32(turn) {
+			t.Errorf("call %d runs by %+v; want turn %d, without an edge host", i, ways[i], turn)
+		}
 	}
+	if ways[0] != ways[2] || ways[6] != ways[8] || ways[0] == ways[6] {
+		t.Errorf("the ways are %p; want one for each turn here", ways)
+	}
+}
+
+// A broken policy breaks no call: what it leaves undecided runs natively, and the log names it once.
+func TestPolicyThatPanicsIsReplaced(t *testing.T) {
+	f := doubler("broken", true, double)
+	var log strings.Builder
+	h, err := ue.Start(t.Context(), ue.Config{Policy: brokenPolicy{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for n := range int64(10) {
+		if got, err := f.Call(t.Context(), n); got != 2*n || err != nil {
+			t.Errorf("call %d: %d, %v", n, got, err)
+		}
+	}
+	if got := h.Stats(); got.Calls != 10 || got.Fallbacks != 0 {
+		t.Errorf("%+v; want 10 calls, no fallback", got)
+	}
+	if n := strings.Count(log.String(), "ue_test.brokenPolicy"); n != 1 || !strings.Contains(log.String(), "seven") {
+		t.Errorf("the policy is named %d times, want once:\n%s", n, log.String())
+	}
+}
+
+// brokenPolicy panics at the seventh call.
+type brokenPolicy struct{}
+
+func (brokenPolicy) Decide(c policy.Call, v *policy.View) policy.Decision {
+	if v.Functions[c.Function].Name == "broken" && c.Number == 7 {
+		panic("seven")
+	}
+	return policy.Decision{}
 }
 
 func BenchmarkNative(b *testing.B) {
@@ -579,7 +445,7 @@ func BenchmarkNative(b *testing.B) {
 		}
 	})
 	b.Run("elastic", func(b *testing.B) {
-		h, err := ue.Start(ctx, ue.Config{Policy: ue.Toggle{}})
+		h, err := ue.Start(ctx, ue.Config{Policy: policy.Toggle{}})
 		if err != nil {
 			b.Fatal(err)
 		}

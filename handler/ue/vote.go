@@ -11,10 +11,10 @@ import (
 	"github.com/bungee-xr/bungee/offload"
 )
 
-// vote runs a call on all targets of f, and logs those that are outvoted.
-func (f *function) vote(ctx context.Context, d *offload.Desc, frame []byte) (*route.Reply, error) {
-	callers := make([]route.Caller, len(f.targets))
-	for i, t := range f.targets {
+// vote runs a call on all targets, and logs those that are outvoted.
+func (f *function) vote(ctx context.Context, d *offload.Desc, frame []byte, targets []*target) (*route.Reply, error) {
+	callers := make([]route.Caller, len(targets))
+	for i, t := range targets {
 		callers[i] = t
 	}
 	return vote(ctx, d, frame, callers, func(s *split) {

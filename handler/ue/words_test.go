@@ -12,6 +12,7 @@ import (
 
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/link"
 )
@@ -37,10 +38,6 @@ func (j *journal) lines() []string {
 // Without a Logger warnings go to slog.Default, and a wrong address or authority is not
 // silent for ever. Each line is short and says what is wrong.
 func TestWordsOfAFailedStart(t *testing.T) {
-	stranger, err := identity.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests := []struct {
 		name   string
 		world  func(w *world)
@@ -50,7 +47,7 @@ func TestWordsOfAFailedStart(t *testing.T) {
 	}{
 		{"no network", func(w *world) { w.air.Cut(wifi, true) }, nil, link.ErrNoNetwork, link.ErrNoNetwork.Error()},
 		{"nobody there", func(w *world) { w.air.Silence(true) }, nil, link.ErrNoAnswer, link.ErrNoAnswer.Error()},
-		{"another authority", func(*world) {}, func(c *host.Config) { c.TLS = mustTLS(t, stranger, identity.Host) }, link.ErrIdentity, "the peer's certificate is of another authority"},
+		{"another authority", func(*world) {}, func(c *host.Config) { c.TLS = mustTLS(t, stranger(t), identity.Host) }, link.ErrIdentity, "the peer's certificate is of another authority"},
 	}
 	before := slog.Default()
 	defer slog.SetDefault(before)
@@ -63,7 +60,7 @@ func TestWordsOfAFailedStart(t *testing.T) {
 				w.engine.set(f.Serve, nil)
 				w.startHost(tt.host)
 				tt.world(w)
-				h := w.startSilent(ue.Config{Edge: hostAddr.String(), Policy: ue.Always(ue.OnEdge)})
+				h := w.startSilent(ue.Config{Edge: hostAddr.String(), Policy: policy.Always(policy.OnEdge)})
 				ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 				defer cancel()
 				err := h.Prepare(ctx, &f.Desc)
@@ -85,6 +82,16 @@ func TestWordsOfAFailedStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stranger returns another authority, of the bubble's time.
+func stranger(t *testing.T) *identity.Authority {
+	t.Helper()
+	a, err := identity.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // startSilent starts a handler without a Logger.

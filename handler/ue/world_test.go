@@ -15,6 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/radio"
 	"github.com/bungee-xr/bungee/offload"
@@ -129,7 +130,7 @@ func (e *edgeHost) stop() {
 }
 
 // startUE starts a handler whose edge host is this world's.
-func (w *world) startUE(p ue.Policy, change func(*tls.Config)) *ue.Handler {
+func (w *world) startUE(p policy.Policy, change func(*tls.Config)) *ue.Handler {
 	conf, err := w.ca.TLS(identity.UE, "headset")
 	if err != nil {
 		w.t.Fatal(err)
@@ -157,11 +158,14 @@ func (w *world) startUEWith(cfg ue.Config) *ue.Handler {
 		}
 		cfg.TLS = conf
 	}
-	cfg.TLS.VerifyConnection = func(tls.ConnectionState) error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.handshakes++
-		return nil
+	verify := cfg.TLS.VerifyConnection
+	cfg.TLS.VerifyConnection = func(s tls.ConnectionState) error {
+		if !s.HandshakeComplete { // else it is looked at again
+			w.mu.Lock()
+			w.handshakes++
+			w.mu.Unlock()
+		}
+		return verify(s)
 	}
 	h, err := ue.Start(context.Background(), cfg)
 	if err != nil {
