@@ -3,6 +3,7 @@
 //
 //	go run ./examples/hello                        # here
 //	go run ./examples/hello -edge 127.0.0.1:4433   # with "bungee host" running
+//	go run ./examples/hello -manager 127.0.0.1:4434   # with "bungee up" running: where it says
 package main
 
 import (
@@ -36,14 +37,15 @@ func brightness(ctx context.Context, gray []byte) (float64, error) {
 
 func main() {
 	edge := flag.String("edge", "", "address of an edge host (default: none, run here)")
+	manager := flag.String("manager", "", "address of an offload manager, which says on which edge host")
 	flag.Parse()
-	if err := run(context.Background(), *edge); err != nil {
+	if err := run(context.Background(), *edge, *manager); err != nil {
 		log.Fatal("hello: ", err)
 	}
 }
 
-func run(ctx context.Context, edge string) error {
-	h, err := start(ctx, edge)
+func run(ctx context.Context, edge, manager string) error {
+	h, err := start(ctx, edge, manager)
 	if err != nil {
 		return err
 	}
@@ -66,17 +68,21 @@ func run(ctx context.Context, edge string) error {
 	return nil
 }
 
-// start starts the handler and, with an edge host, waits until that is ready. A
+// start starts the handler and, with an edge host or a manager, waits until the host is ready. A
 // program whose first calls may run on the UE need not wait.
-func start(ctx context.Context, edge string) (*ue.Handler, error) {
-	if edge == "" {
+func start(ctx context.Context, edge, manager string) (*ue.Handler, error) {
+	if edge == "" && manager == "" {
 		return ue.Start(ctx, ue.Config{})
 	}
 	conf, err := ue.LoadTLS("")
 	if err != nil {
 		return nil, err
 	}
-	h, err := ue.Start(ctx, ue.Config{Edge: edge, TLS: conf})
+	cfg := ue.Config{Edge: edge, TLS: conf}
+	if manager != "" {
+		cfg.Managers = ue.Addresses{manager}
+	}
+	h, err := ue.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

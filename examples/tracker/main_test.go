@@ -50,7 +50,7 @@ func TestTracker(t *testing.T) {
 
 func TestIdentitiesHere(t *testing.T) {
 	var said bytes.Buffer
-	if err := run(t.Context(), &said, elastic.Config{}, nil, 200); err != nil || !strings.Contains(said.String(), "no identity has changed") {
+	if err := run(t.Context(), &said, elastic.Config{}, stay, 200); err != nil || !strings.Contains(said.String(), "no identity has changed") {
 		t.Errorf("on the UE: %v, said:\n%s", err, &said)
 	}
 }
@@ -74,7 +74,7 @@ func TestIdentitiesOnTheMove(t *testing.T) {
 	defer h.Close()
 	var said bytes.Buffer
 	// No deadline, and moves may fail: on a slow machine a host can be silent for long.
-	err = run(ctx, &said, elastic.Config{Deadline: -1}, h.Target(startHost(t, ca)), 10*moveEvery)
+	err = run(ctx, &said, elastic.Config{Deadline: -1}, toAndFro(h.Target(startHost(t, ca))), 10*moveEvery)
 	if err != nil || !strings.Contains(said.String(), "is on edge-1") || !strings.Contains(said.String(), "no identity has changed") {
 		t.Errorf("to and fro: %v; want stays on edge-1 and stable identities. It said:\n%s", err, &said)
 	}
