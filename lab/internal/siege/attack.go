@@ -23,26 +23,43 @@ type Attack struct {
 
 // An attacker makes one attack with a certificate of its own.
 type attacker struct {
-	host string
+	way  Way
 	conf *tls.Config
+	// network is the name of one that the host has; "": it has none.
+	network string
 	// serial makes the modules of this process distinct.
 	serial *atomic.Uint64
 	// acts counts what was done: what that is, the attack says.
 	acts *atomic.Uint64
+	// muster has this one begin with all others, and entered tells it that this one is ready. Nil: it begins at once.
+	muster  *muster
+	entered func()
 }
 
 func (a *attacker) act() { a.acts.Add(1) }
 
+// enter tells the muster that this attacker has what it needs.
+func (a *attacker) enter() {
+	if a.entered != nil {
+		a.entered()
+	}
+}
+
 // distinct returns wasm as a module that no host has seen.
 func (a *attacker) distinct(wasm []byte) []byte { return Distinct(wasm, a.serial.Add(1)) }
 
+// A dialer is Dial or DialTCP.
+type dialer func(context.Context, Way, *tls.Config) (*UE, error)
+
 // A plan says what an attacker does on its connections. The zero value of conns and streams is one.
 type plan struct {
-	dial    func(context.Context, string, *tls.Config) (*UE, error) // nil: Dial
+	dial    dialer // nil: Dial
 	conns   int
 	streams int    // goroutines on each connection that do what is planned, again and again
 	module  []byte // that each connection deploys first; nil: none
 	do      func(ctx context.Context, u *UE) error
+	// on is what is planned in place of do when that needs a stream, which is given up then.
+	on func(ctx context.Context, st link.Stream) error
 }
 
 // regret is how long an attacker waits after something that failed, so that it does not spend its
@@ -54,12 +71,26 @@ func (a *attacker) follow(ctx context.Context, p plan) {
 	if p.dial == nil {
 		p.dial = Dial
 	}
-	each(max(1, p.conns), func() { again(ctx, func() error { return a.visit(ctx, p) }) })
+	if p.on != nil {
+		p.do = func(ctx context.Context, u *UE) error { return u.with(ctx, p.on) }
+	}
+	n := max(1, p.conns)
+	var left atomic.Int64
+	left.Store(int64(n))
+	each(n, func() {
+		in := sync.OnceFunc(func() {
+			if left.Add(-1) == 0 {
+				a.enter()
+			}
+		})
+		again(ctx, func() error { return a.visit(ctx, p, in) })
+	})
 }
 
-// visit follows p on one connection until that ends, or ctx does.
-func (a *attacker) visit(ctx context.Context, p plan) error {
-	u, err := p.dial(ctx, a.host, a.conf)
+// visit follows p on one connection until that ends, or ctx does. It calls in when there is the connection, and the module
+// is on the host, and begins with all other attackers.
+func (a *attacker) visit(ctx context.Context, p plan, in func()) error {
+	u, err := p.dial(ctx, a.way, a.conf)
 	if err != nil {
 		return err
 	}
@@ -72,6 +103,8 @@ func (a *attacker) visit(ctx context.Context, p plan) error {
 			return err
 		}
 	}
+	in()
+	a.muster.await(alive)
 	var work sync.WaitGroup
 	work.Go(func() {
 		select {
@@ -143,35 +176,27 @@ func (a *attacker) standOn(ctx context.Context, st link.Stream, frames ...[]byte
 
 // exchange makes one call on a stream of its own and takes any answer for one.
 func (a *attacker) exchange(ctx context.Context, u *UE, c wire.Call, request []byte) error {
-	st, err := u.Open(ctx)
-	if err != nil {
+	return u.with(ctx, func(_ context.Context, st link.Stream) error {
+		_, _, err := Exchange(st, c, request)
+		if err == nil || isFail(err) {
+			a.act()
+			return nil
+		}
 		return err
-	}
-	defer st.Reset()
-	defer context.AfterFunc(ctx, st.Reset)()
-	_, _, err = Exchange(st, c, request)
-	if err == nil || isFail(err) {
-		a.act()
-		return nil
-	}
-	return err
+	})
 }
 
 // exchanges makes one call after the other on one stream, until it breaks.
 func (a *attacker) exchanges(ctx context.Context, u *UE, c wire.Call, request []byte) error {
-	st, err := u.Open(ctx)
-	if err != nil {
-		return err
-	}
-	defer st.Reset()
-	defer context.AfterFunc(ctx, st.Reset)()
-	for ctx.Err() == nil {
-		if _, _, err := Exchange(st, c, request); err != nil && !isFail(err) {
-			return err
+	return u.with(ctx, func(ctx context.Context, st link.Stream) error {
+		for ctx.Err() == nil {
+			if _, _, err := Exchange(st, c, request); err != nil && !isFail(err) {
+				return err
+			}
+			a.act()
 		}
-		a.act()
-	}
-	return nil
+		return nil
+	})
 }
 
 // guestCall is a call of a function of Guest.

@@ -19,8 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
+	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wazero"
 	"github.com/bungee-xr/bungee/handler/host"
+	nnhost "github.com/bungee-xr/bungee/hostfunc/nn/host"
+	"github.com/bungee-xr/bungee/hostfunc/nn/nntest"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
@@ -32,6 +36,15 @@ type house struct {
 }
 
 func open(t *testing.T) *house {
+	t.Helper()
+	networks := host.Provider{Name: nnhost.Name, Functions: func(capability.Grant) executor.HostFuncs {
+		return nnhost.Functions(nntest.Mean(), []string{"*"})
+	}}
+	return openWith(t, host.Config{Functions: []host.Provider{networks}, MemoryLimit: 80 << 20, CallLimit: time.Second})
+}
+
+// openWith opens a house whose host has this configuration, and an engine and a certificate.
+func openWith(t *testing.T, cfg host.Config) *house {
 	t.Helper()
 	ca, err := identity.NewAuthority()
 	if err != nil {
@@ -45,18 +58,12 @@ func open(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := host.New(host.Config{Engine: e, TLS: conf, MemoryLimit: 80 << 20, CallLimit: time.Second})
+	cfg.Engine, cfg.TLS = e, conf
+	h, err := host.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := sockets(t)
 	h.ServeTCP(ln)
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(context.Background(), pc) }()
@@ -66,6 +73,27 @@ func open(t *testing.T) *house {
 		}
 	})
 	return &house{ca, pc.LocalAddr().String()}
+}
+
+// sockets returns a UDP socket and a TCP listener of one port. A port that is free for UDP may have a TCP
+// connection of anybody.
+func sockets(t *testing.T) (*net.UDPConn, net.Listener) {
+	t.Helper()
+	var tcp error
+	for range 8 {
+		pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln
+		}
+		pc.Close()
+		tcp = err
+	}
+	t.Fatal(tcp)
+	return nil, nil
 }
 
 func (h *house) conf(t *testing.T, name string) *tls.Config {
@@ -78,9 +106,13 @@ func (h *house) conf(t *testing.T, name string) *tls.Config {
 }
 
 // answered checks that the host serves a quiet tenant.
-func (h *house) answered(t *testing.T, dial func(context.Context, string, *tls.Config) (*UE, error)) {
+func (h *house) answered(t *testing.T, dial dialer) {
 	t.Helper()
-	u, err := dial(t.Context(), h.addr, h.conf(t, "quiet"))
+	u, err := dial(t.Context(), WayOfQuiet(h.addr, 0), h.conf(t, "quiet"))
+	for i := 0; err != nil && i < 40; i++ { // where it has the attacker's address, handshakes of that wait before it
+		rest(t.Context(), regret)
+		u, err = dial(t.Context(), WayOfQuiet(h.addr, 0), h.conf(t, "quiet"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +154,7 @@ func TestAttacks(t *testing.T) {
 		t.Run(x.Name, func(t *testing.T) {
 			h := open(t)
 			ctx, stop := context.WithCancel(t.Context())
-			a := &attacker{host: h.addr, conf: h.conf(t, "attacker"), serial: new(atomic.Uint64), acts: new(atomic.Uint64)}
+			a := &attacker{way: Way{Host: h.addr}, conf: h.conf(t, "attacker"), network: nntest.Name, serial: new(atomic.Uint64), acts: new(atomic.Uint64)}
 			ended := make(chan struct{})
 			go func() { x.run(ctx, a); close(ended) }()
 			for a.acts.Load() == 0 { // go test ends one that does nothing
@@ -139,7 +171,7 @@ func TestAttacks(t *testing.T) {
 func TestBomb(t *testing.T) {
 	h := open(t)
 	ctx, stop := context.WithCancel(t.Context())
-	a := &attacker{host: h.addr, conf: h.conf(t, "attacker"), serial: new(atomic.Uint64), acts: new(atomic.Uint64)}
+	a := &attacker{way: Way{Host: h.addr}, conf: h.conf(t, "attacker"), serial: new(atomic.Uint64), acts: new(atomic.Uint64)}
 	ended := make(chan struct{})
 	go func() { bomb(func() []byte { return nestedLoops(20) })(ctx, a); close(ended) }()
 	for a.acts.Load() < 3 {
@@ -251,6 +283,9 @@ func TestBesieger(t *testing.T) {
 	}
 	if err := (Besieger{Attacks: []string{"?"}}).Run(t.Context(), io.Discard); err == nil {
 		t.Error("an attack that does not exist is made")
+	}
+	if err := (Besieger{Network: "a\nb"}).Run(t.Context(), io.Discard); err == nil {
+		t.Error("a network of a name that no network has is asked for")
 	}
 	b.Certs = t.TempDir()
 	if err := b.Run(t.Context(), io.Discard); !errors.Is(err, os.ErrNotExist) {

@@ -2,9 +2,12 @@ package siege
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
@@ -32,6 +35,7 @@ var computes = []Attack{
 	{"bulk-copy", "H4", bulkCopy},
 	{"spin", "H3", spin},
 	{"hog", "H5", hog},
+	{needsNetwork, "H5", hogContexts},
 	{"traps", "H3", traps},
 	{"guest-logs", "H9", guestLogs},
 }
@@ -42,8 +46,19 @@ func bulkFill(ctx context.Context, a *attacker) { a.run(ctx, 4, fnFill, time.Sec
 // bulkCopy copies it (H4).
 func bulkCopy(ctx context.Context, a *attacker) { a.run(ctx, 4, fnCopy, time.Second) }
 
-// spin has many calls under way that never end by themselves (brother of H3).
-func spin(ctx context.Context, a *attacker) { a.run(ctx, 100, fnSpin, 10*time.Second) }
+// spin has many calls under way that never end by themselves (brother of H3). An act is a call that is made: it is answered
+// after ten seconds.
+func spin(ctx context.Context, a *attacker) {
+	a.follow(ctx, plan{streams: 100, module: Guest, on: func(ctx context.Context, st link.Stream) error {
+		for ctx.Err() == nil {
+			a.act()
+			if _, _, err := Exchange(st, guestCall(fnSpin, 10*time.Second), request(0)); err != nil && !isFail(err) {
+				return err
+			}
+		}
+		return nil
+	}})
+}
 
 // traps has each call end its instance, so that the host makes instances without end (brother of H3).
 func traps(ctx context.Context, a *attacker) { a.run(ctx, 8, fnTrap, time.Second) }
@@ -60,10 +75,24 @@ func (a *attacker) run(ctx context.Context, streams int, fn uint32, deadline tim
 
 // hog has the instances of far endpoints, of which a tenant has many, take all memory that they may,
 // and use it (brother of H5). An act is a far endpoint that does.
-func hog(ctx context.Context, a *attacker) {
-	m := wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: 0})
-	a.follow(ctx, plan{streams: 32, module: Guest, do: func(ctx context.Context, u *UE) error {
-		_, st, err := attach(ctx, u, wire.Attach{Fn: fnHog})
+func hog(ctx context.Context, a *attacker) { a.hog(ctx, Guest, nil) }
+
+// needsNetwork is the attack that is made only on a host with the network that [Besieger] names.
+const needsNetwork = "hog-contexts"
+
+// hogContexts has them take inference contexts before (H5).
+func hogContexts(ctx context.Context, a *attacker) {
+	module, err := capability.Append(contexts, capability.Manifest{Host: []string{"wasi_ephemeral_nn"}, Models: []string{a.network}})
+	if err != nil {
+		panic(err) // contexts is a module, and Besieger.Run checks the name
+	}
+	a.hog(ctx, module, []byte(a.network))
+}
+
+func (a *attacker) hog(ctx context.Context, module, message []byte) {
+	m := append(wire.AppendMessage(nil, wire.Message{Epoch: 1, Seq: 1, Size: len(message)}), message...)
+	a.follow(ctx, plan{streams: 32, module: module, do: func(ctx context.Context, u *UE) error {
+		_, st, err := attach(ctx, u, wire.Attach{Module: sha256.Sum256(module), Fn: fnHog})
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package siege
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"net"
 	"sync/atomic"
 
@@ -35,7 +34,7 @@ func manyConnections(ctx context.Context, a *attacker) { a.connect(ctx, Dial) }
 // manyTCPConnections keeps as many over TCP, each with a descriptor of the host (H8).
 func manyTCPConnections(ctx context.Context, a *attacker) { a.connect(ctx, DialTCP) }
 
-func (a *attacker) connect(ctx context.Context, dial func(context.Context, string, *tls.Config) (*UE, error)) {
+func (a *attacker) connect(ctx context.Context, dial dialer) {
 	a.follow(ctx, plan{dial: dial, conns: mostConnections, do: func(ctx context.Context, u *UE) error {
 		a.act()
 		rest(ctx, patience)
@@ -75,14 +74,13 @@ func withManifest(wasm []byte, manifest string) []byte {
 // (H8). An act is a lifeline.
 func manyLifelines(ctx context.Context, a *attacker) {
 	a.follow(ctx, plan{conns: 20, do: func(ctx context.Context, u *UE) error {
-		host, _, err := net.SplitHostPort(a.host)
+		host, _, err := net.SplitHostPort(a.way.Host)
 		if err != nil {
 			return err
 		}
 		for n := uint32(0); ctx.Err() == nil; n++ {
 			addr := net.TCPAddr{IP: net.ParseIP(host), Port: u.Welcome.Lifeline}
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "tcp", addr.String())
+			c, err := Way{addr.String(), a.way.From}.dial(ctx, "tcp")
 			if err != nil {
 				return err
 			}
@@ -102,7 +100,7 @@ func manyLifelines(ctx context.Context, a *attacker) {
 func manySessions(ctx context.Context, a *attacker) {
 	each(8, func() {
 		again(ctx, func() error {
-			u, err := Dial(ctx, a.host, a.conf)
+			u, err := Dial(ctx, a.way, a.conf)
 			if err != nil {
 				return err
 			}
@@ -118,7 +116,7 @@ func manySessions(ctx context.Context, a *attacker) {
 func handshakes(ctx context.Context, a *attacker) {
 	each(16, func() {
 		again(ctx, func() error {
-			c, err := dialQUIC(ctx, a.host, a.conf)
+			c, err := dialQUIC(ctx, a.way, a.conf)
 			if err != nil {
 				return err
 			}
@@ -134,8 +132,7 @@ func initials(ctx context.Context, a *attacker) {
 	var n atomic.Int64
 	each(16, func() {
 		again(ctx, func() error {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "udp", a.host)
+			c, err := a.way.dial(ctx, "udp")
 			if err != nil {
 				return err
 			}

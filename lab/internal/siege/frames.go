@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
@@ -51,13 +52,8 @@ func refusedAttaches(ctx context.Context, a *attacker) {
 // reached (CVE-2023-44487 in HTTP/2). An act is a stream.
 func openAndReset(ctx context.Context, a *attacker) {
 	ask := frame(guestCall(fnAnswer, 0), request(1000))
-	a.follow(ctx, plan{conns: 2, streams: 8, module: Guest, do: func(ctx context.Context, u *UE) error {
-		st, err := u.Open(ctx)
-		if err != nil {
-			return err
-		}
+	a.follow(ctx, plan{conns: 2, streams: 8, module: Guest, on: func(_ context.Context, st link.Stream) error {
 		st.Write(ask)
-		st.Reset()
 		a.act()
 		return nil
 	}})
@@ -66,13 +62,7 @@ func openAndReset(ctx context.Context, a *attacker) {
 // garbage sends frames of every type with random bytes (H9: each is refused, and logged). An act is a
 // frame.
 func garbage(ctx context.Context, a *attacker) {
-	a.follow(ctx, plan{conns: 2, streams: 8, module: Guest, do: func(ctx context.Context, u *UE) error {
-		st, err := u.Open(ctx)
-		if err != nil {
-			return err
-		}
-		defer st.Reset()
-		defer context.AfterFunc(ctx, st.Reset)()
+	a.follow(ctx, plan{conns: 2, streams: 8, module: Guest, on: func(_ context.Context, st link.Stream) error {
 		b := make([]byte, 1+rand.IntN(300))
 		for i := range b {
 			b[i] = byte(rand.Uint32())
@@ -89,13 +79,7 @@ func garbage(ctx context.Context, a *attacker) {
 // pings asks for the largest answers that need no session (H1). An act is an answer.
 func pings(ctx context.Context, a *attacker) {
 	ask := wire.AppendControl(nil, wire.TypePing, wire.Ping{Fill: make([]byte, wire.MaxFill)})
-	a.follow(ctx, plan{streams: 16, do: func(ctx context.Context, u *UE) error {
-		st, err := u.Open(ctx)
-		if err != nil {
-			return err
-		}
-		defer st.Reset()
-		defer context.AfterFunc(ctx, st.Reset)()
+	a.follow(ctx, plan{streams: 16, on: func(_ context.Context, st link.Stream) error {
 		if _, err := st.Write(ask); err != nil {
 			return err
 		}

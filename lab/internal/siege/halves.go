@@ -2,10 +2,10 @@ package siege
 
 import (
 	"context"
-	"net"
 	"sync/atomic"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
@@ -77,16 +77,15 @@ func firstParts(ctx context.Context, a *attacker) {
 }
 
 // slowUpload sends modules a byte now and then (brother of H1: a deadline for the whole is not
-// enough). An act is a byte.
+// enough). An act is a module that was begun, or such a byte.
 func slowUpload(ctx context.Context, a *attacker) {
 	put := wire.AppendControl(nil, wire.TypePut, wire.Put{Size: len(zeros())})
-	a.follow(ctx, plan{streams: 32, do: func(ctx context.Context, u *UE) error {
-		st, err := u.Open(ctx)
-		if err != nil {
-			return err
+	a.follow(ctx, plan{streams: 32, on: func(ctx context.Context, st link.Stream) error {
+		_, err := st.Write(put)
+		if err == nil {
+			a.act()
+			_, err = st.Write(zeros()[:1<<20])
 		}
-		defer st.Reset()
-		_, err = st.Write(append(put, zeros()[:1<<20]...))
 		for ; err == nil && ctx.Err() == nil; rest(ctx, time.Second) {
 			_, err = st.Write(zeros()[:1])
 			a.act()
@@ -110,8 +109,7 @@ func halfHandshakes(ctx context.Context, a *attacker) {
 	var n atomic.Uint32
 	each(100, func() {
 		again(ctx, func() error {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "tcp", a.host)
+			c, err := a.way.dial(ctx, "tcp")
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
+	"runtime"
 
 	"github.com/bungee-xr/bungee/internal/control"
 	"github.com/bungee-xr/bungee/internal/link"
@@ -23,10 +25,47 @@ type UE struct {
 	Welcome wire.Welcome
 }
 
-// Dial connects to the host over QUIC, from a port of its own, and says hello for a session of
-// its own.
-func Dial(ctx context.Context, host string, conf *tls.Config) (*UE, error) {
-	c, err := dialQUIC(ctx, host, conf)
+// A Way leads to a host.
+type Way struct {
+	Host string // its address
+	From net.IP // the UE's own; nil: as the system chooses
+}
+
+// The networks of UEs on the host's machine.
+const (
+	ofAttackers = 1
+	ofQuiet     = 2
+)
+
+// WayOfQuiet is that of the ith quiet UE: each has an address of its own.
+func WayOfQuiet(host string, i int) Way { return wayFrom(host, ofQuiet, i) }
+
+// wayFrom returns the way of the ith UE of a network of this machine. On Linux all of 127.0.0.0/8 belongs to it: a host on
+// 127.0.0.1 sees each at an address of its own.
+func wayFrom(host string, network, i int) Way {
+	at, err := netip.ParseAddrPort(host)
+	if err != nil || runtime.GOOS != "linux" || at.Addr() != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		return Way{Host: host}
+	}
+	return Way{host, net.IPv4(127, 0, byte(network), byte(1+i%250))}
+}
+
+// dial connects over TCP or UDP.
+func (w Way) dial(ctx context.Context, network string) (net.Conn, error) {
+	var d net.Dialer
+	switch {
+	case w.From == nil:
+	case network == "udp":
+		d.LocalAddr = &net.UDPAddr{IP: w.From}
+	default:
+		d.LocalAddr = &net.TCPAddr{IP: w.From}
+	}
+	return d.DialContext(ctx, network, w.Host)
+}
+
+// Dial connects over QUIC, from a port of its own, and says hello for a session of its own.
+func Dial(ctx context.Context, way Way, conf *tls.Config) (*UE, error) {
+	c, err := dialQUIC(ctx, way, conf)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +73,8 @@ func Dial(ctx context.Context, host string, conf *tls.Config) (*UE, error) {
 }
 
 // DialTCP is Dial over TCP.
-func DialTCP(ctx context.Context, host string, conf *tls.Config) (*UE, error) {
-	var d net.Dialer
-	tcp, err := d.DialContext(ctx, "tcp", host)
+func DialTCP(ctx context.Context, way Way, conf *tls.Config) (*UE, error) {
+	tcp, err := way.dial(ctx, "tcp")
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +85,12 @@ func DialTCP(ctx context.Context, host string, conf *tls.Config) (*UE, error) {
 	return greet(ctx, c)
 }
 
-func dialQUIC(ctx context.Context, host string, conf *tls.Config) (*link.Conn, error) {
-	addr, err := net.ResolveUDPAddr("udp", host)
+func dialQUIC(ctx context.Context, way Way, conf *tls.Config) (*link.Conn, error) {
+	addr, err := net.ResolveUDPAddr("udp", way.Host)
 	if err != nil {
 		return nil, err
 	}
-	pc, err := net.ListenUDP("udp", nil)
+	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: way.From})
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +134,17 @@ func (u *UE) Put(ctx context.Context, digest control.Digest, wasm []byte) error 
 	return control.Put(ctx, st, digest, wasm)
 }
 
+// with opens a stream, has f use it, and gives it up then, or as soon as ctx ends.
+func (u *UE) with(ctx context.Context, f func(context.Context, link.Stream) error) error {
+	st, err := u.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer st.Reset()
+	defer context.AfterFunc(ctx, st.Reset)()
+	return f(ctx, st)
+}
+
 // Attach makes a far endpoint whose first guest function is fn, and returns its stream.
 func (u *UE) Attach(ctx context.Context, a wire.Attach) (link.Stream, error) {
 	st, err := u.Open(ctx)
@@ -111,6 +160,16 @@ func (u *UE) Attach(ctx context.Context, a wire.Attach) (link.Stream, error) {
 		return nil, err
 	}
 	return st, nil
+}
+
+// attach makes a far endpoint of Guest, unless q names another module, under a number of its own.
+func attach(ctx context.Context, u *UE, q wire.Attach) (id uint64, st link.Stream, err error) {
+	q.ID, q.Window = rand.Uint64(), 64
+	if q.Module == ([sha256.Size]byte{}) {
+		q.Module = guestDigest
+	}
+	st, err = u.Attach(ctx, q)
+	return q.ID, st, err
 }
 
 func expectAttached(st link.Stream) error {

@@ -2,8 +2,6 @@ package siege
 
 import (
 	"context"
-	"crypto/sha256"
-	"math/rand/v2"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/link"
@@ -71,13 +69,7 @@ func unreadMessages(ctx context.Context, a *attacker) {
 // is a KB.
 func slowReader(ctx context.Context, a *attacker) {
 	ask := frame(guestCall(fnReply, 0), request(large))
-	a.follow(ctx, plan{streams: 16, module: Guest, do: func(ctx context.Context, u *UE) error {
-		st, err := u.Open(ctx)
-		if err != nil {
-			return err
-		}
-		defer st.Reset()
-		defer context.AfterFunc(ctx, st.Reset)()
+	a.follow(ctx, plan{streams: 16, module: Guest, on: func(ctx context.Context, st link.Stream) error {
 		if _, err := st.Write(ask); err != nil {
 			return err
 		}
@@ -89,14 +81,4 @@ func slowReader(ctx context.Context, a *attacker) {
 		}
 		return nil
 	}})
-}
-
-// attach makes a far endpoint of Guest, unless q names another module, under a number of its own.
-func attach(ctx context.Context, u *UE, q wire.Attach) (id uint64, st link.Stream, err error) {
-	q.ID, q.Window = rand.Uint64(), 64
-	if q.Module == ([sha256.Size]byte{}) {
-		q.Module = guestDigest
-	}
-	st, err = u.Attach(ctx, q)
-	return q.ID, st, err
 }

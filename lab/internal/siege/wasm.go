@@ -13,6 +13,11 @@ import (
 //go:embed testdata/guest.wasm
 var Guest []byte
 
+// contexts is Guest, but that fnHog takes inference contexts, too.
+//
+//go:embed testdata/contexts.wasm
+var contexts []byte
+
 // The functions of Guest. The last three are an endpoint's.
 const (
 	fnAnswer  = iota // waits as long as the argument says, and answers with the rest of the request
@@ -52,18 +57,19 @@ type function struct {
 
 // The opcodes that programs use (WebAssembly core specification, appendix A.7).
 const (
-	opLoop     = 0x03
-	opBlock    = 0x02
-	opEnd      = 0x0b
-	opBr       = 0x0c
-	opBrIf     = 0x0d
-	opBrTable  = 0x0e
-	opLocalGet = 0x20
-	opLocalSet = 0x21
-	opI32Const = 0x41
-	opI64Const = 0x42
-	opI32Add   = 0x6a
-	voidBlock  = 0x40
+	opUnreachable = 0x00
+	opLoop        = 0x03
+	opBlock       = 0x02
+	opEnd         = 0x0b
+	opBr          = 0x0c
+	opBrIf        = 0x0d
+	opBrTable     = 0x0e
+	opLocalGet    = 0x20
+	opLocalSet    = 0x21
+	opI32Const    = 0x41
+	opI64Const    = 0x42
+	opI32Add      = 0x6a
+	voidBlock     = 0x40
 )
 
 // The types of a guest's functions, by index.

@@ -18,14 +18,27 @@ func TestGuestIsCurrent(t *testing.T) {
 	if _, err := exec.LookPath("clang-19"); err != nil {
 		t.Skip("no clang-19; apt-get install clang-19 lld-19 and run go test -run TestGuestIsCurrent ./lab/internal/siege")
 	}
-	out := filepath.Join(t.TempDir(), "guest.wasm")
-	cmd := exec.Command("clang-19", "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",
-		"-Wl,-z,stack-size=8192", "-o", out, "testdata/guest.c")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, msg)
-	}
-	if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, Guest) {
-		t.Errorf("testdata/guest.wasm is not what guest.c makes (%v); run: %s, with -o testdata/guest.wasm", err, cmd)
+	hostileFlags := []string{"-mno-nontrapping-fptoint", "-Wl,--global-base=393216"}
+	for _, tt := range []struct {
+		wasm, source string
+		is           []byte
+		flags        []string
+	}{
+		{"guest.wasm", "guest.c", Guest, nil},
+		{"contexts.wasm", "guest.c", contexts, []string{"-DNETWORKS"}},
+		{"hostile.wasm", "hostile.c", hostileCode, hostileFlags},
+		{"hostile-nn.wasm", "hostile.c", hostileNNCode, append(hostileFlags, "-DNN")},
+	} {
+		out := filepath.Join(t.TempDir(), tt.wasm)
+		cmd := exec.Command("clang-19", "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all",
+			"-Wl,-z,stack-size=8192", "-o", out, "testdata/"+tt.source)
+		cmd.Args = append(cmd.Args, tt.flags...)
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, msg)
+		}
+		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, tt.is) {
+			t.Errorf("testdata/%s is not what %s makes (%v); run: %s, with -o testdata/%s", tt.wasm, tt.source, err, cmd, tt.wasm)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@
 // TestGuestIsCurrent builds it with
 //
 //   clang-19 --target=wasm32 -O2 -mbulk-memory -nostdlib -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=8192 -o guest.wasm guest.c
+//
+// and contexts.wasm with -DNETWORKS: there HOG takes inference contexts, too, of the network that the request names.
 #include <stdint.h>
 
 enum { PAGE = 1 << 16, AHEAD = 64, TEXT = 4 << 10 };
@@ -9,6 +11,22 @@ enum { PAGE = 1 << 16, AHEAD = 64, TEXT = 4 << 10 };
 enum { ANSWER, REPLY, SPIN, HOG, FILL, COPY, TRAP, LOG, HANDLE, SAVE, RESTORE };
 
 __attribute__((import_module("bungee"), import_name("log"))) void host_log(int32_t level, const void *p, uint32_t n);
+
+#ifdef NETWORKS
+#define NN(name) __attribute__((import_module("wasi_ephemeral_nn"), import_name(name)))
+NN("load_by_name") uint32_t load_by_name(const void *p, uint32_t n, uint32_t *graph);
+NN("init_execution_context") uint32_t init_execution_context(uint32_t graph, uint32_t *context);
+NN("compute") uint32_t compute(uint32_t context);
+
+// infer takes all contexts that there are, each of which holds what it has computed.
+static void infer(const uint8_t *name, uint32_t n) {
+  uint32_t graph, context;
+  if (load_by_name(name, n, &graph)) __builtin_trap();
+  while (!init_execution_context(graph, &context)) compute(context);
+}
+#else
+static void infer(const uint8_t *name, uint32_t n) {}
+#endif
 
 extern uint8_t __heap_base;
 
@@ -74,6 +92,7 @@ __attribute__((export_name("bungee_call"))) uint64_t bungee_call(uint32_t fn, ui
   case SPIN:
     for (volatile int i = 0;; i++) {}
   case HOG:
+    infer(in, n);
     for (uintptr_t end = grow(), p = (uintptr_t)in; p < end; p += 1 << 12) *(volatile uint8_t *)p = 1;
     for (volatile int i = 0;; i++) {}
   case FILL:
