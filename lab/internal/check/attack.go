@@ -91,8 +91,10 @@ func (a *attacker) move(ch int) Step {
 func (a *attacker) step(channels []Settings) []Step {
 	ch := a.IntN(len(channels))
 	switch n := a.IntN(100); {
-	case n < 24:
+	case n < 18:
 		return []Step{a.move(ch)}
+	case n < 24:
+		return a.ordered(ch, a.lives)
 	case n < 30:
 		return []Step{{Op: Pause, Chan: ch, For: a.time(pick(&a.generator, time.Second, 20*time.Second))}}
 	case n < 35:

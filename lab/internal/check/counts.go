@@ -17,6 +17,7 @@ type Counts struct {
 	Moves, MovesFailed                 atomic.Int64
 	Crashes, Drains, Mutes, Bursts     atomic.Int64
 	Paths, Switches                    atomic.Int64 // Switches: connections that went to the other path
+	Places, Stale, Placed              atomic.Int64 // Places of a manager; Stale: those that came again or too late; Placed: times that one was followed
 	Closes, Lost                       atomic.Int64 // Lost: channels that ended with ErrLost
 	Fallbacks, Replayed, Dropped       atomic.Int64
 	Hedged                             atomic.Int64 // fallbacks because of a deadline
@@ -105,6 +106,7 @@ func (c *Counts) counts() []count {
 	all := []count{
 		{name: "seeds", n: &c.Seeds}, {name: "steps", n: &c.Steps}, {name: "messages", n: &c.Messages}, {name: "results", n: &c.Results},
 		{name: "sends refused", n: &c.Refused}, {name: "moves", n: &c.Moves}, {name: "moves failed", n: &c.MovesFailed},
+		{name: "places", n: &c.Places}, {name: "stale places", n: &c.Stale}, {name: "places followed", n: &c.Placed},
 		{name: "crashes", n: &c.Crashes}, {name: "drains", n: &c.Drains}, {name: "silences", n: &c.Mutes}, {name: "bursts", n: &c.Bursts},
 		{name: "path changes", n: &c.Paths}, {name: "paths switched", n: &c.Switches}, {name: "closes", n: &c.Closes}, {name: "lost", n: &c.Lost},
 		{name: "fallbacks", n: &c.Fallbacks}, {name: "hedged", n: &c.Hedged}, {name: "replayed", n: &c.Replayed}, {name: "handled again", n: &c.Again},

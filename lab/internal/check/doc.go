@@ -2,8 +2,8 @@
 //
 // It runs real channels (package elastic) against real edge hosts with native far
 // endpoints, over package link on the network of package radio, in the virtual time
-// of testing/synctest. What happens to them is a [Script], drawn from a seed: moves,
-// crashes, silent hosts, packets lost, doubled and late, changes of the UE's
+// of testing/synctest. What happens to them is a [Script], drawn from a seed: moves, Places of an offload manager, which may come
+// again or be overtaken, crashes, silent hosts, packets lost, doubled and late, changes of the UE's
 // address, slow ends, full windows. Meanwhile it holds what the channels do against
 // what they promise:
 //
@@ -15,6 +15,7 @@
 //   - an endpoint that is not idempotent is given no message twice, and its channel
 //     ends with elastic.ErrLost where the contract says so;
 //   - what a channel keeps stays within its window;
+//   - no host stands by that the last Place of an offload manager does not name;
 //   - each call returns, each goroutine ends.
 //
 // # The adversary

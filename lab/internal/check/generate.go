@@ -17,7 +17,7 @@ func Generate(seed uint64) *Script {
 		s.Steps = append(s.Steps, g.send(i, s.Channels[i]), g.move(i))
 	}
 	for range 4 + g.IntN(20) {
-		s.Steps = append(s.Steps, g.step(s.Channels))
+		s.Steps = append(s.Steps, g.step(s.Channels)...)
 		if g.chance(60) {
 			s.Steps = append(s.Steps, Step{Op: Wait, For: g.time(100 * time.Millisecond)})
 		}
@@ -31,8 +31,9 @@ func Generate(seed uint64) *Script {
 // that is worth: faults strike hosts in use most of the time.
 type generator struct {
 	*rand.Rand
-	at   []Host // where each channel was moved last
-	down map[Host]bool
+	at     []Host // where each channel was moved last
+	down   map[Host]bool
+	number int // of the last Place
 }
 
 // pick returns one of its values.
@@ -109,27 +110,60 @@ func (g *generator) move(ch int) Step {
 	return s
 }
 
-func (g *generator) step(channels []Settings) Step {
+func (g *generator) step(channels []Settings) []Step {
 	ch := g.IntN(len(channels))
 	switch n := g.IntN(100); {
 	case n < 32:
-		return g.send(ch, channels[ch])
+		return []Step{g.send(ch, channels[ch])}
+	case n < 52:
+		return []Step{g.move(ch)}
 	case n < 58:
-		return g.move(ch)
+		return g.ordered(ch, true)
 	case n < 64:
-		return Step{Op: Pause, Chan: ch, For: g.time(time.Second)}
+		return []Step{{Op: Pause, Chan: ch, For: g.time(time.Second)}}
 	case n < 69:
-		return Step{Op: Slow, Host: g.used(), Every: pick(g, 0, g.time(20*time.Millisecond))}
+		return []Step{{Op: Slow, Host: g.used(), Every: pick(g, 0, g.time(20*time.Millisecond))}}
 	case n < 84:
-		return g.life()
+		return []Step{g.life()}
 	case n < 89:
-		return Step{Op: Mute, Host: g.used(), For: g.time(pick(g, 100*time.Millisecond, time.Second, 10*time.Second))}
+		return []Step{{Op: Mute, Host: g.used(), For: g.time(pick(g, 100*time.Millisecond, time.Second, 10*time.Second))}}
 	case n < 94:
-		return g.weather()
+		return []Step{g.weather()}
 	case n < 97:
-		return Step{Op: Path, Told: g.chance(30)}
+		return []Step{{Op: Path, Told: g.chance(30)}}
 	}
-	return Step{Op: pick(g, Close, Shutdown), Chan: ch}
+	return []Step{{Op: pick(g, Close, Shutdown), Chan: ch}}
+}
+
+// ordered is what a manager tells a channel: a Place, which may come again or be overtaken by the next one. With drains it may be an eviction: the
+// host before ends a while later, whether the channel has left it or not.
+func (g *generator) ordered(ch int, drains bool) []Step {
+	before, p := g.at[ch], g.place(ch)
+	switch pick(g, 0, 0, 1, 2, 3) {
+	case 1:
+		return []Step{p, {Op: Wait, For: g.time(50 * time.Millisecond)}, p}
+	case 2:
+		next := g.place(ch)
+		return []Step{next, p}
+	case 3:
+		if drains && before != UE && before != p.Host && !g.down[before] {
+			g.down[before] = true
+			return []Step{p, {Op: Wait, For: g.time(time.Second)}, {Op: Drain, Host: before, For: g.time(200 * time.Millisecond)}}
+		}
+	}
+	return []Step{p}
+}
+
+func (g *generator) place(ch int) Step {
+	g.number++
+	s := Step{Op: Place, Chan: ch, N: g.number, Host: pick(g, UE, A, A, B, B, C, C), Patience: pick(g, 0, g.time(50*time.Millisecond), 10*time.Second)}
+	if h := pick(g, A, B, C); s.Host != UE && h != s.Host {
+		s.Standby = h
+	}
+	if !g.down[s.Host] {
+		g.at[ch] = s.Host
+	}
+	return s
 }
 
 // life ends a host or begins it again.

@@ -97,7 +97,8 @@ const standbyTime = 5 * time.Second
 // standby is warm: when it fails, the UE is next.
 func (j *judge) skips(e elastic.Event) {
 	l := j.l
-	if hostOf(e.To) != UE || time.Since(j.changed) < standbyTime || l.overruns.Load() > 0 || l.broken.Load() > 0 {
+	_, since := l.standbys()
+	if hostOf(e.To) != UE || time.Since(j.changed) < standbyTime || time.Since(since) < standbyTime || l.overruns.Load() > 0 || l.broken.Load() > 0 {
 		return
 	}
 	if h := j.due(hostOf(e.From)); h != "" && !l.w.blame.ever(h) {
@@ -111,7 +112,8 @@ func (j *judge) due(from Host) Host {
 	if j.warm != "" {
 		return j.warm
 	}
-	for _, h := range j.l.settings.Standby {
+	all, _ := j.l.standbys()
+	for _, h := range all {
 		if h != from {
 			return h
 		}
@@ -171,7 +173,7 @@ func (l *life) transfers() time.Duration {
 
 // recovery is how long a fallback may take: several places may be tried.
 func (l *life) recovery() time.Duration {
-	places := time.Duration(len(l.settings.Standby) + 2)
+	places := time.Duration(max(1, len(l.settings.Standby)) + 2) // a Place names one
 	l.w.blame.mu.Lock()
 	pauses := l.w.blame.pauses
 	l.w.blame.mu.Unlock()

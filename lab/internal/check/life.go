@@ -16,7 +16,7 @@ import (
 )
 
 // A life is a channel from Open to Close, and those who use it: a goroutine that
-// sends, one that receives and one that moves.
+// sends, one that receives, one that moves and one that follows a manager.
 type life struct {
 	w        *stage
 	settings Settings
@@ -24,13 +24,14 @@ type life struct {
 	journal  *journal
 	oracle   oracle
 
-	ctx   context.Context // of receiving: ends when what is still to come does not matter
-	stop  context.CancelFunc
-	sends chan Step
-	moves chan Step
-	quit  chan struct{} // closed: senders and movers take no more steps
-	wg    sync.WaitGroup
-	rx    chan struct{} // closed when the receiver has ended
+	ctx      context.Context // of receiving: ends when what is still to come does not matter
+	stop     context.CancelFunc
+	sends    chan Step
+	moves    chan Step
+	quit     chan struct{} // closed: senders and movers take no more steps
+	follower follower
+	wg       sync.WaitGroup
+	rx       chan struct{} // closed when the receiver has ended
 
 	seq     uint64 // of the last message; the sender's
 	sending atomic.Int64
@@ -62,7 +63,7 @@ func (st *stage) openLife(s Settings) *life {
 	l := &life{
 		w: st, settings: s, journal: journal, oracle: newOracle(s.Latest, st.fail),
 		sends: make(chan Step, st.queue), moves: make(chan Step, st.queue),
-		quit: make(chan struct{}), rx: make(chan struct{}),
+		quit: make(chan struct{}), rx: make(chan struct{}), follower: follower{wake: make(chan struct{}, 1)},
 	}
 	l.judge = &judge{l: l, opened: time.Now(), changed: time.Now()}
 	var err error
@@ -76,6 +77,7 @@ func (st *stage) openLife(s Settings) *life {
 	go func() { defer st.caught(); l.listen(events) }()
 	l.wg.Go(func() { defer st.caught(); l.steps(l.sends, l.send) })
 	l.wg.Go(func() { defer st.caught(); l.steps(l.moves, l.mover) })
+	l.wg.Go(func() { defer st.caught(); l.follow() })
 	return l
 }
 
@@ -134,6 +136,8 @@ func (l *life) listen(events iter.Seq[elastic.Event]) {
 		l.w.sabotage.event(e, l.judge.event)
 		var refusal *wire.Fail
 		switch {
+		case e.Kind == elastic.StandbyReady && !l.mayStand(hostOf(e.To)):
+			l.w.fail("%s stands by unbidden", e.To)
 		case e.Reason == nil:
 		case strings.Contains(e.Reason.Error(), "is not kept"): // a message that a replay needs: no sentinel says so
 			l.w.fail("the channel has lost count of its messages: %s, from %s to %s: %v", e.Kind, e.From, e.To, e.Reason)

@@ -31,7 +31,7 @@ func (l *life) mover(s Step) {
 	l.wg.Go(func() { defer l.w.caught(); l.move(s) })
 }
 
-func (l *life) move(s Step) {
+func (l *life) move(s Step) error {
 	limit := l.w.patience()
 	if s.Patience > 0 {
 		limit = s.Patience
@@ -53,6 +53,7 @@ func (l *life) move(s Step) {
 	l.moved(s, before, err)
 	l.judge.move(s, before, time.Since(begin), err)
 	l.attempts.Add(1)
+	return err
 }
 
 // alone says whether no other move ran since before, which was taken in the one that is judged.

@@ -80,8 +80,10 @@ func (s *Step) parse(values []string) error {
 	}
 	edge := slices.Contains(hosts, s.Host)
 	switch {
-	case s.Op == Move && !edge && s.Host != UE, s.Host != "" && !edge && s.Host != UE:
+	case (s.Op == Move || s.Op == Place) && !edge && s.Host != UE, s.Host != "" && !edge && s.Host != UE:
 		return fmt.Errorf("no host %q", s.Host)
+	case s.Standby != "" && (s.Op != Place || !slices.Contains(hosts, s.Standby) || s.Standby == s.Host || s.Host == UE):
+		return fmt.Errorf("no host %q can stand by for %q", s.Standby, s.Host)
 	case slices.Contains([]Op{Slow, Crash, Drain, Start, Mute, Link, Refuse}, s.Op) && !edge:
 		return fmt.Errorf("%s needs host=A, B or C", s.Op)
 	}

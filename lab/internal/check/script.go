@@ -87,6 +87,9 @@ const (
 	// Move moves channel Chan to Host. Patience, if not 0, cancels it. With Beside it
 	// does not wait for the moves before it.
 	Move Op = "move"
+	// Place is the word of an offload manager that channel Chan is to be on Host, which may be the UE, with Standby to stand by, if there is one.
+	// N is its number: one that is not above the last is nothing. Patience, if not 0, cancels its move, which is done again.
+	Place Op = "place"
 	// Crash ends Host at once and tells nobody, but with Told the UE's lifeline.
 	Crash Op = "crash"
 	// Drain asks all to leave Host, and closes it a time of For later. It returns then.
@@ -113,13 +116,13 @@ const (
 	Shutdown Op = "shutdown"
 )
 
-var ops = []Op{Wait, Send, Pause, Slow, Move, Crash, Drain, Start, Mute, Air, Link, Refuse, Path, Close, Shutdown}
+var ops = []Op{Wait, Send, Pause, Slow, Move, Place, Crash, Drain, Start, Mute, Air, Link, Refuse, Path, Close, Shutdown}
 
 // A Step is one line of a script. Which fields count depends on Op.
 type Step struct {
 	Op              Op
 	Chan            int
-	Host            Host
+	Host, Standby   Host
 	N, Size         int
 	Fail, Trap      int
 	Panic, Memory   int
@@ -225,6 +228,6 @@ func (s *Step) fields() []field {
 		{"late", &s.Late}, {"jitter", &s.Jitter}, {"rate", &s.Rate}, {"vary", &s.Vary}, {"told", &s.Told},
 		{"panic", &s.Panic}, {"memory", &s.Memory}, {"large", &s.Large}, {"overrun", &s.Overrun}, {"stubborn", &s.Stubborn},
 		{"beside", &s.Beside}, {"racing", &s.Racing}, {"renewed", &s.Renewed}, {"foreign", &s.Foreign},
-		{"save", &s.Save}, {"restore", &s.Restore},
+		{"save", &s.Save}, {"restore", &s.Restore}, {"standby", &s.Standby},
 	}
 }

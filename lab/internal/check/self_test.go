@@ -84,6 +84,7 @@ func TestFaultsAreFound(t *testing.T) {
 			return status, payload, err
 		}})},
 		{"a move forgets the state", "got message", faulty(broken{restore: func([]byte) []byte { return nil }})},
+		{"the standbys before a Place stay", "stands by unbidden", sabotage{standBy: func([]elastic.Target, func(...elastic.Target) error) error { return nil }}},
 		{"a checkpoint is another state", "no far endpoint left", faulty(broken{save: func([]byte) []byte {
 			return []byte{1, 0, 0xc4, 0}
 		}})},

@@ -131,7 +131,7 @@ func (s *Script) clone() *Script {
 }
 
 func (s *Step) forChannel() bool {
-	return slices.Contains([]Op{Send, Pause, Move, Close, Shutdown}, s.Op)
+	return slices.Contains([]Op{Send, Pause, Move, Place, Close, Shutdown}, s.Op)
 }
 
 // zero takes a value away. It returns false if it is zero already.

@@ -53,6 +53,11 @@ func (w *world) onChannel(s Step, l *life) {
 		l.sends <- s
 	case Move:
 		l.moves <- s
+	case Place:
+		w.count.Places.Add(1)
+		if !l.follower.take(s) {
+			w.count.Stale.Add(1)
+		}
 	case Pause:
 		w.blame.paused(s.For)
 		l.paused.Store(time.Now().Add(s.For).UnixNano())
