@@ -62,6 +62,7 @@ func readFixed(r *pack.Reader) int64 {
 type flow struct {
 	ch   *elastic.Channel[int64, int64]
 	got  atomic.Uint64 // results
+	pace time.Duration // between two messages
 	quit chan struct{}
 	wg   sync.WaitGroup
 
@@ -71,11 +72,16 @@ type flow struct {
 
 func flows(t *testing.T, cfg elastic.Config) *flow {
 	t.Helper()
-	ch, err := elastic.Open(tally(t), cfg)
+	return flowsOf(t, cfg, tally(t), 0)
+}
+
+func flowsOf(t *testing.T, cfg elastic.Config, e *codegen.Endpoint[int64, int64], pace time.Duration) *flow {
+	t.Helper()
+	ch, err := elastic.Open(e, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &flow{ch: ch, quit: make(chan struct{})}
+	f := &flow{ch: ch, pace: pace, quit: make(chan struct{})}
 	events := ch.Events(context.Background())
 	f.wg.Go(func() {
 		for e := range events {
@@ -91,18 +97,42 @@ func flows(t *testing.T, cfg elastic.Config) *flow {
 }
 
 func (f *flow) send(t *testing.T) {
-	for n := int64(1); ; n++ {
-		select {
-		case <-f.quit:
-			if err := f.ch.Shutdown(context.Background()); err != nil {
-				t.Errorf("shutdown: %v", err)
-			}
-			return
-		default:
-		}
+	n, sending := int64(0), true
+	again(f.quit, f.pace, func() bool {
+		n++
 		if err := f.ch.Send(context.Background(), n); err != nil {
 			t.Errorf("send %d: %v", n, err)
+			sending = false
+		}
+		return sending
+	})
+	if !sending {
+		return
+	}
+	if err := f.ch.Shutdown(context.Background()); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// again does what it is given again and again, every pace or, if that is zero, at once, until quit is closed
+// or it returns false.
+func again(quit <-chan struct{}, pace time.Duration, do func() bool) {
+	at := make(chan time.Time)
+	close(at)
+	due := (<-chan time.Time)(at)
+	if pace > 0 {
+		ticker := time.NewTicker(pace)
+		defer ticker.Stop()
+		due = ticker.C
+	}
+	for {
+		select {
+		case <-quit:
 			return
+		case <-due:
+			if !do() {
+				return
+			}
 		}
 	}
 }
@@ -189,7 +219,7 @@ func TestChannelMovesUnderTraffic(t *testing.T) {
 	a := startHost(t)
 	b := startHost(t, "--certs", a.certs, "--name", "edge-2")
 	h := startUE(t, a)
-	f := flows(t, elastic.Config{})
+	f := flows(t, elastic.Config{Deadline: patience})
 	f.more(t, 100)
 	for range 3 {
 		f.move(t, h.Target(a.addr), "edge-1")
@@ -210,7 +240,7 @@ func TestHostIsKilledUnderAChannel(t *testing.T) {
 	a := startHost(t)
 	b := startHost(t, "--certs", a.certs, "--name", "edge-2")
 	h := startUE(t, a)
-	f := flows(t, elastic.Config{Standby: []elastic.Target{h.Target(b.addr)}, CheckpointMessages: 50})
+	f := flows(t, elastic.Config{Standby: []elastic.Target{h.Target(b.addr)}, CheckpointMessages: 50, Deadline: patience})
 	f.move(t, h.Target(a.addr), "edge-1")
 	await(t, "a checkpoint, and the standby", func() bool { return f.ch.Stats().Checkpoints > 3 && f.saw(elastic.StandbyReady) })
 	f.more(t, 500)
@@ -236,7 +266,7 @@ func TestHostIsKilledUnderAChannel(t *testing.T) {
 func TestHostWithoutLifelines(t *testing.T) {
 	p := startHost(t, "--tcp=false")
 	h := startUE(t, p)
-	f := flows(t, elastic.Config{Deadline: time.Second})
+	f := flows(t, elastic.Config{Deadline: 5 * time.Second}) // a machine may stand still for less
 	f.move(t, h.Target(p.addr), "edge-1")
 	f.more(t, 100)
 	p.kill()
@@ -252,7 +282,7 @@ func TestHostWithoutLifelines(t *testing.T) {
 func TestLifelineAfterPathSwitch(t *testing.T) {
 	p := startHost(t)
 	h := startUE(t, p)
-	f := flows(t, elastic.Config{})
+	f := flows(t, elastic.Config{Deadline: patience})
 	f.move(t, h.Target(p.addr), "edge-1")
 	f.more(t, 100)
 	for range 3 {
@@ -351,5 +381,23 @@ func TestSIGTERMSendsChannelsAway(t *testing.T) {
 	f.more(t, 100)
 	if lost := fellBack(f.stop()); len(lost) > 1 {
 		t.Errorf("fallbacks %+v; want one at most, because the host drained", lost)
+	}
+}
+
+// A host that drains while it is a channel's standby is not kept from its end by that.
+func TestStandbyDrains(t *testing.T) {
+	a := startHost(t)
+	b := startHost(t, "--certs", a.certs, "--name", "edge-2")
+	h := startUE(t, a)
+	f := flows(t, elastic.Config{Standby: []elastic.Target{h.Target(b.addr)}, Deadline: patience})
+	f.move(t, h.Target(a.addr), "edge-1")
+	await(t, "the standby", func() bool { return f.saw(elastic.StandbyReady) })
+	b.cmd.Process.Signal(syscall.SIGTERM)
+	if err := b.cmd.Wait(); err != nil {
+		t.Errorf("the standby ended with %v, want exit status 0", err)
+	}
+	f.more(t, 100)
+	if lost := fellBack(f.stop()); len(lost) > 0 {
+		t.Errorf("fallbacks: %+v", lost)
 	}
 }

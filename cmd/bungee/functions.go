@@ -21,9 +21,11 @@ func functions(networks nn.Backend) []host.Provider {
 		}},
 	}
 	if networks != nil {
-		all = append(all, host.Provider{Name: nnhost.Name, Functions: func(g capability.Grant) executor.HostFuncs {
-			return nnhost.Functions(networks, g.Models)
-		}})
+		all = append(all, host.Provider{
+			Name:      nnhost.Name,
+			Functions: func(g capability.Grant) executor.HostFuncs { return nnhost.Functions(networks, g.Models) },
+			StandIn:   func(g capability.Grant) host.StandIn { return nnhost.StandIn(networks, g.Models) },
+		})
 	}
 	return all
 }

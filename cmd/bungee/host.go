@@ -3,41 +3,20 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/cli"
-	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/cores"
 )
-
-// hostFlags are the flags of "bungee host".
-type hostFlags struct {
-	listen, certs, cache, name string
-	policy, metrics            string
-	metricsNames               []string
-	nn                         nnOptions
-	calls, channels, conns     int
-	modules                    int
-	memoryMiB, cacheMiB        int64
-	totalMiB                   int64
-	callLimit, drain           time.Duration
-	tcp                        bool
-	tcpAlso                    string
-	untilEOF, verbose          bool
-}
 
 func hostCommand() *cobra.Command {
 	var f hostFlags
@@ -47,11 +26,18 @@ func hostCommand() *cobra.Command {
 		Long: `host is the edge host daemon. It serves the modules that UEs send it, runs their
 calls and the messages of their channels in parallel up to its cores, and logs to
 stderr. SIGTERM and SIGINT make it refuse new calls, end the running ones, send the
-channels away, and exit; the log tells how far that is. SIGHUP is ignored.
+channels away, and exit; the log tells how far that is.
+
+SIGHUP has it read its configuration, policy, certificates and the list of revoked ones
+again; the last two it reads by itself, too, when they change. If there is a fault in one
+of them, the log says where, and all stays as it is. What cannot change while it
+runs is told. "bungee host check" says what is wrong before.
 
 Modules run in a sandbox. What else they may use, and how much of the machine their
-tenant may hold, is the policy's to say (docs/policy.md); a tenant is the name in a UE's
+tenant may hold, is the policy's to say (docs/policy.md); a tenant stands in the ID of a UE's
 certificate. With --verbose a line tells what each session cost.
+
+With --manager it serves whom that offload manager sends, and nobody else.
 
 The TCP port of the same number serves UEs whose network blocks UDP, and holds a
 lifeline of each other UE, by which it knows at once when this process is gone.
@@ -60,61 +46,50 @@ Where it cannot be had, UEs find that out by deadlines.
 It prints "listening on ADDRESS" to stdout when it is ready.
 
 Without --certs it uses the certificates in the user's own folder and makes them
-when there are none; a UE on the same machine finds them there. See "bungee certs".`,
+when there are none; a UE on the same machine finds them there. See "bungee ca".`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context()) },
 	}
-	fl := c.Flags()
-	fl.StringVar(&f.listen, "listen", ":4433", "UDP address to listen on; port 0 takes a free one")
-	fl.StringVar(&f.certs, "certs", "", "folder with ca.pem, host.pem, host.key (default: the user's own)")
-	fl.StringVar(&f.cache, "cache", "", "folder for compiled modules (default: the user's cache)")
-	fl.StringVar(&f.name, "name", "", "name of this host in the UEs' logs (default: the machine's)")
-	fl.StringVar(&f.policy, "policy", "", "file that says what modules of whom may use (default: the built-in policy, see docs/policy.md)")
-	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve metrics at, for Prometheus, under /metrics (default: none)")
-	fl.StringArrayVar(&f.metricsNames, "metrics-name", nil, "name that the metrics are asked for by, beside IP addresses, localhost, the machine's name and the one in --metrics; may be repeated")
-	nnFlags(fl, &f.nn)
-	fl.IntVar(&f.calls, "calls", 0, "calls that run at once (default: one a core)")
-	fl.IntVar(&f.channels, "channels", 0, "channels that are served, each with an instance whose memory counts in its tenant's quota (default 2048)")
-	fl.IntVar(&f.modules, "modules", 0, "modules that are kept loaded, of all tenants together; the one that has gone unused longest makes room (default 64)")
-	fl.IntVar(&f.conns, "connections", 0, "connections that UEs may have (default 4096, or three quarters of the descriptors that this process may open)")
-	fl.StringVar(&f.tcpAlso, "tcp-also", "", "further TCP address to serve UEs at, for networks that let only some ports pass (example: :443)")
-	fl.BoolVar(&f.tcp, "tcp", true, "serve UEs over TCP, too, and hold their lifelines, on the port of the same number")
-	fl.Int64Var(&f.memoryMiB, "memory", 0, "most MiB of memory of an instance (default: the limit in the policy, else 256)")
-	fl.Int64Var(&f.totalMiB, "memory-total", 0, "MiB of memory that this process may take; half of it may be held for UEs beside their instances (default: seven eighths of the control group's or the machine's)")
-	fl.Int64Var(&f.cacheMiB, "cache-size", 0, "MiB that compiled modules may take on disk (default 1024)")
-	fl.DurationVar(&f.callLimit, "call-limit", 10*time.Second, "longest that a call may run")
-	fl.DurationVar(&f.drain, "drain", 10*time.Second, "longest to wait for running calls at the end")
-	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
-	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log each session and module, not warnings only")
+	f.add(c.Flags())
+	c.AddCommand(checkCommand())
 	return c
 }
 
+// run serves with the settings of the command line f, and those of its file, until ctx ends.
 func (f *hostFlags) run(ctx context.Context) error {
-	log := f.logger()
-	defer ignoreHangups(log)()
-	if f.untilEOF {
+	all, err := f.settle()
+	if err != nil {
+		return err
+	}
+	hups, stop := hangups()
+	defer stop()
+	level := new(slog.LevelVar)
+	level.Set(all.level())
+	r := &reloader{line: f, started: all, level: level, log: all.logger(os.Stderr, level)}
+	if all.untilEOF {
 		ctx = cli.UntilEOF(ctx, os.Stdin)
 	}
-	conf, err := hostTLS(f.certs)
+	return all.runAs(ctx, r, hups)
+}
+
+// runAs serves until ctx ends, and reloads with r at each of hups.
+func (f *hostFlags) runAs(ctx context.Context, r *reloader, hups <-chan os.Signal) error {
+	log := r.log
+	if err := cores.Interleave(); err != nil {
+		log.Debug("guests hold up the network longer", "why", err)
+	}
+	who, err := hostIdentity(f.certs, log)
 	if err != nil {
 		return err
 	}
 	if f.cache, err = cacheDir(f.cache); err != nil {
 		return err
 	}
-	policy, err := readPolicy(f.policy)
+	policy, err := f.readPolicy()
 	if err != nil {
 		return err
 	}
-	return f.runAs(ctx, conf, policy, log)
-}
-
-// runAs serves with an identity and a policy until ctx ends.
-func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capability.Policy, log *slog.Logger) error {
-	total, err := memoryTotal(f.totalMiB, log)
-	if err != nil {
-		return err
-	}
+	total := memoryTotal(f.totalMiB, log)
 	limitHeap(total)
 	engine, err := newEngine(f.cache, f.cacheMiB<<20, log)
 	if err != nil {
@@ -127,16 +102,18 @@ func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capabil
 	}
 	defer closeNN()
 	h, err := host.New(host.Config{
-		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: conf, Functions: functions(networks), Policy: policy,
-		Calls: f.calls, Channels: f.channels, Modules: f.modules, Connections: cmp.Or(f.conns, connectionsFor(descriptors())), Memory: buffersOf(total), MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Logger: log,
+		Name: cmp.Or(f.name, machineName()), Engine: engine, TLS: who.TLS(), Functions: functions(networks), Policy: policy,
+		Calls: f.calls, Channels: f.channels, Modules: f.modules, Connections: cmp.Or(f.conns, connectionsFor(descriptors())), Memory: buffersOf(total), MemoryLimit: f.memoryMiB << 20, CallLimit: f.callLimit, Manager: f.manager(), Logger: log,
 	})
 	if err != nil {
 		return err
 	}
+	r.who, r.h = who, h
+	defer r.onHangups(hups)()
 	if f.metrics != "" {
-		url, stop, err := serveMetrics(f.metrics, f.metricsNames, h)
+		url, stop, err := serveMetrics(f.metrics, f.metricsNames, monitored{h, who, r}.pages())
 		if err != nil {
-			return errors.Join(fmt.Errorf("--metrics: %w", err), h.Close())
+			return errors.Join(fmt.Errorf("%s: %w", f.named("metrics"), err), h.Close())
 		}
 		defer stop()
 		log.Info("metrics", "at", url)
@@ -144,49 +121,23 @@ func (f *hostFlags) runAs(ctx context.Context, conf *tls.Config, policy *capabil
 	return f.serve(ctx, h, log)
 }
 
-// ignoreHangups has SIGHUP, which many daemons read their files again for, be logged and not end the
-// process, until the function that it returns is called.
-func ignoreHangups(log *slog.Logger) (stop func()) {
-	c, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(c, syscall.SIGHUP)
-	go func() {
-		defer close(done)
-		for range c {
-			log.Warn("SIGHUP is ignored: no file is read again while the host runs; SIGTERM drains and ends it")
-		}
-	}()
-	return func() {
-		signal.Stop(c)
-		close(c)
-		<-done
-	}
-}
-
-// readPolicy reads the policy in file, by default the built-in one.
-func readPolicy(file string) (*capability.Policy, error) {
-	if file == "" {
+// readPolicy reads the policy, by default the built-in one.
+func (f *hostFlags) readPolicy() (*capability.Policy, error) {
+	if f.policy == "" {
 		return capability.Default(), nil
 	}
-	return capability.LoadPolicy(file)
-}
-
-func (f *hostFlags) logger() *slog.Logger {
-	level := slog.LevelWarn
-	if f.verbose {
-		level = slog.LevelInfo
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return capability.LoadPolicy(f.policy)
 }
 
 // serve serves until ctx ends, and then drains.
 func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger) error {
 	addr, err := net.ResolveUDPAddr("udp", f.listen)
 	if err != nil {
-		return fmt.Errorf("%w: --listen: %w", cli.ErrUsage, err)
+		return errors.Join(fmt.Errorf("%w: %s: %w", cli.ErrUsage, f.named("listen"), err), h.Close())
 	}
 	pc, ln, err := f.sockets(addr, log)
 	if err != nil {
-		return err
+		return errors.Join(err, h.Close())
 	}
 	if ln != nil {
 		h.ServeTCP(ln)
@@ -194,11 +145,12 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 	if f.tcpAlso != "" {
 		ln, err := net.Listen("tcp", f.tcpAlso)
 		if err != nil {
-			return errors.Join(fmt.Errorf("--tcp-also: %w", err), pc.Close(), h.Close())
+			return errors.Join(fmt.Errorf("%s: %w", f.named("tcp-also"), err), pc.Close(), h.Close())
 		}
 		h.ServeTCP(ln)
 	}
 	fmt.Println("listening on", pc.LocalAddr())
+	tell("READY=1", log)
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(context.WithoutCancel(ctx), pc) }()
 	select {
@@ -206,6 +158,7 @@ func (f *hostFlags) serve(ctx context.Context, h *host.Handler, log *slog.Logger
 		return errors.Join(err, h.Close())
 	case <-ctx.Done():
 	}
+	tell("STOPPING=1", log)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.drain)
 	defer cancel()
 	return errors.Join(h.Shutdown(end), <-served)
@@ -234,31 +187,25 @@ func (f *hostFlags) sockets(addr *net.UDPAddr, log *slog.Logger) (*net.UDPConn, 
 	}
 }
 
-// hostTLS loads the host's certificates. If the user's own folder has none, it makes them
-// there.
-func hostTLS(dir string) (conf *tls.Config, err error) {
-	own := dir == ""
-	if dir, err = certsDir([]string{dir}); err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "ca.pem")); own && errors.Is(err, fs.ErrNotExist) {
-		if err := identity.Write(dir); err != nil {
-			return nil, err
-		}
-	}
-	return identity.Load(dir, identity.Host)
-}
-
 // cacheDir returns dir, by default one in the user's cache, and makes it.
 func cacheDir(dir string) (string, error) {
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("%w; name a folder with --cache", err)
-		}
-		dir = filepath.Join(user, "bungee", "modules")
+	dir, err := cachePath(dir)
+	if err != nil {
+		return "", err
 	}
 	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// cachePath returns dir, by default one in the user's cache.
+func cachePath(dir string) (string, error) {
+	if dir != "" {
+		return dir, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("%w; name a folder with --cache", err)
+	}
+	return filepath.Join(user, "bungee", "modules"), nil
 }
 
 func machineName() string {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"runtime/debug"
 
 	"github.com/bungee-xr/bungee/internal/cgroup"
-	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 // leastTotal is the least memory that a host is started with, in bytes.
@@ -15,21 +13,18 @@ const leastTotal = 128 << 20
 
 // memoryTotal returns how much memory the process may take, in bytes: what --memory-total says,
 // or what this machine and its control groups allow less a reserve for others.
-func memoryTotal(flagMiB int64, log *slog.Logger) (int64, error) {
+func memoryTotal(flagMiB int64, log *slog.Logger) int64 {
 	if flagMiB != 0 {
-		if flagMiB < leastTotal>>20 {
-			return 0, fmt.Errorf("%w: --memory-total: %d MiB are too few, a host needs %d", cli.ErrUsage, flagMiB, leastTotal>>20)
-		}
-		return flagMiB << 20, nil
+		return flagMiB << 20
 	}
 	all, from, err := cgroup.Memory("")
 	if err != nil {
 		log.Warn("memory: 2 GiB are assumed, set --memory-total", "why", err)
-		return 2 << 30, nil
+		return 2 << 30
 	}
 	total := lessReserve(all)
 	log.Info("memory", "total_mib", total>>20, "of_mib", all>>20, "limited_by", from)
-	return total, nil
+	return total
 }
 
 // lessReserve leaves an eighth of all to others: the kernel's buffers, the rest of the machine.

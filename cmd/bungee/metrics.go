@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/net/netutil"
 
 	"github.com/bungee-xr/bungee/handler/host"
@@ -21,21 +23,24 @@ import (
 // idles cannot take the host's descriptors.
 const metricsConns = 16
 
-// serveMetrics serves the host's metrics, in Prometheus' form, at /metrics on addr,
-// until stop is called, to who asks for an address of this machine or for one of names. It returns the
-// URL.
-func serveMetrics(addr string, names []string, h *host.Handler) (url string, stop func(), err error) {
+// A monitored is what is told of a host that runs.
+type monitored struct {
+	h   *host.Handler
+	who interface{ Ends() time.Time } // its certificate
+	r   *reloader
+}
+
+// serveMetrics serves pages, of which /metrics is in Prometheus' form, and /healthz and /readyz say whether the process lives and is
+// ready, on addr until stop is called, to who asks for an address of this machine or for one of names. It
+// returns the URL of the metrics.
+func serveMetrics(addr string, names []string, pages http.Handler) (url string, stop func(), err error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", nil, err
 	}
-	r := prometheus.NewRegistry()
-	r.MustRegister(tenantMetrics{h}, hostMetrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: metricsConns}))
 	named, _, _ := net.SplitHostPort(addr)
 	srv := &http.Server{
-		Handler:           onlyNamed(append(names, named, machineName()), mux),
+		Handler:           onlyNamed(append(names, named, machineName()), pages),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 10 * time.Second,
 		MaxHeaderBytes: 16 << 10,
@@ -50,6 +55,48 @@ func serveMetrics(addr string, names []string, h *host.Handler) (url string, sto
 		}
 		<-served
 	}, nil
+}
+
+// pages returns the pages of a host.
+func (m monitored) pages() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(hostMetrics{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return pages(metricsPage(r, tenantMetrics(m.h.Monitored)), m.h.Ready)
+}
+
+// pages returns those of a daemon: metrics, that it lives, and whether it is ready.
+func pages(metrics http.Handler, ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// metricsPage serves what gatherers gather, which have no names in common. It compresses nothing: that
+// would take longer than the rest.
+func metricsPage(all ...prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(gatherers(all), promhttp.HandlerOpts{MaxRequestsInFlight: metricsConns, DisableCompression: true})
+}
+
+// gatherers are several that have no names in common. Those of package prometheus would look at each
+// series of a thousand tenants for that.
+type gatherers []prometheus.Gatherer
+
+// Gather implements prometheus.Gatherer.
+func (g gatherers) Gather() (all []*dto.MetricFamily, err error) {
+	for _, one := range g {
+		families, e := one.Gather()
+		all, err = append(all, families...), errors.Join(err, e)
+	}
+	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return all, err
 }
 
 // onlyNamed refuses requests for a Host that is neither an IP address, localhost nor in names: the
@@ -76,135 +123,106 @@ func isNamed(host string, names []string) bool {
 	return host != "" && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, host) })
 }
 
-// hostMetrics are what the host holds for all UEs, and has refused, whoever asked.
-type hostMetrics struct{ h *host.Handler }
-
-var (
-	hostLimit    = prometheus.NewDesc("bungee_host_buffers_limit_bytes", "Bytes that may be held for UEs beside their instances.", nil, nil)
-	hostHeld     = prometheus.NewDesc("bungee_host_buffers_held_bytes", "Bytes that are held for UEs beside their instances.", nil, nil)
-	hostPeak     = prometheus.NewDesc("bungee_host_buffers_peak_bytes", "The most that has been held.", nil, nil)
-	hostRefused  = prometheus.NewDesc("bungee_host_refused_total", "Requests that found no room, of code overloaded, by reason.", []string{"code", "reason"}, nil)
-	refusalsDesc = prometheus.NewDesc("bungee_refusals_total",
-		"Requests, calls and messages that were refused or failed, by code.", []string{"code"}, nil)
-	handshakesDesc = prometheus.NewDesc("bungee_handshake_failures_total",
-		"Handshakes that failed, by what was wrong: identity, version, or other.", []string{"cause"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (hostMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{hostLimit, hostHeld, hostPeak, hostRefused, refusalsDesc, handshakesDesc} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c hostMetrics) Collect(ch chan<- prometheus.Metric) {
-	m := c.h.Memory()
-	ch <- prometheus.MustNewConstMetric(hostLimit, prometheus.GaugeValue, float64(m.Most))
-	ch <- prometheus.MustNewConstMetric(hostHeld, prometheus.GaugeValue, float64(m.Held))
-	ch <- prometheus.MustNewConstMetric(hostPeak, prometheus.GaugeValue, float64(m.Peak))
-	for reason, n := range map[string]uint64{"too_much": m.TooMuch, "busy": m.Busy, "late": m.Late} {
-		ch <- prometheus.MustNewConstMetric(hostRefused, prometheus.CounterValue, float64(n), "overloaded", reason)
-	}
-	for code, n := range c.h.Refusals() {
-		ch <- prometheus.MustNewConstMetric(refusalsDesc, prometheus.CounterValue, float64(n), code.String())
-	}
-	f := c.h.HandshakeFailures()
-	for _, m := range []struct {
-		cause string
-		n     uint64
-	}{{"identity", f.Identity}, {"version", f.Version}, {"other", f.Other}} {
-		ch <- prometheus.MustNewConstMetric(handshakesDesc, prometheus.CounterValue, float64(m.n), m.cause)
-	}
-}
-
-// tenantMetrics are the bill, the holding and the network of each tenant.
-type tenantMetrics struct{ h *host.Handler }
+// tenantMetrics are the bill, the holding and the network of each tenant. They build what package
+// prometheus would: through its registry a page of a thousand tenants takes several times longer.
+type tenantMetrics func() []host.TenantStats
 
 // A tenantMetric is one of them.
 type tenantMetric struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(host.TenantStats) float64
+	name, help string
+	kind       dto.MetricType
+	value      func(host.TenantStats) float64
 }
 
-func metric(name, help string, kind prometheus.ValueType, value func(host.TenantStats) float64) tenantMetric {
-	return tenantMetric{prometheus.NewDesc("bungee_"+name, help, []string{"tenant"}, nil), kind, value}
+func metric(name, help string, kind dto.MetricType, value func(host.TenantStats) float64) tenantMetric {
+	return tenantMetric{"bungee_" + name, help, kind, value}
 }
 
 var tenantMetricList = []tenantMetric{
-	metric("sessions", "Sessions of UEs.", prometheus.GaugeValue,
+	metric("sessions", "Sessions of UEs.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Sessions) }),
-	metric("channels", "Far endpoints of channels.", prometheus.GaugeValue,
+	metric("channels", "Far endpoints of channels.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Channels) }),
-	metric("calls_in_flight", "Calls that run or wait.", prometheus.GaugeValue,
+	metric("calls_in_flight", "Calls that run or wait.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Waiting) }),
-	metric("modules", "Modules that are loaded.", prometheus.GaugeValue,
+	metric("modules", "Modules that are loaded.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Holding.Modules) }),
-	metric("instances", "Instances of modules.", prometheus.GaugeValue,
+	metric("instances", "Instances of modules.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Holding.Instances) }),
-	metric("memory_limit_bytes", "Sum of the instances' memory limits.", prometheus.GaugeValue,
+	metric("memory_limit_bytes", "Sum of the instances' memory limits.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Holding.Memory) }),
-	metric("buffers_held_bytes", "Bytes that the host holds for the tenant beside instances.", prometheus.GaugeValue,
+	metric("buffers_held_bytes", "Bytes that the host holds for the tenant beside instances.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Memory.Held) }),
-	metric("buffers_waiting", "Frames that wait for room.", prometheus.GaugeValue,
+	metric("buffers_limit_bytes", "Bytes that the host may hold for the tenant beside instances.", dto.MetricType_GAUGE,
+		func(t host.TenantStats) float64 { return float64(t.Memory.Most) }),
+	metric("buffers_waiting", "Frames that wait for room.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Memory.Waiting) }),
-	metric("refused_total", "Requests that found no room.", prometheus.CounterValue,
+	metric("refused_total", "Requests that found no room.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Memory.TooMuch + t.Memory.Busy + t.Memory.Late) }),
-	metric("calls_total", "Calls that entered a guest.", prometheus.CounterValue,
+	metric("calls_total", "Calls that entered a guest.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.Calls) }),
-	metric("call_failures_total", "Calls that broke their instance.", prometheus.CounterValue,
+	metric("call_failures_total", "Calls that broke their instance.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.Failed) }),
-	metric("request_bytes_total", "Bytes of requests.", prometheus.CounterValue,
+	metric("request_bytes_total", "Bytes of requests.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.BytesIn) }),
-	metric("reply_bytes_total", "Bytes of replies.", prometheus.CounterValue,
+	metric("reply_bytes_total", "Bytes of replies.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.BytesOut) }),
-	metric("network_receive_bytes_total", "Bytes that guests received from elsewhere.", prometheus.CounterValue,
+	metric("network_receive_bytes_total", "Bytes that guests received from elsewhere.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.NetIn) }),
-	metric("network_transmit_bytes_total", "Bytes that guests sent elsewhere.", prometheus.CounterValue,
+	metric("network_transmit_bytes_total", "Bytes that guests sent elsewhere.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.NetOut) }),
-	metric("host_calls_total", "Calls of host functions.", prometheus.CounterValue,
+	metric("host_calls_total", "Calls of host functions.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.HostCalls) }),
-	metric("memory_peak_bytes", "Most memory an instance had after a call.", prometheus.GaugeValue,
+	metric("memory_peak_bytes", "Most memory an instance had after a call.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Bill.MemoryPeak) }),
-	metric("fuel_total", "Fuel used; metered tenants only, as cpu, host_function and memory_byte seconds.", prometheus.CounterValue,
+	metric("fuel_total", "Fuel used; metered tenants only, as cpu, host_function and memory_byte seconds.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Bill.Fuel) }),
-	metric("cpu_seconds_total", "Processor time of calls.", prometheus.CounterValue,
+	metric("cpu_seconds_total", "Processor time of calls.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return t.Bill.CPU.Seconds() }),
-	metric("host_function_seconds_total", "Time in host functions.", prometheus.CounterValue,
+	metric("host_function_seconds_total", "Time in host functions.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return t.Bill.HostTime.Seconds() }),
-	metric("connections", "Connections of UEs.", prometheus.GaugeValue,
+	metric("connections", "Connections of UEs.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return float64(t.Network.Connections) }),
-	metric("link_rtt_seconds", "Mean of the connections' smoothed round-trip times.", prometheus.GaugeValue,
+	metric("link_rtt_seconds", "Mean of the connections' smoothed round-trip times.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return t.Network.RTT.Seconds() }),
-	metric("link_jitter_seconds", "Mean of the mean deviations of the connections' round-trip times.", prometheus.GaugeValue,
+	metric("link_jitter_seconds", "Mean of the mean deviations of the connections' round-trip times.", dto.MetricType_GAUGE,
 		func(t host.TenantStats) float64 { return t.Network.Jitter.Seconds() }),
-	metric("link_packets_total", "Packets that the host sent.", prometheus.CounterValue,
+	metric("link_packets_total", "Packets that the host sent.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Network.PacketsSent) }),
-	metric("link_lost_packets_total", "Of these, lost ones; one that was late counts no more.", prometheus.CounterValue,
+	metric("link_lost_packets_total", "Of these, lost ones; one that was late counts no more.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Network.PacketsLost) }),
-	metric("link_transmit_bytes_total", "Bytes that the host sent.", prometheus.CounterValue,
+	metric("link_transmit_bytes_total", "Bytes that the host sent.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Network.BytesSent) }),
-	metric("link_delivered_bytes_total", "Bytes that the host sent and that are not lost; its rate is the delivered rate.", prometheus.CounterValue,
+	metric("link_delivered_bytes_total", "Bytes that the host sent and that are not lost; its rate is the delivered rate.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Network.Delivered) }),
-	metric("link_receive_bytes_total", "Bytes that the host received.", prometheus.CounterValue,
+	metric("link_receive_bytes_total", "Bytes that the host received.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return float64(t.Network.BytesReceived) }),
-	metric("memory_byte_seconds_total", "Memory over the time of calls.", prometheus.CounterValue,
+	metric("memory_byte_seconds_total", "Memory over the time of calls.", dto.MetricType_COUNTER,
 		func(t host.TenantStats) float64 { return t.Bill.MemorySeconds }),
 }
 
-// Describe implements prometheus.Collector.
-func (tenantMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range tenantMetricList {
-		ch <- m.desc
+// Gather implements prometheus.Gatherer.
+func (tenants tenantMetrics) Gather() ([]*dto.MetricFamily, error) {
+	all := tenants()
+	labels := make([][]*dto.LabelPair, len(all))
+	name := "tenant"
+	for i := range all {
+		value := strings.ToValidUTF8(all[i].Name, "\uFFFD")
+		labels[i] = []*dto.LabelPair{{Name: &name, Value: &value}}
 	}
-}
-
-// Collect implements prometheus.Collector.
-func (c tenantMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, t := range c.h.Tenants() {
-		for _, m := range tenantMetricList {
-			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(t), t.Name)
+	families := make([]*dto.MetricFamily, len(tenantMetricList))
+	for i, m := range tenantMetricList {
+		f := &dto.MetricFamily{Name: &m.name, Help: &m.help, Type: m.kind.Enum(), Metric: make([]*dto.Metric, len(all))}
+		for j := range all {
+			v := m.value(all[j])
+			f.Metric[j] = &dto.Metric{Label: labels[j]}
+			if m.kind == dto.MetricType_COUNTER {
+				f.Metric[j].Counter = &dto.Counter{Value: &v}
+			} else {
+				f.Metric[j].Gauge = &dto.Gauge{Value: &v}
+			}
 		}
+		families[i] = f
 	}
+	return families, nil
 }

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
 	"github.com/bungee-xr/bungee/hostfunc/nn/onnx"
 	"github.com/bungee-xr/bungee/hostfunc/nn/share"
+	"github.com/bungee-xr/bungee/internal/cores"
 )
 
 // A served is a backend and the models that it was made with.
@@ -28,9 +28,6 @@ type served struct {
 // warm, and what frees it: nil where no network is served. Without --model the
 // default one is served if it is at hand; nothing is fetched then.
 func nnBackend(ctx context.Context, f *hostFlags, log *slog.Logger) (nn.Backend, func(), error) {
-	if err := f.nn.check(); err != nil {
-		return nil, nil, err
-	}
 	models, err := f.nn.resolve(ctx, log)
 	if err != nil {
 		return nil, nil, err
@@ -38,7 +35,7 @@ func nnBackend(ctx context.Context, f *hostFlags, log *slog.Logger) (nn.Backend,
 	if len(models) == 0 {
 		return nil, func() {}, nil
 	}
-	nets := cmp.Or(f.nn.nets, f.calls, runtime.GOMAXPROCS(0))
+	nets := cmp.Or(f.nn.nets, f.calls, cores.N())
 	all, err := f.nn.open(ctx, models, nets, log)
 	if err != nil {
 		err = errors.Join(err, all.close())

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"slices"
+	"errors"
 	"strings"
 
 	"github.com/spf13/pflag"
-
-	"github.com/bungee-xr/bungee/internal/cli"
 )
 
 // nnOptions are the flags of "bungee host" about networks.
@@ -25,24 +22,21 @@ type nnOptions struct {
 func nnFlags(fl *pflag.FlagSet, o *nnOptions) {
 	fl.StringArrayVar(&o.models, "model", nil, "network that modules may run: a name of the catalog or a file; may be repeated (default: the one that yolo-demo takes, if it is on this machine)")
 	fl.StringVar(&o.head, "head", "", "form of a network of your own: darknet, yolox, centernet, yolov8 (default: by its outputs)")
-	fl.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
-	fl.StringVar(&o.backend, "nn", "auto", "what runs networks: onnx, opencv, or auto, which takes ONNX Runtime for ONNX files where its library is there, and else OpenCV")
+	fl.Var(number[int]{&o.input, 1, 1 << 14}, "input", "side of the input of a network of your own, in pixels (default: as the head has it)")
+	o.backend, o.device = "auto", "cpu"
+	fl.Var(choice{&o.backend, []string{"auto", "onnx", "opencv"}}, "nn", "what runs networks: onnx, opencv, or auto, which takes ONNX Runtime for ONNX files where its library is there, and else OpenCV")
 	fl.StringVar(&o.library, "nn-library", "", "file of ONNX Runtime's library (default: what BUNGEE_ONNXRUNTIME names, the user's cache, the usual names)")
 	fl.StringVar(&o.librarySHA256, "nn-library-sha256", "", "SHA-256 that this file must have (default: what BUNGEE_ONNXRUNTIME_SHA256 has; the file in the user's cache must be the one that scripts/onnxruntime.sh installs)")
-	fl.StringVar(&o.device, "nn-device", "cpu", "what ONNX Runtime computes on: cpu, cuda, or cuda:N for device N")
+	fl.Var(checked{&o.device, goodDevice}, "nn-device", "what ONNX Runtime computes on: cpu, cuda, or cuda:N for device N")
 	fl.StringToStringVar(&o.deviceOptions, "nn-device-options", nil, "options of the device as ONNX Runtime names them, such as gpu_mem_limit=2147483648")
-	fl.IntVar(&o.nets, "nets", 0, "networks that compute at once (default: one a call)")
-	fl.IntVar(&o.threads, "threads", 0, "threads of a network (default: one a core)")
+	fl.Var(number[int]{&o.nets, 1, 1 << 10}, "nets", "networks that compute at once (default: one a call)")
+	fl.Var(number[int]{&o.threads, 1, 1 << 10}, "threads", "threads of a network (default: one a core)")
 }
 
-// check says what is wrong with the flags.
-func (o *nnOptions) check() error {
-	backends := []string{"auto", "onnx", "opencv"}
-	if !slices.Contains(backends, o.backend) {
-		return fmt.Errorf("%w: --nn %q; want one of %s", cli.ErrUsage, o.backend, strings.Join(backends, ", "))
-	}
-	if device, _, _ := strings.Cut(o.device, ":"); device != "cpu" && device != "cuda" || o.device == "cuda:" {
-		return fmt.Errorf("%w: --nn-device %q; want cpu, cuda or cuda:N", cli.ErrUsage, o.device)
+// goodDevice says what is wrong with the name of a device.
+func goodDevice(name string) error {
+	if device, _, _ := strings.Cut(name, ":"); device != "cpu" && device != "cuda" || name == "cuda:" {
+		return errors.New("want cpu, cuda or cuda:N")
 	}
 	return nil
 }

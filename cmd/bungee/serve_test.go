@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -21,30 +20,6 @@ func metricsOf(t *testing.T, p *process) string {
 			return url[1]
 		}
 		runtime.Gosched()
-	}
-}
-
-// TestHangup has SIGHUP be logged, and the host serve on until SIGTERM.
-func TestHangup(t *testing.T) {
-	p := startHost(t, "--metrics", "127.0.0.1:0")
-	for range 2 {
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-	}
-	resp, err := http.Get(metricsOf(t, p))
-	if err != nil {
-		t.Fatalf("after SIGHUP: %v", err)
-	}
-	resp.Body.Close()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM ends it with %v", err)
-	}
-	if got := p.log.String(); !strings.Contains(got, "SIGHUP is ignored") {
-		t.Errorf("it says nothing of SIGHUP: %s", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -32,7 +33,7 @@ func TestUDPIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := func() *ue.Handler {
-		h, err := ue.Start(t.Context(), ue.Config{Edge: p.addr, TLS: conf, Policy: ue.Always(ue.OnEdge), Listen: dropUDP})
+		h, err := ue.Start(t.Context(), ue.Config{Edge: p.addr, TLS: conf, Policy: policy.Always(policy.OnEdge), Listen: dropUDP})
 		if err != nil {
 			t.Fatal(err)
 		}
