@@ -15,6 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/video"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
@@ -47,7 +48,7 @@ func newDemo(ctx context.Context, o options) (*demo, error) {
 	}
 	d := &demo{opt: o, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	steps := []func(context.Context) error{
-		d.openOut, d.openVideo, d.openModel, d.openDevice, d.openEdge, d.limitUE, d.openViews,
+		d.openOut, d.openVideo, d.openModel, d.openEdge, d.limitUE, d.openDevice, d.openViews,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -121,18 +122,9 @@ func (d *demo) threads() int {
 	return 0
 }
 
-func (d *demo) openDevice(context.Context) error {
-	var err error
-	if d.device, err = notifier.New(nil); err != nil {
-		return err
-	}
-	d.atEnd(func() error { d.device.Close(); return nil })
-	return nil
-}
-
 // openEdge starts the handler, and an edge host if none was named.
 func (d *demo) openEdge(ctx context.Context) error {
-	cfg := ue.Config{Name: "yolo-demo", Policy: ue.Toggle{Every: uint64(d.opt.toggle)}, Transport: transports[d.opt.over], Logger: d.log}
+	cfg := ue.Config{Name: "yolo-demo", Policy: policy.Toggle{Every: uint64(d.opt.toggle)}, Transport: transports[d.opt.over], Logger: d.log}
 	var err error
 	if cfg.Edge, cfg.TLS, err = d.edge(ctx); err != nil {
 		return err
@@ -202,7 +194,7 @@ func (d *demo) openViews(context.Context) error {
 	}
 	p, err := page.Listen(d.opt.http, page.Info{
 		Model: d.model.Name, Frames: d.opt.frames, Toggle: d.opt.toggle,
-		TempSource: d.temperature().source, UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
+		TempSource: tempSource(d.device.Sample()), UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
 	})
 	if err != nil {
 		d.log.Warn("there is no page; name another address with -http", "why", err)

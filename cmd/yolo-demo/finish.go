@@ -14,8 +14,8 @@ import (
 	"strings"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/offload"
 )
 
@@ -48,7 +48,7 @@ func (d *demo) run(ctx context.Context) error {
 }
 
 // count adds the counts that only the whole run has.
-func (l *loop) count(before notifier.Sample) {
+func (l *loop) count(before *notifier.Sample) {
 	for i := range l.run.Frames {
 		switch n := l.answers[uint64(i)]; {
 		case n == 0:
@@ -59,8 +59,9 @@ func (l *loop) count(before notifier.Sample) {
 	}
 	l.run.Lost -= l.bad // they were answered: with an error
 	l.run.Fallbacks = int(l.handler.Stats().Fallbacks)
-	if now := l.device.Sample(); now.Has(notifier.Energy) {
-		j := float64(now.Energy - before.Energy)
+	if now, ok := l.device.Sample().Value(notifier.Energy); ok {
+		earlier, _ := before.Value(notifier.Energy)
+		j := now - earlier
 		l.run.Joules = &j
 	}
 	l.run.Extra = map[string]float64{"bad_frames": float64(l.bad)}
@@ -106,7 +107,7 @@ func (d *demo) lift() error {
 // returns the share whose boxes are the same, to the bit. NaN: none could be
 // compared.
 func (l *loop) agreement(ctx context.Context) float64 {
-	l.handler.SetPolicy(ue.Always(ue.OnEdge))
+	l.handler.SetPolicy(policy.Always(policy.OnEdge))
 	same, n := 0, 0
 	for _, in := range l.samples {
 		var t offload.Trace

@@ -20,21 +20,31 @@ type loop struct {
 	begin   time.Time
 	next    time.Time // when the next frame is offered, with -fps
 	run     report.Run
-	heat    temperature
 	rate    rate
-	before  notifier.Sample // at the begin of the frame under way
-	answers map[uint64]int  // results by frame number
-	samples []Frame         // kept to compare the two sides afterwards
-	bad     int             // frames that did not decode
+	before  moment         // the begin of the frame under way
+	answers map[uint64]int // results by frame number
+	samples []Frame        // kept to compare the two sides afterwards
+	bad     int            // frames that did not decode
+}
+
+// A moment is between two frames.
+type moment struct {
+	at   time.Time
+	used time.Duration // processor time of this process until then
+}
+
+func now() moment {
+	used, _ := notifier.Used()
+	return moment{time.Now(), used}
 }
 
 // compared is how many frames are computed again on both sides after the run.
 const compared = 24
 
 func (d *demo) newLoop() *loop {
-	l := &loop{demo: d, heat: d.temperature(), answers: map[uint64]int{}}
+	l := &loop{demo: d, answers: map[uint64]int{}}
 	l.run = report.Run{
-		Toggle: d.opt.toggle, Model: d.model.Name, TempSource: l.heat.source,
+		Toggle: d.opt.toggle, Model: d.model.Name, TempSource: tempSource(d.device.Sample()),
 		UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
 	}
 	return l
@@ -45,7 +55,7 @@ func (d *demo) newLoop() *loop {
 func (l *loop) frames(ctx context.Context, done func(*report.Frame)) error {
 	l.begin = time.Now()
 	l.next = l.begin
-	l.before = l.device.Sample()
+	l.before = now()
 	for n := range l.opt.frames {
 		if err := l.wait(ctx); err != nil {
 			return err
@@ -180,13 +190,13 @@ func (l *loop) picture(f *report.Frame) picture {
 
 // measure adds what the device tells of the frame's period.
 func (l *loop) measure(f *report.Frame) {
-	now := l.device.Sample()
-	f.Period = now.At.Sub(l.before.At)
-	f.CPUTime = now.ProcessCPUTime - l.before.ProcessCPUTime
-	f.CPU = now.CoresSince(l.before)
+	end := now()
+	f.Period = end.at.Sub(l.before.at)
+	f.CPUTime = end.used - l.before.used
+	f.CPU = float64(f.CPUTime) / float64(max(1, f.Period))
 	f.FPS = l.rate.after(f)
-	f.Temp = l.heat.after(&now, f)
-	l.before = now
+	f.Temp = l.temperature()
+	l.before = end
 }
 
 // A rate smooths the frame rate: the mean over the last frames of one place.

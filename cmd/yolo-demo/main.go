@@ -81,7 +81,7 @@ func parse(args []string) (options, error) {
 	fs.Float64Var(&o.fps, "fps", 0, "frames offered per second; 0: as fast as they are computed")
 	fs.IntVar(&o.toggle, "toggle", 50, "move the computation every so many frames; 0: never offload")
 	fs.StringVar(&o.edge, "edge", "", "address of a running edge host (default: start one on this machine)")
-	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee certs\")")
+	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee ca\")")
 	fs.Float64Var(&o.ueCPU, "ue-cpu", 0, "limit this process to so much of a core, such as 0.25; 0: no limit")
 	fs.StringVar(&o.model, "model", "", "network: a name of the catalog or a file of your own (default: yolo-fastest-1.1-xl)")
 	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: darknet, yolox, centernet, yolov8 (default: the model's own)")

@@ -19,8 +19,9 @@ import (
 	"testing"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
+	"github.com/bungee-xr/bungee/internal/identity"
 )
 
 // programs is the folder of the programs under test.
@@ -181,8 +182,8 @@ func TestNativeHost(t *testing.T) {
 func TestEdgeThatDoesNotAnswer(t *testing.T) {
 	need(t)
 	certs := filepath.Join(t.TempDir(), "certs")
-	if b, err := exec.Command(filepath.Join(programs, "bungee"), "certs", certs).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, b)
+	if err := identity.Write(certs); err != nil {
+		t.Fatal(err)
 	}
 	d := open(t, "-edge", "127.0.0.1:9", "-certs", certs, "-wait", "1ms", "-frames", "20", "-toggle", "5")
 	l := d.newLoop()
@@ -209,8 +210,8 @@ func TestCorruptFrame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []ue.Place{ue.OnUE, ue.OnEdge} {
-		d.handler.SetPolicy(ue.Always(place))
+	for _, place := range []policy.Place{policy.OnUE, policy.OnEdge} {
+		d.handler.SetPolicy(policy.Always(place))
 		for name, image := range map[string][]byte{"noise": []byte("no picture"), "empty": {}, "cut": good[:100]} {
 			in := Frame{Image: image, Model: d.model.Model.Name, Head: d.model.Head}
 			if _, err := DetectObjects(t.Context(), in); !errors.Is(err, nn.ErrBadImage) {
@@ -280,7 +281,7 @@ func TestBadInput(t *testing.T) {
 		{"truncated model", []string{"-model", write("cut.onnx", yolox[:len(yolox)/2])}, "cut.onnx"},
 		{"unknown head", []string{"-head", "yolo-9000"}, "no head is called"},
 		{"-out is a file", []string{"-out", file}, "-out"},
-		{"no certificates", []string{"-edge", "127.0.0.1:9", "-certs", dir}, "bungee certs"},
+		{"no certificates", []string{"-edge", "127.0.0.1:9", "-certs", dir}, "bungee ca"},
 		{"window without a desktop", []string{"-display"}, "DISPLAY"},
 	}
 	t.Setenv("DISPLAY", "")
@@ -421,9 +422,9 @@ func BenchmarkDetectObjects(b *testing.B) {
 		b.Fatal(err)
 	}
 	in := Frame{Image: image, Model: d.model.Model.Name, Head: d.model.Head}
-	for _, place := range []ue.Place{ue.OnUE, ue.OnEdge} {
+	for _, place := range []policy.Place{policy.OnUE, policy.OnEdge} {
 		b.Run(place.String(), func(b *testing.B) {
-			d.handler.SetPolicy(ue.Always(place))
+			d.handler.SetPolicy(policy.Always(place))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := DetectObjects(b.Context(), in); err != nil {

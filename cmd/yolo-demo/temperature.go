@@ -3,35 +3,49 @@
 package main
 
 import (
-	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/thermal"
+	"context"
+	"math"
+	"strings"
+
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
 )
 
-// A temperature is the UE's: a sensor's if the UE has one, else modelled, and
-// then source says so.
-type temperature struct {
-	source string
-	now    float64 // of the model
-	cores  float64 // that are full load to the model
+// modelled is what every output calls a temperature that no sensor has measured.
+const modelled = "modelled"
+
+// openDevice starts the notifier. Where the UE has no sensor, its temperature is modelled from this process' load: the rest of
+// the machine, on which an edge host may run, is not the UE's.
+func (d *demo) openDevice(context.Context) error {
+	model, err := notifier.NewThermalModel(&notifier.ThermalConfig{Load: notifier.ProcessCPU})
+	if err != nil {
+		return err
+	}
+	d.device, err = notifier.New(&notifier.Config{Sources: []notifier.Source{notifier.NewSystem(nil), model}})
+	if err != nil {
+		return err
+	}
+	d.atEnd(d.device.Close)
+	return nil
 }
 
-func (d *demo) temperature() temperature {
-	t := temperature{source: thermal.Source, now: thermal.ModelledAmbient, cores: 1}
-	if s := d.device.Sample(); s.Has(notifier.Temperature) {
-		t.source = s.TemperatureSource
+// tempSource says where temperatures are from: "modelled", the name of a sensor, or "unknown".
+func tempSource(s *notifier.Sample) string {
+	switch r := s.Get(notifier.Temperature); {
+	case !r.Known():
+		return "unknown"
+	case strings.HasPrefix(r.Source, modelled):
+		return modelled
+	default:
+		return r.Source
 	}
-	if d.opt.ueCPU > 0 {
-		t.cores = d.opt.ueCPU
-	}
-	return t
 }
 
-// after returns the temperature at the end of a frame.
-func (t *temperature) after(s *notifier.Sample, f *report.Frame) float64 {
-	if t.source != thermal.Source {
-		return float64(s.Temperature)
+// temperature returns the UE's in °C, if it is of the kind that the run's first one was; else NaN, which is unknown.
+func (l *loop) temperature() float64 {
+	s := l.device.Sample()
+	v, known := s.Value(notifier.Temperature)
+	if !known || (tempSource(s) == modelled) != (l.run.TempSource == modelled) {
+		return math.NaN()
 	}
-	t.now = thermal.ModelledStep(t.now, f.CPU/t.cores, f.Period)
-	return t.now
+	return v
 }
