@@ -199,7 +199,7 @@ func sceneBar() func(name string, done, total int) {
 // edge makes the commands of edge hosts, of this program at path self.
 func edge(self string) bench.Program {
 	return func(h bench.Host) *exec.Cmd {
-		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile)
+		return exec.Command(self, "bench", "host", "--certs", h.Certs, "--listen", h.Listen, "--name", h.Name, "--cache", h.Cache, "--cpuprofile", h.Profile, "--manager", h.Manager)
 	}
 }
 
@@ -221,5 +221,6 @@ func benchHostCommand() *cobra.Command {
 	c.Flags().StringVar(&h.Name, "name", "", "name of this host")
 	c.Flags().StringVar(&h.Cache, "cache", "", "folder for compiled modules; native code runs without")
 	c.Flags().StringVar(&h.Profile, "cpuprofile", "", "file for a CPU profile")
+	c.Flags().StringVar(&h.Manager, "manager", "", "address of the offload manager that sends UEs; all are served without")
 	return c
 }

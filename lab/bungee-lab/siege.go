@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -22,11 +23,16 @@ func siegeCommand() *cobra.Command {
 	var totalMiB int64
 	var totalFlag string
 	var hostArgs []string
+	var model string
 	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
 		if err := checkSiege(b, totalMiB); err != nil {
 			return nil, err
 		}
 		args := append(optional(map[string]int64{totalFlag: totalMiB, "modules": siegeModules}), hostArgs...)
+		if model != "" {
+			args = append(args, "--model", model)
+			b.Network = strings.TrimSuffix(filepath.Base(model), filepath.Ext(model))
+		}
 		b.Edge = func(h bench.Host) *exec.Cmd {
 			cmd := soakDaemon(h)
 			cmd.Args = append(append(cmd.Args, "--drain", "1s"), args...)
@@ -37,7 +43,7 @@ func siegeCommand() *cobra.Command {
 	c.Use = "siege"
 	c.Short = "Attack an edge host in every way, and measure what its quiet tenants notice"
 	c.Long = `siege starts a "bungee host" on a core of its own, with 90 quiet tenants that ask for 30 %
-of it, and attackers with certificates of their own in a process of the least priority. Peace
+of it, and attackers with certificates of their own in a process that gives way to all others. Peace
 and siege take turns. Each answer of a quiet tenant is checked to be its own, its time
 counts from when the call was due, and the host's memory is watched. A host that takes
 twice its total is killed, and counts as crashed.
@@ -59,6 +65,7 @@ target is missed. It takes some three times --duration for the two kinds of call
 	f.Int64Var(&totalMiB, "total", 1024, "MiB that the host may hold")
 	f.StringVar(&totalFlag, "total-flag", "memory-total", "flag of bungee host that is told the total, in MiB, if it has one of that name")
 	f.StringArrayVar(&hostArgs, "host-arg", nil, "further argument of bungee host (repeatable)")
+	f.StringVar(&model, "model", "", "file of a neural network that the host serves, which hog-contexts needs (default: it serves none)")
 	f.Float64Var(&b.Quota, "quota", 1, "share of a core that the host has; 0: its core, without a control group")
 	f.IntVar(&b.Quiet, "quiet", 0, "quiet tenants (default 90, or 30 with --quick)")
 	f.StringVar(&b.Out, "out", "", "folder for siege.png, siege.jsonl and hosts.log (default: none is kept)")
@@ -111,7 +118,7 @@ func attackNames() string {
 
 // besiegerProcess makes the command of attackers, of this program.
 func besiegerProcess(b siege.Besieger) *exec.Cmd {
-	return selfAs("besieger", "--host", b.Host, "--certs", b.Certs, "--attackers", strconv.Itoa(b.Attackers), "--attack", strings.Join(b.Attacks, ","))
+	return selfAs("besieger", "--host", b.Host, "--certs", b.Certs, "--attackers", strconv.Itoa(b.Attackers), "--attack", strings.Join(b.Attacks, ","), "--network", b.Network)
 }
 
 // besiegerCommand is the process of attackers.
@@ -131,5 +138,6 @@ func besiegerCommand() *cobra.Command {
 	f.StringVar(&b.Certs, "certs", "", "folder with a folder of certificates for each attacker")
 	f.IntVar(&b.Attackers, "attackers", 10, "attackers")
 	f.StringSliceVar(&b.Attacks, "attack", nil, "attacks (default: all)")
+	f.StringVar(&b.Network, "network", "", "name of a network that the host serves")
 	return c
 }

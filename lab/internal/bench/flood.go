@@ -62,10 +62,11 @@ func (f Flood) open(ctx context.Context) (ports []net.Conn, err error) {
 // floodTick is how often packets go out, a few at once as a network card hands them over.
 const floodTick = 2 * time.Millisecond
 
-// send sends at the rate, late packets too.
+// send sends at the rate, late packets too: all that are due in its time, unless ctx ends.
 func (f Flood) send(ctx context.Context, ports []net.Conn) (sent int, err error) {
 	begin := time.Now()
-	for since := time.Duration(0); since < f.For && ctx.Err() == nil; since = time.Since(begin) {
+	for since := time.Duration(0); since < f.For && ctx.Err() == nil; {
+		since = min(time.Since(begin), f.For)
 		for due := int(since.Seconds() * float64(f.Rate)); sent < due; sent++ {
 			if _, err := ports[sent%len(ports)].Write(linktest.Initial(sent)); err != nil {
 				return sent, fmt.Errorf("packet %d of the flood: %w", sent, err)

@@ -35,7 +35,8 @@ func TestFlood(t *testing.T) {
 		}
 	}()
 	var out bytes.Buffer
-	f := Flood{To: host.LocalAddr().String(), Ports: 7, Rate: 1000, For: 300 * time.Millisecond}
+	const all = 60 // few enough for the host's socket if they come at once
+	f := Flood{To: host.LocalAddr().String(), Ports: 7, Rate: 200, For: 300 * time.Millisecond}
 	if err := f.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +46,8 @@ func TestFlood(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Sent != int64(came) || got.Retries != (got.Sent+1)/2 || len(from) != f.Ports {
-		t.Errorf("%+v; %d came from %d ports, want all, half of them answered by Retry, from %d", got, came, len(from), f.Ports)
-	}
-	if most := int64(300); got.Sent > most || got.Sent < 1 {
-		t.Errorf("%d packets, want some and %d at most: 1,000 a second for 300 ms", got.Sent, most)
+	if got.Sent != all || came != all || got.Retries != all/2 || len(from) != f.Ports {
+		t.Errorf("%+v; %d came from %d ports; want %d sent, half of them answered by Retry, from %d", got, came, len(from), all, f.Ports)
 	}
 }
 

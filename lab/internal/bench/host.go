@@ -9,9 +9,12 @@ import (
 	"net"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
 	"github.com/bungee-xr/bungee/handler/host"
+	egress "github.com/bungee-xr/bungee/hostfunc/egress/host"
+	scratch "github.com/bungee-xr/bungee/hostfunc/scratch/host"
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/lab/internal/bench/marked"
 )
@@ -25,7 +28,9 @@ type Host struct {
 
 	Cache   string // folder for compiled modules; "": package marked runs natively
 	Metrics string // TCP address of metrics, where the process has them; "": none
+	Policy  string // file that says what modules may use; "": the built-in policy
 	Profile string // file for a CPU profile; "": none
+	Manager string // address of the offload manager that sends UEs; "": it serves all
 }
 
 // Run serves until ctx ends, with engine where there is a Cache. It prints its address to
@@ -47,9 +52,11 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 		}
 		defer runs.Close()
 	}
-	handler, err := host.New(host.Config{Name: h.Name, Engine: runs, TLS: conf, Channels: 2 * idleChannels})
-	if err != nil {
-		return err
+	var policy *capability.Policy // nil: the built-in one
+	if h.Policy != "" {
+		if policy, err = capability.LoadPolicy(h.Policy); err != nil {
+			return err
+		}
 	}
 	addr, err := net.ResolveUDPAddr("udp", cmp.Or(h.Listen, "127.0.0.1:0"))
 	if err != nil {
@@ -59,9 +66,17 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	if err != nil {
 		return err
 	}
-	streams, err := net.Listen("tcp", pc.LocalAddr().String())
+	cfg := host.Config{Name: h.Name, Engine: runs, TLS: conf, Channels: 2 * idleChannels, Policy: policy, Functions: hostFunctions()}
+	if h.Manager != "" {
+		cfg.Manager = &host.Manager{Addresses: []string{h.Manager}, Advertise: []string{pc.LocalAddr().String()}}
+	}
+	handler, err := host.New(cfg)
 	if err != nil {
 		return errors.Join(err, pc.Close())
+	}
+	streams, err := net.Listen("tcp", pc.LocalAddr().String())
+	if err != nil {
+		return errors.Join(err, handler.Close(), pc.Close())
 	}
 	handler.ServeTCP(streams)
 	fmt.Fprintln(out, pc.LocalAddr())
@@ -81,4 +96,15 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 const hostDrain = 10 * time.Second
 
 // functions is an engine whose one module is package marked's.
-var functions = native.Engine{Functions: func() []native.Func { return native.Served(marked.Functions()...) }}
+var functions = native.Engine{Functions: func() []native.Func { return native.Served(append(marked.Functions(), blurFunc.Serve)...) }}
+
+// blurIndex is the number of blurFunc among the functions of a native host.
+const blurIndex = 5
+
+// hostFunctions are those that guests of the benchmarks may be granted.
+func hostFunctions() []host.Provider {
+	return []host.Provider{
+		{Name: scratch.Name, Functions: func(capability.Grant) executor.HostFuncs { return scratch.Functions() }},
+		{Name: egress.Name, Functions: func(g capability.Grant) executor.HostFuncs { return egress.Functions(g, egress.Config{}) }},
+	}
+}

@@ -15,13 +15,14 @@ import (
 // variable of this name.
 const asProcess = "BUNGEE_BENCH_PROCESS"
 
-// A role is what such a process runs: one of them. Sieges have a role, too.
+// A role is what such a process runs: one of them. Sieges and the control plane have roles, too.
 type role struct {
 	Caller *Caller `json:",omitempty"`
 	Flood  *Flood  `json:",omitempty"`
 	Sink   *Sink   `json:",omitempty"`
 
 	Besieger *siege.Besieger `json:",omitempty"`
+	Manager  *Manager        `json:",omitempty"`
 }
 
 func playRole(conf string) error {
@@ -36,6 +37,8 @@ func playRole(conf string) error {
 		return r.Flood.Run(untilParent(), os.Stdout)
 	case r.Besieger != nil:
 		return r.Besieger.Run(untilParent(), os.Stdout)
+	case r.Manager != nil:
+		return r.Manager.Run(untilParent(), os.Stdout)
 	}
 	return r.Sink.Run(untilParent(), os.Stdout)
 }

@@ -83,6 +83,15 @@ type relay struct {
 
 func newRelay(w weather) *relay { return &relay{up: newLane(w, 1), down: newLane(w, 2)} }
 
+// become changes the weather of the link, both ways.
+func (r *relay) become(w weather) {
+	for _, l := range []*lane{r.up, r.down} {
+		l.mu.Lock()
+		l.weather = w
+		l.mu.Unlock()
+	}
+}
+
 // end takes the link away.
 func (r *relay) end() error {
 	err := r.close()

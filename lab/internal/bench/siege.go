@@ -35,6 +35,8 @@ type Siege struct {
 	Quota float64
 	// GoModule is a Go module as offloadgen makes them, whose deploy is timed. Empty: none is.
 	GoModule string
+	// Network is the name of a neural network that the host serves, for hog-contexts. Empty: it serves none.
+	Network string
 	// Out is the folder for siege.png, siege.jsonl and hosts.log. Empty: they are lost.
 	Out string
 }
@@ -212,13 +214,21 @@ const peace = time.Second
 
 // attack has attackers do these attacks while f runs.
 func (b *fortress) attack(ctx context.Context, attacks []string, f func()) error {
-	cmd := b.ground.Besieger(siege.Besieger{Host: b.addr, Certs: b.ground.dir, Attackers: attackers, Attacks: attacks})
-	p, err := startGated(cmd, lastInLine)
+	cmd := b.ground.Besieger(siege.Besieger{Host: b.addr, Certs: b.ground.dir, Attackers: attackers, Attacks: attacks, Network: b.ground.Network})
+	priority := lastInLine
+	if b.ground.Quick { // on a machine that has other work, as that of tests
+		priority = behind
+	}
+	p, err := startGated(cmd, priority)
 	if err != nil {
 		return err
 	}
-	if _, err := p.line(); err != nil {
+	line, err := p.line() // once attackers that need connections have them
+	if err != nil {
 		return errors.Join(err, p.end())
+	}
+	if without, ok := strings.CutPrefix(line, "begun without "); ok {
+		b.shutOut = without
 	}
 	b.watch.mark("siege")
 	f()

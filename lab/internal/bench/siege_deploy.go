@@ -3,12 +3,16 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/identity"
 	"github.com/bungee-xr/bungee/lab/internal/siege"
 )
+
+// aloneLimit bounds a deploy that nobody holds up, on a machine that others keep busy.
+const aloneLimit = 2 * time.Minute
 
 // deployLimit bounds a deploy that attackers hold up.
 func (g *ground) deployLimit() time.Duration { return time.Duration(g.pick(120, 15)) * time.Second }
@@ -28,7 +32,7 @@ func (g *ground) deploys(attacks []string) trial {
 		var ratio, alone, under []float64
 		var note string
 		for range g.pick(5, 1) {
-			a, err := b.deploy(ctx, wasm)
+			a, err := b.deploy(ctx, wasm, aloneLimit)
 			if err != nil {
 				return nil, err
 			}
@@ -36,7 +40,7 @@ func (g *ground) deploys(attacks []string) trial {
 			var failed error
 			if err := b.attack(ctx, attacks, func() {
 				wait(ctx, peace) // so that they are under way
-				u, failed = b.deploy(ctx, wasm)
+				u, failed = b.deploy(ctx, wasm, g.deployLimit())
 			}); err != nil {
 				return nil, err
 			}
@@ -52,15 +56,17 @@ func (g *ground) deploys(attacks []string) trial {
 	}
 }
 
-// deploy deploys wasm, as a module that the host has not seen, for a tenant of its own.
-func (b *fortress) deploy(ctx context.Context, wasm []byte) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.ground.deployLimit())
+// deploy deploys wasm, as a module that the host has not seen, for a tenant that it has not seen: one
+// that has had no compilations lately, alone as well as beside attackers. It gives up after limit.
+func (b *fortress) deploy(ctx context.Context, wasm []byte, limit time.Duration) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conf, err := b.ground.ca.TLS(identity.UE, "deployer")
+	b.deployers++
+	conf, err := b.ground.ca.TLS(identity.UE, fmt.Sprintf("deployer-%d", b.deployers))
 	if err != nil {
 		return 0, err
 	}
-	u, err := siege.Dial(ctx, b.addr, conf)
+	u, err := siege.Dial(ctx, siege.WayOfQuiet(b.addr, b.ground.Quiet+b.deployers), conf)
 	if err != nil {
 		return 0, err
 	}

@@ -23,16 +23,18 @@ import (
 
 // A fortress is an edge host in a process of its own, and the quiet tenants in it.
 type fortress struct {
-	ground *ground
-	name   string
-	edge   *process
-	addr   string
-	limit  *cgroup.Group // nil: none
-	quiet  *quietCrowd
-	watch  *memoryWatch
-	log    logCounter
-	acts   map[string]uint64 // of attackers that have left
-	begun  time.Time
+	ground    *ground
+	name      string
+	edge      *process
+	addr      string
+	limit     *cgroup.Group // nil: none
+	quiet     *quietCrowd
+	watch     *memoryWatch
+	log       logCounter
+	acts      map[string]uint64 // of attackers that have left
+	shutOut   string            // attacks that began with fewer connections than they want, in the last round where one did
+	deployers int               // tenants that have deployed
+	begun     time.Time
 }
 
 // fortress starts a host for a case of this name, and brings the quiet tenants in.
@@ -114,7 +116,7 @@ func (l *logCounter) Write(b []byte) (int, error) {
 // countActs ends a process of attackers and counts what they did.
 func (b *fortress) countActs(p *process) error {
 	p.in.Close()
-	late := time.AfterFunc(10*time.Second, func() { p.cmd.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
 	line, err := p.line()
 	late.Stop()
 	if err == nil {
@@ -155,7 +157,24 @@ func (b *fortress) plainFigures(name string, sum tally) []Figure {
 		{Case: name, Metric: "modules_sent_again", Unit: "calls", Value: float64(sum.redeployed), N: sum.made},
 		{Case: name, Metric: "logged", Unit: "KB_per_s", Value: float64(b.log.n.Load()) / 1e3 / long, N: 1},
 		{Case: name, Metric: "acts", Unit: "acts", Value: float64(b.allActs()), N: len(b.acts), Note: b.actsText()},
+		b.idleFigure(name),
 	}
+}
+
+// idleFigure says which attacks came to no act: the host has not withstood those.
+func (b *fortress) idleFigure(name string) Figure {
+	var idle []string
+	for _, attack := range slices.Sorted(maps.Keys(b.acts)) {
+		if b.acts[attack] == 0 {
+			idle = append(idle, attack)
+		}
+	}
+	note := strings.Join(idle, ", ")
+	if b.shutOut != "" {
+		note += " (begun without all of their connections: " + b.shutOut + ")"
+	}
+	f := Figure{Case: name, Metric: "attacks_idle", Unit: "attacks", Value: float64(len(idle)), N: len(b.acts), Note: strings.TrimSpace(note)}
+	return f.against("<=", 0)
 }
 
 func (b *fortress) allActs() (sum uint64) {

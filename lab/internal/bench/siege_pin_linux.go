@@ -55,5 +55,16 @@ func eachThread(f func(id int) error) error {
 	return nil
 }
 
-// lastInLine gives a process the least of the cores that others want, too.
-func lastInLine(pid int) error { return unix.Setpriority(unix.PRIO_PROCESS, pid, 19) }
+// behind gives a process the least of the cores that others want, too.
+func behind(pid int) error { return unix.Setpriority(unix.PRIO_PROCESS, pid, 19) }
+
+// lastInLine has a process that has one thread run only where nobody else wants to, and give way at once when
+// somebody does (SCHED_IDLE): a nice level of 19 still makes others on its core wait for their turn. What
+// it starts inherits that. On a machine that is busy it may not run for long.
+func lastInLine(pid int) error {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+	if err := unix.SchedSetAttr(pid, &attr, 0); err != nil {
+		return fmt.Errorf("give process %d the lowest priority: %w", pid, err)
+	}
+	return nil
+}

@@ -11,3 +11,5 @@ func pin(int, int) error { return errNoSiege }
 func pinSelf(int) (undo func() error, err error) { return func() error { return nil }, errNoSiege }
 
 func lastInLine(int) error { return errNoSiege }
+
+func behind(int) error { return errNoSiege }

@@ -30,7 +30,7 @@ type quietCrowd struct {
 // A quietTenant has a certificate, a connection and a module of its own.
 type quietTenant struct {
 	name string
-	host string
+	way  siege.Way
 	conf *tls.Config
 
 	mu   sync.Mutex
@@ -45,7 +45,7 @@ const quietLimit = 20 * time.Second
 func newQuietCrowd(ctx context.Context, ca *identity.Authority, addr string, n int) (*quietCrowd, error) {
 	q := &quietCrowd{rounds: map[time.Duration]int{}}
 	for i := range n {
-		t := &quietTenant{name: fmt.Sprintf("quiet-%02d", i), host: addr}
+		t := &quietTenant{name: fmt.Sprintf("quiet-%02d", i), way: siege.WayOfQuiet(addr, i)}
 		var err error
 		if t.conf, err = ca.TLS(identity.UE, t.name); err == nil {
 			err = t.enter(ctx)
@@ -69,7 +69,7 @@ func (q *quietCrowd) close() {
 func (t *quietTenant) enter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, quietLimit)
 	defer cancel()
-	u, err := siege.Dial(ctx, t.host, t.conf)
+	u, err := siege.Dial(ctx, t.way, t.conf)
 	if err != nil {
 		return err
 	}
@@ -131,8 +131,8 @@ type answer struct {
 	err        error         // there was none
 	crossed    bool          // it is not the caller's
 	redeployed bool          // the host had forgotten the module
-	run        time.Duration // that the host says the guest took
 	took       time.Duration // since the call was due
+	queue, run time.Duration // of that, as the host says: until it had a turn, and in the guest
 }
 
 // call makes a call, on another connection when the last one is gone, and with the module again
@@ -174,7 +174,7 @@ func (t *quietTenant) try(ctx context.Context, rounds int, body []byte) (a answe
 	if err != nil {
 		return answer{err: err}
 	}
-	return answer{crossed: res.Status != 0 || !bytes.Equal(reply, body), run: res.Run}
+	return answer{crossed: res.Status != 0 || !bytes.Equal(reply, body), queue: res.Queue, run: res.Run}
 }
 
 var guestDigest = sha256.Sum256(siege.Guest)
@@ -206,6 +206,7 @@ type tally struct {
 	made, lost, crossed, redeployed int
 	why                             map[string]int // of those lost
 	took                            []time.Duration
+	queue, run, rest                []time.Duration // parts of it; the rest is ways, reading and writing
 }
 
 func (t *tally) count(a answer) {
@@ -225,6 +226,7 @@ func (t *tally) count(a answer) {
 		t.redeployed++
 	}
 	t.took = append(t.took, a.took)
+	t.queue, t.run, t.rest = append(t.queue, a.queue), append(t.run, a.run), append(t.rest, a.took-a.queue-a.run)
 }
 
 // reasonOf is an error in few words: the host's code, else the text.
@@ -245,6 +247,7 @@ func (t *tally) add(o tally) {
 		t.why[why] += n
 	}
 	t.took = append(t.took, o.took...)
+	t.queue, t.run, t.rest = append(t.queue, o.queue...), append(t.run, o.run...), append(t.rest, o.rest...)
 }
 
 // reasons says why calls are lost, the most frequent first.
@@ -261,7 +264,7 @@ func (t *tally) reasons() string {
 // of the rounds.
 func ratios(name string, rounds []round) (all []Figure) {
 	for _, p := range []float64{0.5, 0.99} {
-		var ratio, alone, under []float64
+		var ratio, alone, under, queue, run, rest []float64
 		n := 0
 		for _, r := range rounds {
 			a, u := ms(quantile(r.alone.took, p)), ms(quantile(r.siege.took, p))
@@ -269,10 +272,14 @@ func ratios(name string, rounds []round) (all []Figure) {
 				u = ms(quietLimit) // nobody was answered
 			}
 			alone, under, ratio = append(alone, a), append(under, u), append(ratio, over(u, a))
+			queue, run, rest = append(queue, ms(quantile(r.siege.queue, p))), append(run, ms(quantile(r.siege.run, p))), append(rest, ms(quantile(r.siege.rest, p)))
 			n += len(r.siege.took)
 		}
 		f := Figure{Case: name, Metric: fmt.Sprintf("quiet_p%g_over_alone", 100*p), Unit: "x", Value: quantile(ratio, 0.5), N: n}
-		f.Beside = map[string]float64{"alone_ms": quantile(alone, 0.5), "siege_ms": quantile(under, 0.5)}
+		f.Beside = map[string]float64{
+			"alone_ms": quantile(alone, 0.5), "siege_ms": quantile(under, 0.5),
+			"siege_queue_ms": quantile(queue, 0.5), "siege_run_ms": quantile(run, 0.5), "siege_rest_ms": quantile(rest, 0.5),
+		}
 		if p > 0.5 {
 			f = f.against("<=", 1.5)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/race"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/lab/internal/siege"
 	"github.com/bungee-xr/bungee/offload"
@@ -39,21 +40,26 @@ func quickSiege(t *testing.T) Siege {
 	return s
 }
 
-// Beside attackers, quiet tenants get each of their answers, and nobody else's. How long they wait is
-// for the benchmark to say.
+// Beside attackers that all come to act, quiet tenants get their answers, and nobody else's. How long they wait is
+// for the benchmark to say, and with that how many are not answered in time: beside other work on its core a host of this
+// test is some hundred times slower. With the race detector, some attacks do not come to act at all, and that is not judged.
 func TestSiege(t *testing.T) {
 	s := quickSiege(t)
-	figures, err := s.Run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := map[string]Figure{}
-	for _, f := range figures {
-		found[f.Metric] = f
+	for tries := 1; found["attacks_idle"].N == 0 || tries < 4 && !found["attacks_idle"].OK && !race.Enabled; tries++ { // a busy machine needs longer
+		figures, err := s.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range figures {
+			found[f.Metric] = f
+		}
+		s.Duration *= 2
+	}
+	for _, f := range found {
 		switch f.Metric {
 		case "completed", "lost", "crossed", "crashed", "peak_memory_over_total":
-			// Under the race detector a host is so slow beside attackers that connections seem dead.
-			if starved := raceEnabled && f.Metric == "lost"; !f.OK && !starved {
+			if slow := f.Metric == "lost" && int(f.Value) < f.N/2; !f.OK && !slow {
 				t.Errorf("%s is %g %s: %s %v", f.Metric, f.Value, f.Unit, f.Note, f.Beside)
 			}
 		default:
@@ -62,6 +68,9 @@ func TestSiege(t *testing.T) {
 	}
 	if f := found["quiet_p99_over_alone"]; f.N == 0 || f.Value <= 0 {
 		t.Errorf("%+v; want answers under siege", f)
+	}
+	if f := found["attacks_idle"]; !f.OK && !race.Enabled || f.N != len(withstood) {
+		t.Errorf("%g of %d attacks came to no act, want 0 of %d: %s", f.Value, f.N, len(withstood), f.Note)
 	}
 	if f := found["acts"]; f.N != len(withstood) {
 		t.Errorf("%d attacks say what they did, want %d: %s", f.N, len(withstood), f.Note)

@@ -46,7 +46,7 @@ type gauge struct {
 	ch    *channel
 	ward  *ward
 	start time.Time
-	web   http.Client
+	web   *http.Client
 
 	seconds []second // for the one goroutine that calls second
 	before  second   // totals so far
@@ -70,7 +70,7 @@ func newGauge(ch *channel, w *ward) *gauge {
 	now := time.Now()
 	return &gauge{
 		ch: ch, ward: w, start: now, last: now, windows: map[*window]struct{}{},
-		web: http.Client{Timeout: scrapeLimit, Transport: &http.Transport{DisableKeepAlives: true}},
+		web: newScraper(),
 	}
 }
 
@@ -158,7 +158,7 @@ func (g *gauge) hosts(ctx context.Context) []usage {
 		}
 		wg.Go(func() {
 			all[i] = processUsage(strconv.Itoa(pid))
-			g.scrape(ctx, p.metrics, &all[i])
+			scrape(ctx, g.web, p.metrics, &all[i])
 		})
 	}
 	wg.Wait()
@@ -188,13 +188,18 @@ func processUsage(pid string) (u usage) {
 	return u
 }
 
+// newScraper returns what scrapes hosts. It leaves no connection behind.
+func newScraper() *http.Client {
+	return &http.Client{Timeout: scrapeLimit, Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
 // scrape adds what the host at addr tells of itself, if it does.
-func (g *gauge) scrape(ctx context.Context, addr string, u *usage) {
+func scrape(ctx context.Context, web *http.Client, addr string, u *usage) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
 		return
 	}
-	answer, err := g.web.Do(r)
+	answer, err := web.Do(r)
 	if err != nil {
 		return
 	}

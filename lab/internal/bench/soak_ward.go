@@ -93,12 +93,9 @@ func (w *ward) place(i int, h *Host) error {
 		return nil
 	}
 	h.Listen = "127.0.0.1:0"
-	free, err := net.Listen("tcp", "127.0.0.1:0") // taken again by each of the host's lives
-	if err != nil {
-		return err
-	}
-	h.Metrics = free.Addr().String()
-	return free.Close()
+	var err error
+	h.Metrics, err = freeAddress() // taken again by each of the host's lives
+	return err
 }
 
 // ready waits until the host at t serves the module, which may have to be compiled.

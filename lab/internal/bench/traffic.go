@@ -62,9 +62,10 @@ func (t *traffic) note(err error) {
 	t.err = errors.Join(t.err, err)
 }
 
+// sendAll sends until it is stopped, and one message at least.
 func (t *traffic) sendAll(ctx context.Context) error {
 	p := newPacer(t.rate)
-	for !t.stop.Load() {
+	for t.sent.Load() == 0 || !t.stop.Load() {
 		if err := t.send(ctx, p.next()); err != nil {
 			return err
 		}
@@ -122,8 +123,8 @@ func (t *traffic) leave(ctx context.Context, from string) error {
 // now is the time on the traffic's clock.
 func (t *traffic) now() time.Duration { return time.Since(t.start) }
 
-// finishTimeout is how long the last messages may take.
-const finishTimeout = 10 * time.Second
+// finishTimeout is how long the last messages may take, on a machine that others keep busy, too.
+const finishTimeout = time.Minute
 
 // finish stops sending, waits for the results of the messages sent, and closes the
 // channel. Messages without a result count as lost.
