@@ -58,6 +58,9 @@ func TestUESideIsPure(t *testing.T) {
 		refuse(t, p.ImportPath, p.Deps, runtimes)
 		refuse(t, p.ImportPath+"'s tests", slices.Concat(p.TestImports, p.XTestImports), cgo)
 	}
+	for _, p := range list(t, "./elastic/...", "./handler/ue/...") {
+		refuse(t, p.ImportPath, p.Deps, map[string]string{"go-paseto": "a lease is bytes to a UE"})
+	}
 }
 
 func refuse(t *testing.T, who string, imports []string, forbidden map[string]string) {

@@ -20,6 +20,9 @@ var notRun = map[string]string{
 	"make demo": "takes minutes, and wants OpenCV, a model and a video",
 	"go install github.com/bungee-xr/bungee/cmd/bungee@latest": "the build of this tree makes it; needs a C compiler",
 	"bungee host": "takes a port of the machine's; the tests of cmd/bungee start it",
+	"bungee up":   "likewise",
+	"go run ./examples/hello -manager 127.0.0.1:4434": "wants bungee up; TestUp of cmd/bungee does it with another program",
+	"bungee ls": "likewise",
 }
 
 // A block is a fenced block of a document.
