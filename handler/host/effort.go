@@ -24,7 +24,7 @@ type pacer struct {
 	rate    float64              // cores for each tenant
 	begin   time.Time            // of the window
 	waited  time.Duration
-	uses    map[*purse]time.Duration // since then
+	uses    map[*purse]time.Duration // since then; of all tenants that were active in the last paceMemory
 }
 
 // A purse is what a tenant may use at once. It is guarded by the pacer's mu.
@@ -44,6 +44,8 @@ const (
 const (
 	// paceWindow is how long the pacer looks before it changes the rate.
 	paceWindow = 20 * time.Millisecond
+	// paceMemory is how long a tenant counts as active: most call some times a second.
+	paceMemory = time.Second
 	// fullPurse is what a tenant may use at once: some hundred calls.
 	fullPurse = 5 * time.Millisecond
 	// mostWaiting is how many goroutines may wait for each core, on average, before tenants are held back. In
@@ -117,19 +119,22 @@ func (p *pacer) lookLocked(now time.Time) {
 	waited := p.waiting()
 	busy := float64(waited-p.waited) > mostWaiting*p.cores*float64(long)
 	var most time.Duration
-	for _, used := range p.uses {
+	for u, used := range p.uses {
 		most = max(most, used)
+		if p.uses[u] = 0; now.Sub(u.at) > paceMemory {
+			delete(p.uses, u)
+		}
 	}
 	p.rate = nextRate(p.rate, p.cores, busy, len(p.uses), float64(most)/float64(long))
 	p.begin, p.waited = now, waited
-	clear(p.uses)
 }
 
-// nextRate returns the rate after a window in which so many tenants were active, and one of them used most cores. A lone
+// nextRate returns the rate after a window, when so many tenants are active, and one of them used most cores in it. It falls at once, and rises by a
+// twentieth, in seconds: else attackers have most of the core between its falls. A lone
 // tenant is not held back: nobody would have what it does not get.
 func nextRate(rate, cores float64, busy bool, tenants int, most float64) float64 {
 	if !busy || tenants < 2 {
-		return min(cores, rate*1.25)
+		return min(cores, rate*1.05)
 	}
 	return max(cores/4/float64(tenants), min(rate, most)/2)
 }

@@ -18,7 +18,7 @@ func TestNextRate(t *testing.T) {
 		why     string
 	}{
 		{"peace", 4, false, 10, 0.1, 4, "nobody gets more than all cores"},
-		{"peace after a siege", 0.1, false, 10, 0.1, 0.125, "the rate rises slowly"},
+		{"peace after a siege", 0.1, false, 10, 0.1, 0.105, "the rate rises slowly"},
 		{"a siege begins", 4, true, 10, 0.5, 0.25, "those who use most are held back at once, not after many windows"},
 		{"a siege goes on", 0.25, true, 10, 0.5, 0.125, "it is not over yet"},
 		{"a long siege", 0.11, true, 10, 0.5, 0.1, "a tenth of a quarter of four cores is everybody's"},
@@ -77,6 +77,38 @@ func TestPacer(t *testing.T) {
 		both(time.Second) // the rate rises
 		if attacks, _ := both(time.Second); attacks < 4900 {
 			t.Errorf("where nothing waits one asks %d times in a second, want 5,000", attacks)
+		}
+	})
+}
+
+// A tenant that calls a few times a second has its part of the host's effort also in the windows in which it does nothing, and so an attacker
+// gets no more of it then.
+func TestPacerRemembersTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		p := newPacer()
+		p.cores, p.rate = 1, 1
+		p.waiting = func() time.Duration { return 10 * time.Since(begin) }
+		quiet := make([]purse, 99)
+		attacks := 0
+		for attacker := new(purse); time.Since(begin) < 10*time.Second; attacks++ {
+			if time.Since(quiet[0].at) > 300*time.Millisecond {
+				for i := range quiet {
+					p.spend(&quiet[i], 100*time.Microsecond)
+				}
+			}
+			p.spend(attacker, 100*time.Microsecond)
+			p.await(attacker, nil)
+		}
+		if attacks > 1000 { // a hundredth of a quarter of a core are 250, before which the rate has to fall; an eighth of a core are 12,500
+			t.Errorf("beside 99 quiet tenants an attacker asks %d times in 10 s, want some hundred", attacks)
+		}
+		quiet[0].at = time.Time{}
+		time.Sleep(2 * paceMemory)
+		p.spend(new(purse), 0)
+		time.Sleep(2 * paceWindow)
+		if p.spend(new(purse), 0); len(p.uses) > 2 {
+			t.Errorf("%d tenants count as active, want the last two", len(p.uses))
 		}
 	})
 }
