@@ -62,6 +62,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v44"
@@ -141,10 +142,11 @@ type Engine struct {
 	line   *line.Line // of modules to compile
 	failed *failures  // modules that are not tried again at once
 
-	compilers *compilers // nil: modules are compiled in this process
-	probe     sync.Once  // of compilers
-	works     bool       // set by probe
-	here      sync.Mutex // held to compile in this process
+	garbage   atomic.Int64 // bytes of code since memory was given back
+	compilers *compilers   // nil: modules are compiled in this process
+	probe     sync.Once    // of compilers
+	works     bool         // set by probe
+	here      sync.Mutex   // held to compile in this process
 }
 
 // making is held while an engine is made: wasmtime ends the process when address space
