@@ -58,8 +58,8 @@ func (c *conn) run() {
 		if err != nil {
 			break
 		}
-		c.h.pacer.spend(&c.tenant.purse, streamEffort)
-		c.h.pacer.await(&c.tenant.purse, c.link.Done())
+		c.h.pacer.spend(c.tenant.purse, streamEffort)
+		c.h.pacer.await(c.tenant.purse, c.link.Done())
 		streams.Go(func() { c.serve(countedStream{st, c}) })
 	}
 	c.link.Close("")

@@ -27,8 +27,10 @@ type pacer struct {
 	uses    map[*purse]time.Duration // since then; of all tenants that were active in the last paceMemory
 }
 
-// A purse is what a tenant may use at once. It is guarded by the pacer's mu.
+// A purse is what a tenant may use at once. What is not constant is guarded by the pacer's mu.
 type purse struct {
+	first chan struct{} // capacity 1: held by the one that looks at the level, of all that wait for it
+
 	level float64   // ns; negative: it owes
 	at    time.Time // of level; zero: it is full
 }
@@ -72,8 +74,19 @@ func (p *pacer) spend(u *purse, effort time.Duration) {
 	p.uses[u] += effort
 }
 
-// await waits until u owes nothing, or done is closed.
+func newPurse() *purse { return &purse{first: make(chan struct{}, 1)} }
+
+// await waits until u owes nothing, or done is closed. Of all that wait only one has a timer: an attacker has thousands.
 func (p *pacer) await(u *purse, done <-chan struct{}) {
+	if p.pause(u, time.Now()) <= 0 {
+		return
+	}
+	select {
+	case u.first <- struct{}{}:
+		defer func() { <-u.first }()
+	case <-done:
+		return
+	}
 	for {
 		pause := p.pause(u, time.Now())
 		if pause <= 0 {

@@ -55,7 +55,7 @@ func TestPacer(t *testing.T) {
 			return times, longest
 		}
 		both := func(long time.Duration) (attacks int, longest time.Duration) {
-			attacker, quiet := &purse{}, &purse{}
+			attacker, quiet := newPurse(), newPurse()
 			done := make(chan struct{})
 			go func() {
 				attacks, _ = asks(attacker, 100*time.Microsecond, long)
@@ -89,9 +89,9 @@ func TestPacerRemembersTenants(t *testing.T) {
 		p := newPacer()
 		p.cores, p.rate = 1, 1
 		p.waiting = func() time.Duration { return 10 * time.Since(begin) }
-		quiet := make([]purse, 99)
+		quiet := make([]purse, 99) // which never wait
 		attacks := 0
-		for attacker := new(purse); time.Since(begin) < 10*time.Second; attacks++ {
+		for attacker := newPurse(); time.Since(begin) < 10*time.Second; attacks++ {
 			if time.Since(quiet[0].at) > 300*time.Millisecond {
 				for i := range quiet {
 					p.spend(&quiet[i], 100*time.Microsecond)
@@ -105,21 +105,25 @@ func TestPacerRemembersTenants(t *testing.T) {
 		}
 		quiet[0].at = time.Time{}
 		time.Sleep(2 * paceMemory)
-		p.spend(new(purse), 0)
+		p.spend(newPurse(), 0)
 		time.Sleep(2 * paceWindow)
-		if p.spend(new(purse), 0); len(p.uses) > 2 {
+		if p.spend(newPurse(), 0); len(p.uses) > 2 {
 			t.Errorf("%d tenants count as active, want the last two", len(p.uses))
 		}
 	})
 }
 
-// Whoever owes much goes on when its connection ends.
+// Whoever owes much goes on when its connection ends, also behind others who wait.
 func TestPacerEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, u, begin := newPacer(), &purse{}, time.Now()
+		p, u, begin := newPacer(), newPurse(), time.Now()
 		p.spend(u, time.Hour)
 		done := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(done) })
+		stays := make(chan struct{})
+		defer close(stays)
+		go p.await(u, stays)
+		synctest.Wait()
 		p.await(u, done)
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("it waited for %v, want one second", took)

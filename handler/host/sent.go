@@ -67,9 +67,9 @@ type countedStream struct {
 
 func (s countedStream) Read(p []byte) (int, error) {
 	h, t := s.conn.h, s.conn.tenant
-	h.pacer.await(&t.purse, s.conn.link.Done())
+	h.pacer.await(t.purse, s.conn.link.Done())
 	n, err := s.Stream.Read(p)
-	h.pacer.spend(&t.purse, frameEffort+time.Duration(n)*byteEffort)
+	h.pacer.spend(t.purse, frameEffort+time.Duration(n)*byteEffort)
 	return n, err
 }
 
@@ -78,6 +78,6 @@ func (s countedStream) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.Stream.Write(p)
-	s.conn.h.pacer.spend(&s.conn.tenant.purse, frameEffort+time.Duration(n)*byteEffort)
+	s.conn.h.pacer.spend(s.conn.tenant.purse, frameEffort+time.Duration(n)*byteEffort)
 	return n, err
 }

@@ -28,7 +28,7 @@ type tenant struct {
 	channels *budget.Share                    // far endpoints of its channels
 	peers    *budget.Share                    // its connections
 	refused  *rate.Limiter                    // refusals that it is told of at once
-	purse    purse                            // what the host may do for it outside turns
+	purse    *purse                           // what the host may do for it outside turns
 
 	named bool         // it is monitored by name; guarded by the handler's mu, as are
 	users int          // connections, sessions and modules
@@ -50,7 +50,7 @@ func (h *Handler) enterLocked(name string) *tenant {
 			Tenant: executor.NewTenant(name, capability.Quota{}),
 			queue:  make(chan struct{}, h.cfg.Calls+h.cfg.Waiting),
 			memory: h.memory.Share(0, 0), room: h.room.Share(0, 0), channels: h.channels.Share(0, 0), peers: h.peers.Share(0, 0),
-			refused: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce),
+			refused: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce), purse: newPurse(),
 		}
 		t.Share(t.memory, firstRoom{t.room}, func(n int64) bool { return h.vacate(t, n) })
 		t.obey(&h.cfg, h.policy.For(name))
