@@ -59,10 +59,17 @@ func (u *Turn) OnWanted(wanted func()) {
 	u.turns.mu.Unlock()
 }
 
+// Waiting returns how many calls wait for a core now.
+func (u *Turn) Waiting() int {
+	u.turns.mu.Lock()
+	defer u.turns.mu.Unlock()
+	return len(u.turns.waiting)
+}
+
 // Settle says how much processor time was used since the turn was taken or last settled. A core is charged by the clock while
 // it is held, and who holds it may yet wait: for the operating system, which has other threads, or for Go's scheduler on the way back from a guest.
 // That is given back, or a call of 1 ms that was held up for 200 ms would stand behind all others for seconds.
-// An engine that measures processor time settles at the end of each call.
+// An engine settles at the end of a call, at least of one that began while others were [Turn.Waiting].
 func (u *Turn) Settle(used time.Duration) {
 	u.turns.mu.Lock()
 	defer u.turns.mu.Unlock()

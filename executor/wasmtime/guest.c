@@ -86,7 +86,7 @@ static bungee_result call(bungee_guest *g, const wasmtime_func *f) {
 }
 
 bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
-  int64_t begin = g->metered ? thread_time() : 0;
+  int64_t begin = g->timed ? thread_time() : 0;
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   set_fuel(g);
@@ -94,7 +94,7 @@ bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
   get_fuel(g);
   see_memory(g);
   g->self = NULL;
-  if (g->metered) g->cpu += thread_time() - begin;
+  if (g->timed) g->cpu += thread_time() - begin;
   return r;
 }
 
@@ -130,14 +130,14 @@ static bungee_result start(bungee_guest *g, bungee_module *m) {
 }
 
 bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m) {
-  int64_t begin = g->metered ? thread_time() : 0;
+  int64_t begin = g->timed ? thread_time() : 0;
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   bungee_result r = start(g, m);
   see_memory(g);
   bungee_pages_after(g, m);
   g->self = NULL;
-  if (g->metered) g->cpu += thread_time() - begin;
+  if (g->timed) g->cpu += thread_time() - begin;
   return r;
 }
 

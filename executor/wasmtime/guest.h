@@ -26,6 +26,7 @@ typedef struct {
   wasmtime_memory memory;
   wasmtime_global fuel_global, refused_global;
   bool metered;
+  bool timed; // thread time is taken
   bool entered; // guest code has called back
 
   // The Go instance, while guest code runs.
@@ -35,7 +36,7 @@ typedef struct {
   uint8_t *base; // of the memory
   size_t size;   // of the memory, in bytes
   int64_t fuel;  // what is left; written before and read after, where metered
-  int64_t cpu;   // ns of thread time, summed up where metered
+  int64_t cpu;   // ns of thread time, summed up where timed
 
   // Parameters in, results out: one each 16 bytes.
   wasmtime_val_raw words[BUNGEE_WORDS];

@@ -40,6 +40,7 @@ type run struct {
 	deadline time.Time // zero is none
 	turn     *executor.Turn
 	ticks    bool      // the clock ticks for it
+	timed    bool      // its thread time is taken, which needs two system calls a crossing
 	canceled time.Time // when the end of ctx was seen first
 	fuel     int64     // budget
 
@@ -66,6 +67,10 @@ func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	if i.run.turn != nil {
 		i.run.turn.OnWanted(i.module.clock.kick)
 	}
+	i.run.timed = i.link.Metered || i.run.turn != nil && i.run.turn.Waiting() > 0
+	if i.guest != nil {
+		i.time()
+	}
 	if i.link.Metered {
 		i.meter()
 	}
@@ -84,11 +89,14 @@ func budget(fuel uint64) int64 {
 	return int64(fuel)
 }
 
+// time has the guest's thread time taken, or not, from now on.
+func (i *instance) time() { i.guest.timed, i.guest.cpu = C.bool(i.run.timed), 0 }
+
 // meter begins to count for a call.
 func (i *instance) meter() {
 	i.run.seen, i.run.size = time.Now(), i.Size()
 	if i.guest != nil {
-		i.guest.fuel, i.guest.cpu = C.int64_t(i.run.fuel), 0
+		i.guest.fuel = C.int64_t(i.run.fuel)
 	}
 }
 
@@ -107,8 +115,8 @@ func (i *instance) End() guest.Usage {
 		}
 	}
 	if i.run.turn != nil {
-		if i.link.Metered && i.guest != nil {
-			i.run.turn.Settle(u.CPU)
+		if i.run.timed && i.guest != nil {
+			i.run.turn.Settle(time.Duration(i.guest.cpu))
 		}
 		i.run.turn.OnWanted(nil) // the engine may be closed before the turn ends
 	}
@@ -156,6 +164,7 @@ func (i *instance) start(tables uint64) (message string, err error) {
 		elements: C.int64_t(i.link.Limits.Table) / C.int64_t(tables),
 	}, C.bool(i.link.Metered))
 	i.guest.fuel = C.int64_t(i.run.fuel)
+	i.time()
 	r := C.bungee_guest_start(i.guest, i.self(), i.module.linked)
 	if r.refused {
 		return text(r), nil

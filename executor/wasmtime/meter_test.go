@@ -5,10 +5,13 @@ package wasmtime_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
@@ -127,4 +130,58 @@ func TestUnmeteredCountsNothing(t *testing.T) {
 	if b := in.Last(); b.CPU != 0 || b.Fuel != 0 || b.MemorySeconds != 0 || b.Calls != 1 {
 		t.Errorf("got %+v; want one call and nothing metered", b)
 	}
+}
+
+// A call that begins while others wait for the core is charged for its processor time alone, also where nothing is metered: it goes before
+// one that has computed for less time than it was held up for.
+func TestHeldUpIsNotCharged(t *testing.T) {
+	m := module(t, wasmtime.Config{}, executor.Bytes(wat(t, `(import "test" "f" (func $f)) (memory (export "memory") 1)
+		(func $call (param i32) (call $f))`)))
+	heldUp := executor.HostFunc{Name: "f", Call: func(context.Context, executor.Memory, []uint64) error {
+		<-time.After(300 * time.Millisecond) // as if the operating system had other threads
+		return nil
+	}}
+	in := instance(t, m, executor.InstanceConfig{Host: hostModule(heldUp)})
+	turns := executor.NewTurns(1)
+	take := func(tenant *executor.Tenant) *executor.Turn {
+		turn, err := turns.Take(t.Context(), tenant)
+		if err != nil {
+			t.Error(err)
+		}
+		return turn
+	}
+	short, long, third := executor.NewTenant("short", capability.Quota{}), executor.NewTenant("long", capability.Quota{}), executor.NewTenant("third", capability.Quota{})
+	var wg sync.WaitGroup
+	turn := take(short)
+	wg.Go(func() {
+		turn := take(long)
+		<-time.After(100 * time.Millisecond)
+		turn.Done()
+	})
+	for turn.Waiting() == 0 {
+		runtime.Gosched()
+	}
+	if _, err := in.Call(executor.WithCall(t.Context(), &executor.Call{Turn: turn}), 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	turn.Done()
+	wg.Wait()
+
+	turn = take(third)
+	order := make(chan *executor.Tenant, 2)
+	for _, tenant := range []*executor.Tenant{short, long} {
+		wg.Go(func() {
+			turn := take(tenant)
+			order <- tenant
+			turn.Done()
+		})
+	}
+	for turn.Waiting() < 2 {
+		runtime.Gosched()
+	}
+	turn.Done()
+	if first := <-order; first != short {
+		t.Errorf("%q goes first, which has computed 100 ms; want the one that was held up for 300 ms", first.Name())
+	}
+	wg.Wait()
 }
