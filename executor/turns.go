@@ -41,7 +41,7 @@ type Turn struct {
 
 	// Guarded by turns.mu.
 	held   bool
-	began  time.Time     // when it got the core
+	had    time.Duration // charged since it got the core
 	since  time.Time     // when it was last charged for it
 	owed   time.Duration // charged since it was last settled
 	wanted func()        // see OnWanted
@@ -69,7 +69,7 @@ func (u *Turn) Waiting() int {
 // Settle says how much processor time was used since the turn was taken or last settled. A core is charged by the clock while
 // it is held, and who holds it may yet wait: for the operating system, which has other threads, or for Go's scheduler on the way back from a guest.
 // That is given back, or a call of 1 ms that was held up for 200 ms would stand behind all others for seconds.
-// An engine settles at the end of a call, at least of one that began while others were [Turn.Waiting].
+// An engine settles before each [Turn.Yield] and at the end of a call, at least of one that began while others were [Turn.Waiting].
 func (u *Turn) Settle(used time.Duration) {
 	u.turns.mu.Lock()
 	defer u.turns.mu.Unlock()
@@ -77,6 +77,7 @@ func (u *Turn) Settle(used time.Duration) {
 	if over := u.owed - used; over > 0 {
 		u.tenant.charge(-over)
 		u.mine.charge(-over)
+		u.had -= over
 	}
 	u.owed = 0
 }
@@ -196,7 +197,7 @@ func (u *Turn) yields(next *Turn) bool {
 		return false
 	}
 	long := sliceOf(len(u.turns.waiting))
-	return mine.served-other.served >= long || u.since.Sub(u.began) >= long
+	return mine.served-other.served >= long || u.had >= long
 }
 
 // Done gives the core back, if u has one.
@@ -341,6 +342,7 @@ func (u *Turn) charge() {
 		u.tenant.charge(held)
 		u.mine.charge(held)
 		u.owed += held
+		u.had += held
 		u.since = now
 	}
 }
@@ -357,8 +359,7 @@ func (t *Turns) assign() {
 		t.waiting = slices.Delete(t.waiting, slices.Index(t.waiting, u), slices.Index(t.waiting, u)+1)
 		t.free--
 		t.running = append(t.running, u)
-		u.held, u.began = true, time.Now()
-		u.since = u.began
+		u.held, u.had, u.since = true, 0, time.Now()
 		u.ready <- struct{}{}
 	}
 }

@@ -49,7 +49,10 @@ func (i *instance) tick() bool {
 	if i.stop = i.run.over(time.Now()); i.stop != nil {
 		return false
 	}
-	if i.run.turn == nil || i.run.turn.Yield(i.run.ctx) {
+	if i.run.turn == nil {
+		return true
+	}
+	if i.settle(); i.run.turn.Yield(i.run.ctx) {
 		return true
 	}
 	i.stop = ended(i.run.ctx.Err()) // while it waited for a core

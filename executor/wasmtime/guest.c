@@ -35,6 +35,24 @@ static wasm_trap *host(void *env, wasmtime_caller *caller, wasmtime_val_raw *raw
   return ok ? NULL : wasmtime_trap_new("host function", 13);
 }
 
+static int64_t thread_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// begin_time and add_time have the time between them in cpu.
+static void begin_time(bungee_guest *g) {
+  if (g->timed) g->began = thread_time();
+}
+
+static void add_time(bungee_guest *g) {
+  if (!g->timed) return;
+  int64_t now = thread_time();
+  g->cpu += now - g->began;
+  g->began = now;
+}
+
 // tick is called at the first epoch check of guest code after a tick of the clock.
 static wasmtime_error *tick(wasmtime_context *context, void *data, uint64_t *delta, uint8_t *kind) {
   (void)context;
@@ -43,13 +61,8 @@ static wasmtime_error *tick(wasmtime_context *context, void *data, uint64_t *del
   g->entered = true;
   *delta = 1;
   *kind = 0; // go on
+  add_time(g);
   return bungee_tick(g->self) ? NULL : wasmtime_error_new("stopped");
-}
-
-static int64_t thread_time(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void set_fuel(bungee_guest *g) {
@@ -86,7 +99,7 @@ static bungee_result call(bungee_guest *g, const wasmtime_func *f) {
 }
 
 bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
-  int64_t begin = g->timed ? thread_time() : 0;
+  begin_time(g);
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   set_fuel(g);
@@ -94,7 +107,7 @@ bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
   get_fuel(g);
   see_memory(g);
   g->self = NULL;
-  if (g->timed) g->cpu += thread_time() - begin;
+  add_time(g);
   return r;
 }
 
@@ -130,14 +143,14 @@ static bungee_result start(bungee_guest *g, bungee_module *m) {
 }
 
 bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m) {
-  int64_t begin = g->timed ? thread_time() : 0;
+  begin_time(g);
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   bungee_result r = start(g, m);
   see_memory(g);
   bungee_pages_after(g, m);
   g->self = NULL;
-  if (g->timed) g->cpu += thread_time() - begin;
+  add_time(g);
   return r;
 }
 

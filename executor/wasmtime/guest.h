@@ -37,6 +37,7 @@ typedef struct {
   size_t size;   // of the memory, in bytes
   int64_t fuel;  // what is left; written before and read after, where metered
   int64_t cpu;   // ns of thread time, summed up where timed
+  int64_t began; // thread time as of when it was added to cpu last
 
   // Parameters in, results out: one each 16 bytes.
   wasmtime_val_raw words[BUNGEE_WORDS];

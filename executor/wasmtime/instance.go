@@ -39,10 +39,11 @@ type run struct {
 	ctx      context.Context
 	deadline time.Time // zero is none
 	turn     *executor.Turn
-	ticks    bool      // the clock ticks for it
-	timed    bool      // its thread time is taken, which needs two system calls a crossing
-	canceled time.Time // when the end of ctx was seen first
-	fuel     int64     // budget
+	ticks    bool          // the clock ticks for it
+	timed    bool          // its thread time is taken, which needs two system calls a crossing
+	settled  time.Duration // of its thread time
+	canceled time.Time     // when the end of ctx was seen first
+	fuel     int64         // budget
 
 	// Where metered.
 	seen   time.Time // when the memory was looked at last
@@ -92,6 +93,15 @@ func budget(fuel uint64) int64 {
 // time has the guest's thread time taken, or not, from now on.
 func (i *instance) time() { i.guest.timed, i.guest.cpu = C.bool(i.run.timed), 0 }
 
+// settle has the turn charged for thread time.
+func (i *instance) settle() {
+	if i.run.timed && i.guest != nil {
+		cpu := time.Duration(i.guest.cpu)
+		i.run.turn.Settle(cpu - i.run.settled)
+		i.run.settled = cpu
+	}
+}
+
 // meter begins to count for a call.
 func (i *instance) meter() {
 	i.run.seen, i.run.size = time.Now(), i.Size()
@@ -115,9 +125,7 @@ func (i *instance) End() guest.Usage {
 		}
 	}
 	if i.run.turn != nil {
-		if i.run.timed && i.guest != nil {
-			i.run.turn.Settle(time.Duration(i.guest.cpu))
-		}
+		i.settle()
 		i.run.turn.OnWanted(nil) // the engine may be closed before the turn ends
 	}
 	i.run = run{}
