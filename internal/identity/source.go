@@ -53,6 +53,7 @@ type Source struct {
 
 	mu   sync.Mutex // held while files are looked at and read; others go on with last
 	seen []os.FileInfo
+	said string // of what is wrong with seen, so that it is said once
 }
 
 // Open reads the identity of role in dir. It fails when that cannot be used, and says what to do;
@@ -123,11 +124,24 @@ func (s *Source) look() {
 	}
 	before := s.last.Load()
 	if err := s.read(); err != nil {
-		s.logger().Warn("identity is not read again, the one before counts", "why", err)
+		s.fails(err)
 		return
 	}
 	m := s.last.Load()
 	s.logger().Info("identity is read again", "id", m.id.String(), "ends", m.cert.Leaf.NotAfter.UTC(), "renewed", !before.cert.Leaf.Equal(m.cert.Leaf), "authorities", len(m.roots), "revoked", m.revoked.Len())
+}
+
+// fails notes that the files cannot be used. What could not even be opened is tried at the next look, though no
+// file will have changed: the process had no descriptors left, or the file gets its owner late.
+func (s *Source) fails(err error) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		s.seen = nil
+	}
+	if s.said == err.Error() {
+		return
+	}
+	s.said = err.Error()
+	s.logger().Warn("identity is not read again, the one before counts", "why", err)
 }
 
 func (s *Source) logger() *slog.Logger {
@@ -193,6 +207,7 @@ func (s *Source) read() error {
 		m.enrol = m.enrolling()
 	}
 	s.last.Store(m)
+	s.said = ""
 	return nil
 }
 

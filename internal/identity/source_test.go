@@ -202,6 +202,32 @@ func TestSourceKeepsWhatItHas(t *testing.T) {
 	})
 }
 
+// A file that could not be opened is tried again although it has not changed: its owner or its mode may have, or the process
+// had no descriptors left. A revocation is not forgotten for that.
+func TestSourceTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t)
+		f := newFolder(t, a)
+		var log bytes.Buffer
+		s := f.open(Host, slog.New(slog.NewTextHandler(&log, nil)))
+		serial := big.NewInt(5)
+		f.put(RevokedFile, must(a.SignRevocations(nil, 1, []*big.Int{serial}, nil)))
+		descriptors(t, 0, func() {
+			for range 5 {
+				time.Sleep(pollEvery)
+				s.current()
+			}
+		})
+		if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "the one before counts") {
+			t.Fatalf("without descriptors the log has\n%swant one line", said)
+		}
+		time.Sleep(pollEvery)
+		if !s.current().revoked.Has(serial) {
+			t.Error("the list is not read once it can be")
+		}
+	})
+}
+
 func must(b []byte, err error) []byte {
 	if err != nil {
 		panic(err)
