@@ -323,6 +323,23 @@ func TestRevocations(t *testing.T) {
 	}
 }
 
+// As many certificates may be revoked as there may be, in a rotation, too, in which there are two lists of them.
+func TestLongestList(t *testing.T) {
+	ca, next := authority(t), authority(t)
+	all := &Revocations{serials: map[string]time.Time{}}
+	for n := range MaxRevoked {
+		serial := new(big.Int).Lsh(big.NewInt(1), 8*maxSerial-1)
+		all.serials[string(serial.Add(serial, big.NewInt(int64(n))).Bytes())] = time.Now()
+	}
+	text := append(must(ca.SignRevocations(all, 1, nil, nil)), must(next.SignRevocations(all, 1, nil, nil))...)
+	if r, err := ParseRevocations(text, []*x509.Certificate{next.cert, ca.cert}); err != nil || r.Len() != MaxRevoked {
+		t.Errorf("%d of %d in %d bytes, %v", r.Len(), MaxRevoked, len(text), err)
+	}
+	if _, err := ca.SignRevocations(all, 2, []*big.Int{big.NewInt(1)}, nil); err == nil {
+		t.Error("one more was revoked than there may be")
+	}
+}
+
 // A reader of lists takes only what one of its authorities has signed, and holds no more than it may.
 func FuzzParseRevocations(f *testing.F) {
 	ca, err := NewAuthority()

@@ -12,10 +12,11 @@ import (
 )
 
 // Bounds of a list of revoked certificates. A certificate that has ended leaves the list, so
-// 100,000 is how many may be stolen in one lifetime.
+// 100,000 is how many may be stolen in one lifetime. The bytes are those of two such lists, of the authorities of
+// a rotation.
 const (
 	MaxRevoked      = 100_000
-	maxRevokedBytes = 8 << 20
+	maxRevokedBytes = 12 << 20
 	maxRevokedLists = 4
 	maxSerial       = 20 // bytes (RFC 5280 section 4.1.2.2)
 )
