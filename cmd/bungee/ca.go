@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -113,6 +114,7 @@ func (f *caFlags) issueCommand() *cobra.Command {
 				word = "is issued"
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s %s, and ends on %s: %s\n", id, word, date(i.Cert.NotAfter), where(i))
+			tellShort(c.ErrOrStderr(), a, i)
 			return nil
 		}),
 	}
@@ -120,6 +122,13 @@ func (f *caFlags) issueCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&f.addresses, "address", nil, "name or IP address of a host, for other tools that look at its certificate; may be repeated")
 	lifeFlag(c, authority.DeviceLife, "how long the certificate lasts")
 	return c
+}
+
+// tellShort says so if one of all ends because the authority does.
+func tellShort(out io.Writer, a *authority.Authority, all ...authority.Issued) {
+	if slices.ContainsFunc(all, func(i authority.Issued) bool { return i.Short && !i.Before && i.State == authority.Valid }) {
+		fmt.Fprintf(out, "the authority ends on %s, and what it signs does so then; \"bungee ca rotate\" makes the next one\n", date(a.Ends()))
+	}
 }
 
 func where(i authority.Issued) string {
@@ -134,7 +143,8 @@ func (f *caFlags) renewCommand() *cobra.Command {
 		Use:   "renew [{ue | host | manager} NAME]",
 		Short: "Make the next certificates of devices",
 		Long: `renew makes the next certificate of each device whose own ends within 30 days, or has a third of
-its life left, has ended, or is of the authority before a rotation. A device named, or --all, is renewed
+its life left, has ended, or is of the authority before a rotation. It says so when certificates end because the
+authority does. A device named, or --all, is renewed
 in any case. The device keeps its key, so its folder may have gone to it: copy the new files there.`,
 		Args: usage(cobra.MatchAll(cobra.MaximumNArgs(2), func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -166,7 +176,7 @@ func (f *caFlags) renew(c *cobra.Command, args []string, a *authority.Authority)
 		}
 	}
 	renewed := 0
-	for _, i := range all {
+	for n, i := range all {
 		switch {
 		case len(args) > 0 && i.ID != only:
 			continue
@@ -184,12 +194,14 @@ func (f *caFlags) renew(c *cobra.Command, args []string, a *authority.Authority)
 			return err
 		}
 		renewed++
+		all[n] = next
 		fmt.Fprintf(c.OutOrStdout(), "%s is renewed, and ends on %s: %s\n", next.ID, date(next.Cert.NotAfter), next.Dir)
 	}
 	if len(args) > 0 && renewed == 0 {
 		return fmt.Errorf(`%s was never issued here; "bungee ca ls" says what was`, only.Path())
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%d of %d renewed\n", renewed, len(all))
+	tellShort(c.ErrOrStderr(), a, all...)
 	return nil
 }
 
@@ -227,7 +239,11 @@ func list(out io.Writer, a *authority.Authority, all []authority.Issued) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", i.ID.Path(), date(i.Cert.NotAfter), state, folder)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	tellShort(out, a, all...)
+	return nil
 }
 
 func (f *caFlags) revokeCommand() *cobra.Command {

@@ -126,6 +126,22 @@ func TestAuthorityByItsCommands(t *testing.T) {
 // with returns p as a UE with its identity in dir sees it.
 func (p *process) with(dir string) *process { return &process{addr: p.addr, certs: dir} }
 
+// An authority in its last year says so, since no renewal makes a certificate that lasts longer.
+func TestAuthorityThatEndsSoon(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ca")
+	ca(t, dir, "init", "--lifetime", "700h")
+	const short = `the authority ends on .*"bungee ca rotate" makes the next one`
+	for _, args := range [][]string{{"issue", "host", "h"}, {"issue", "host", "h"}, {"renew"}, {"renew", "--all"}, {"ls"}} {
+		if said := ca(t, dir, args...); !regexp.MustCompile(short).MatchString(said) {
+			t.Errorf("%v says %q, want %s", args, said, short)
+		}
+	}
+	ca(t, dir, "rotate")
+	if said := ca(t, dir, "renew"); regexp.MustCompile(short).MatchString(said) || !strings.Contains(said, "1 of 1 renewed") {
+		t.Errorf("in a rotation renew says %q", said)
+	}
+}
+
 // Two processes that issue and renew at the same time do not harm each other.
 func TestTwoCommandsAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ca")

@@ -368,6 +368,69 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// A certificate that its authority's end has cut short lasts as long as others again after a rotation.
+func TestRenewAfterTheAuthoritysLastYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := make1(t)
+		time.Sleep(Life - 10*dayLong)
+		ue, m := a.must(t, identity.UE, "acme", "a"), a.must(t, identity.Manager, "", "m")
+		if !ue.Cert.NotAfter.Equal(a.Ends()) || !ue.Short || !m.Short {
+			t.Fatalf("it ends on %v, its authority on %v; short: %v", ue.Cert.NotAfter, a.Ends(), ue.Short)
+		}
+		if ue.Due(time.Now()) {
+			t.Error("it is due, and the next one would end with the authority, too")
+		}
+		if err := a.Rotate(Life); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range []Issued{ue, m} {
+			i, err := a.Renew(i, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Until(i.Cert.NotAfter).Round(time.Minute); got != DeviceLife || i.Short {
+				t.Errorf("%s lasts for %v after the rotation, want %v; short: %v", i.ID, got, DeviceLife, i.Short)
+			}
+			if i.Signer != nil && !i.Signer.NotAfter.Equal(i.Cert.NotAfter) {
+				t.Errorf("what %s signs with lasts until %v, itself until %v", i.ID, i.Signer.NotAfter, i.Cert.NotAfter)
+			}
+		}
+	})
+}
+
+// An authority that has ended signs nothing, and says what to do; a rotation replaces it.
+func TestAuthorityThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := make1(t)
+		host, ue := a.must(t, identity.Host, "", "h"), a.must(t, identity.UE, "acme", "a")
+		time.Sleep(Life + time.Hour)
+		host, err := a.find(host.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, renews := a.Renew(host, 0)
+		id := ue.ID
+		id.Name = "next"
+		_, _, issues := a.Issue(id, 0, nil)
+		for _, err := range []error{renews, issues} {
+			if err == nil || !strings.Contains(err.Error(), `"bungee ca rotate"`) {
+				t.Errorf("got %v, want what to do", err)
+			}
+		}
+		if err := a.Rotate(Life); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range []*Issued{&host, &ue} {
+			if *i, err = a.Renew(*i, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.EndRotation(false); err != nil || !accepts(t, host, ue) {
+			t.Errorf("after the rotation they do not accept each other: %v", err)
+		}
+	})
+}
+
 // What a manager has signed is refused with the manager, or by itself.
 func TestManagersDevices(t *testing.T) {
 	a := make1(t)

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,14 +39,15 @@ type Issued struct {
 	All    []*x509.Certificate
 	State  State
 	Before bool   // the authority before has signed it
+	Short  bool   // it ends with the authority, before its own time
 	Dir    string // its folder
 	Here   bool   // the folder is still here
 }
 
-// Due says whether the certificate is to be renewed at now.
+// Due says whether the certificate is to be renewed at now. One that ends with its authority is not: the next one would, too.
 func (i Issued) Due(now time.Time) bool {
 	c := i.Cert
-	return i.State == Ended || i.State == Valid && (i.Before || c.NotAfter.Sub(now) < min(Early, c.NotAfter.Sub(c.NotBefore)/3))
+	return i.State == Ended || i.State == Valid && (i.Before || !i.Short && c.NotAfter.Sub(now) < min(Early, c.NotAfter.Sub(c.NotBefore)/3))
 }
 
 // List returns all devices in the order of their paths.
@@ -117,6 +119,7 @@ func (a *Authority) readRecord(path string, revoked *identity.Revocations) (i Is
 		i.State = Ended
 	}
 	i.Before = i.Cert.CheckSignatureFrom(a.signers[0].Certificate()) != nil
+	i.Short = a.cutsShort(i.Cert)
 	i.Dir = a.Dir(i.ID)
 	_, err = os.Stat(i.Dir)
 	i.Here = err == nil
@@ -328,13 +331,26 @@ func (a *Authority) again(old *x509.Certificate, life time.Duration, sign func(*
 		return nil, errors.New("its key is not ECDSA")
 	}
 	if life == 0 {
-		life = identity.LifeOf(old)
+		life = a.lifeOf(old)
 	}
 	chain, err := sign(pub, life)
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(chain[0])
+}
+
+// lifeOf returns for how long a certificate was wanted. Of one that was cut short nobody knows it.
+func (a *Authority) lifeOf(c *x509.Certificate) time.Duration {
+	if a.cutsShort(c) {
+		return DeviceLife
+	}
+	return identity.LifeOf(c)
+}
+
+// cutsShort says whether a certificate ends because its authority does.
+func (a *Authority) cutsShort(c *x509.Certificate) bool {
+	return slices.ContainsFunc(a.roots(), func(root *x509.Certificate) bool { return c.NotAfter.Equal(root.NotAfter) })
 }
 
 func addressesOf(c *x509.Certificate) (all []string) {

@@ -164,6 +164,13 @@ func (a *Authority) SignManager(pub *ecdsa.PublicKey, name string, life time.Dur
 }
 
 func (a *Authority) sign(t *x509.Certificate, pub *ecdsa.PublicKey) ([]byte, error) {
+	if end := a.cert.NotAfter; time.Now().After(end) {
+		next := `"bungee ca rotate" makes the next authority`
+		if a.above != nil {
+			next = `"bungee ca renew manager NAME" makes what this manager signs with next`
+		}
+		return nil, fmt.Errorf("what would sign has ended on %s; %s", end.UTC().Format("2006-01-02 15:04 UTC"), next)
+	}
 	if t.NotAfter.After(a.cert.NotAfter) {
 		t.NotAfter = a.cert.NotAfter
 	}

@@ -145,10 +145,14 @@ func (a *Authority) SignRevocations(before *Revocations, number uint64, serials 
 		}
 	}
 	if len(entries) > MaxRevoked {
-		return nil, fmt.Errorf("%d certificates would be revoked; there may be %d: rotate the authority", len(entries), MaxRevoked)
+		return nil, fmt.Errorf("%d certificates would be revoked; there may be %d; \"bungee ca init\" in another folder makes an authority that has revoked none", len(entries), MaxRevoked)
+	}
+	next := a.cert.NotAfter
+	if next.Before(now) {
+		next = now // an authority that has ended is not trusted, and must not hinder its successor
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: new(big.Int).SetUint64(number), ThisUpdate: now, NextUpdate: a.cert.NotAfter, RevokedCertificateEntries: entries,
+		Number: new(big.Int).SetUint64(number), ThisUpdate: now, NextUpdate: next, RevokedCertificateEntries: entries,
 	}, a.cert, a.key)
 	if err != nil {
 		return nil, err
