@@ -42,7 +42,7 @@ const (
 //
 // It reads the files again when one has changed, which it looks for at each handshake and each Recheck,
 // twice a second at most. It has no goroutine. Files that cannot be used change nothing: the log says
-// why, once, and what was read before counts.
+// why, once, and what was read before counts, but for a later list of revoked certificates, which always does.
 type Source struct {
 	dir  string
 	role Role
@@ -184,13 +184,11 @@ func same(a, b os.FileInfo) bool {
 // read reads the files. The mutex is held. A change while it reads is seen at the next look.
 func (s *Source) read() error {
 	s.seen = s.stat()
+	old := s.last.Load()
 	m, err := readFolder(s.dir, s.role)
 	if err != nil {
+		s.revoke(old)
 		return err
-	}
-	old := s.last.Load()
-	if old != nil {
-		m.change = old.change + 1
 	}
 	if old != nil && old.revoked != nil {
 		switch {
@@ -200,6 +198,32 @@ func (s *Source) read() error {
 			return fmt.Errorf("%s is number %d, older than %d, which was read before", filepath.Join(s.dir, RevokedFile), m.revoked.Number, old.revoked.Number)
 		}
 	}
+	s.use(m)
+	s.said = ""
+	return nil
+}
+
+// revoke has a later list of revoked certificates count, although another file cannot be used: who is revoked does
+// not wait until that is mended.
+func (s *Source) revoke(old *material) {
+	if old == nil {
+		return
+	}
+	list, err := readRevoked(s.dir, old.roots)
+	if err != nil || list == nil || old.revoked != nil && list.Number <= old.revoked.Number {
+		return
+	}
+	m := *old
+	m.revoked = list
+	s.use(&m)
+	s.logger().Info("only the list of revoked certificates is read again", "revoked", list.Len())
+}
+
+// use has m count from now on. The mutex is held.
+func (s *Source) use(m *material) {
+	if old := s.last.Load(); old != nil {
+		m.change = old.change + 1
+	}
 	if s.role != UE {
 		m.serve = config(s.role, m, s.current)
 	}
@@ -207,8 +231,6 @@ func (s *Source) read() error {
 		m.enrol = m.enrolling()
 	}
 	s.last.Store(m)
-	s.said = ""
-	return nil
 }
 
 // readFolder reads the identity of role in dir.
@@ -243,17 +265,25 @@ func readFolder(dir string, role Role) (*material, error) {
 	if err := m.checkOwn(role); err != nil {
 		return nil, fmt.Errorf("certificate %s: it is of none of the authorities in %s: %w", own, file(RootsFile), err)
 	}
-	list, err := readFile(file(RevokedFile), maxRevokedBytes)
+	m.revoked, err = readRevoked(dir, m.roots)
+	return m, err
+}
+
+// readRevoked reads the list of revoked certificates in dir, nil if there is none.
+func readRevoked(dir string, roots []*x509.Certificate) (*Revocations, error) {
+	file := filepath.Join(dir, RevokedFile)
+	text, err := readFile(file, maxRevokedBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
+		return nil, nil
 	}
+	var list *Revocations
 	if err == nil {
-		m.revoked, err = ParseRevocations(list, m.roots)
+		list, err = ParseRevocations(text, roots)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file(RevokedFile), err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return m, nil
+	return list, nil
 }
 
 // checkOwn says whether peers could accept our certificate on the day on which it was made.

@@ -202,6 +202,43 @@ func TestSourceKeepsWhatItHas(t *testing.T) {
 	})
 }
 
+// A fault in the device's own files holds up no revocation.
+func TestRevocationBesideAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(t)
+		f := newFolder(t, a)
+		s := f.open(Host, slog.New(slog.DiscardHandler))
+		list := func(number, serial int64) []byte {
+			return must(a.SignRevocations(nil, uint64(number), []*big.Int{big.NewInt(serial)}, nil))
+		}
+		revoked := func(serial int64) bool {
+			time.Sleep(pollEvery)
+			return s.current().revoked.Has(big.NewInt(serial))
+		}
+		good := must(os.ReadFile(filepath.Join(f.dir, "host.pem")))
+		f.put("host.pem", good[:len(good)/2])
+		f.put(RevokedFile, list(1, 5))
+		if !revoked(5) {
+			t.Error("half a certificate holds up the list")
+		}
+		f.from(newFolder(t, authority(t)), RootsFile) // of another authority, which has signed no list
+		f.put(RevokedFile, list(2, 6))
+		if !revoked(6) {
+			t.Error("another authority's certificate holds up the list")
+		}
+		f.put(RevokedFile, list(1, 7))
+		if revoked(7) || !revoked(6) {
+			t.Error("a list of before counts")
+		}
+		f.put(RootsFile, certsPEM(a.cert))
+		f.put("host.pem", good)
+		f.put(RevokedFile, list(3, 8))
+		if !revoked(8) || revoked(6) {
+			t.Error("mended, the next list does not count alone")
+		}
+	})
+}
+
 // A file that could not be opened is tried again although it has not changed: its owner or its mode may have, or the process
 // had no descriptors left. A revocation is not forgotten for that.
 func TestSourceTriesAgain(t *testing.T) {
