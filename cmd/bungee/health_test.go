@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func get(t *testing.T, url string) (int, string) {
 type fixed struct{ conf *tls.Config }
 
 func (f fixed) Ends() time.Time { return identity.Ends(f.conf) }
+func (fixed) Fault() error      { return nil }
 
 // ask returns a page of h.
 func (m monitored) ask(page string) (int, string) {
@@ -128,6 +130,25 @@ func thousand() []host.TenantStats {
 		}
 	}
 	return all
+}
+
+// Monitoring sees that a copy of a certificate went wrong, and that it was mended.
+func TestPageTellsOfUnusableCertificates(t *testing.T) {
+	p := startHost(t, "--metrics", "127.0.0.1:0")
+	file := filepath.Join(p.certs, "host.pem")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		text []byte
+		want string
+	}{{good, "1"}, {good[:len(good)/2], "0"}, {good, "1"}} {
+		rewrite(t, file, string(step.text))
+		await(t, "the page to tell of the files", func() bool {
+			return strings.Contains(scrape(t, p), "bungee_certificate_last_read_successful "+step.want+"\n")
+		})
+	}
 }
 
 // A page of a thousand tenants is small. How long it takes is printed: what it may take is a benchmark's to

@@ -26,8 +26,11 @@ const metricsConns = 16
 // A monitored is what is told of a host that runs.
 type monitored struct {
 	h   *host.Handler
-	who interface{ Ends() time.Time } // its certificate
-	r   *reloader
+	who interface { // its certificate, and what is wrong with the files of the next one
+		Ends() time.Time
+		Fault() error
+	}
+	r *reloader
 }
 
 // serveMetrics serves pages, of which /metrics is in Prometheus' form, and /healthz and /readyz say whether the process lives and is

@@ -31,6 +31,7 @@ var (
 	queueDesc     = hostDesc("call_queue_duration_seconds", "Time that calls and messages waited for their module, an instance and a core; also those that gave up.", "kind")
 	compileDesc   = hostDesc("compile_duration_seconds", "Time of loading modules that had to be compiled, with the wait for a compiler; also those that could not be.")
 	expiryDesc    = hostDesc("certificate_expiry_timestamp_seconds", "When the certificate ends that the next handshake is made with, in Unix time.")
+	readDesc      = hostDesc("certificate_last_read_successful", "Whether the files of certificates can be used as they are: 1, or 0 while those that were read before count.")
 	reloadDesc    = hostDesc("config_last_reload_successful", "Whether the last reload of configuration, policy and certificates succeeded: 1, or 0.")
 	reloadedDesc  = hostDesc("config_last_reload_success_timestamp_seconds", "When one last did, or the host began, in Unix time.")
 )
@@ -39,7 +40,7 @@ var (
 func (hostMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildDesc, hostLimit, hostHeld, hostPeak, hostRefused, refusalsDesc, handshakeDesc,
-		callDesc, queueDesc, compileDesc, expiryDesc, reloadDesc, reloadedDesc,
+		callDesc, queueDesc, compileDesc, expiryDesc, readDesc, reloadDesc, reloadedDesc,
 	} {
 		ch <- d
 	}
@@ -68,12 +69,17 @@ func (c hostMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectTimes(ch)
 	send(expiryDesc, prometheus.GaugeValue, float64(c.who.Ends().Unix()))
-	good := 0.0
-	if c.r.good.Load() {
-		good = 1
-	}
-	send(reloadDesc, prometheus.GaugeValue, good)
+	send(readDesc, prometheus.GaugeValue, oneIf(c.who.Fault() == nil))
+	send(reloadDesc, prometheus.GaugeValue, oneIf(c.r.good.Load()))
 	send(reloadedDesc, prometheus.GaugeValue, float64(c.r.last.Load()))
+}
+
+// oneIf is a gauge's way to say yes.
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (c hostMetrics) collectTimes(ch chan<- prometheus.Metric) {

@@ -51,9 +51,9 @@ type Source struct {
 	last   atomic.Pointer[material]
 	looked atomic.Int64 // when, in Unix nanoseconds
 
-	mu   sync.Mutex // held while files are looked at and read; others go on with last
-	seen []os.FileInfo
-	said string // of what is wrong with seen, so that it is said once
+	mu    sync.Mutex // held while files are looked at and read; others go on with last
+	seen  []os.FileInfo
+	fault error // why what was read last could not be used
 }
 
 // Open reads the identity of role in dir. It fails when that cannot be used, and says what to do;
@@ -122,26 +122,15 @@ func (s *Source) look() {
 	if slices.EqualFunc(now, s.seen, same) {
 		return
 	}
-	before := s.last.Load()
+	before, said := s.last.Load(), s.fault
 	if err := s.read(); err != nil {
-		s.fails(err)
+		if said == nil || said.Error() != err.Error() {
+			s.logger().Warn("identity is not read again, the one before counts", "why", err)
+		}
 		return
 	}
 	m := s.last.Load()
 	s.logger().Info("identity is read again", "id", m.id.String(), "ends", m.cert.Leaf.NotAfter.UTC(), "renewed", !before.cert.Leaf.Equal(m.cert.Leaf), "authorities", len(m.roots), "revoked", m.revoked.Len())
-}
-
-// fails notes that the files cannot be used. What could not even be opened is tried at the next look, though no
-// file will have changed: the process had no descriptors left, or the file gets its owner late.
-func (s *Source) fails(err error) {
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		s.seen = nil
-	}
-	if s.said == err.Error() {
-		return
-	}
-	s.said = err.Error()
-	s.logger().Warn("identity is not read again, the one before counts", "why", err)
 }
 
 func (s *Source) logger() *slog.Logger {
@@ -156,6 +145,14 @@ func (s *Source) Reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.read()
+}
+
+// Fault says why the files, as they are, cannot be used, and those read before count; nil if they can be.
+func (s *Source) Fault() error {
+	s.current()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault
 }
 
 // ID returns whose identity it is.
@@ -181,9 +178,20 @@ func same(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// read reads the files. The mutex is held. A change while it reads is seen at the next look.
+// read reads the files. The mutex is held. A change while it reads is seen at the next look. What could not even be
+// opened is tried at the next look, though no file will have changed: the process had no descriptors left, or the file
+// gets its owner late.
 func (s *Source) read() error {
 	s.seen = s.stat()
+	s.fault = s.take()
+	if _, ok := errors.AsType[*fs.PathError](s.fault); ok {
+		s.seen = nil
+	}
+	return s.fault
+}
+
+// take has what the files say count.
+func (s *Source) take() error {
 	old := s.last.Load()
 	m, err := readFolder(s.dir, s.role)
 	if err != nil {
@@ -199,7 +207,6 @@ func (s *Source) read() error {
 		}
 	}
 	s.use(m)
-	s.said = ""
 	return nil
 }
 

@@ -193,10 +193,13 @@ func TestSourceKeepsWhatItHas(t *testing.T) {
 			if !s.current().revoked.Has(serial) {
 				t.Errorf("%s: what was revoked is not", tt.name)
 			}
+			if s.Fault() == nil {
+				t.Errorf("%s: no fault", tt.name)
+			}
 			os.Remove(filepath.Join(f.dir, tt.file))
 			f.put(tt.file, good[tt.file])
-			if err := s.Reload(); err != nil {
-				t.Errorf("%s, mended: %v", tt.name, err)
+			if err := s.Reload(); err != nil || s.Fault() != nil {
+				t.Errorf("%s, mended: %v, %v", tt.name, err, s.Fault())
 			}
 		}
 	})
@@ -253,6 +256,9 @@ func TestSourceTriesAgain(t *testing.T) {
 			for range 5 {
 				time.Sleep(pollEvery)
 				s.current()
+			}
+			if err := s.Reload(); err == nil {
+				t.Error("files are read without descriptors")
 			}
 		})
 		if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "the one before counts") {
