@@ -103,7 +103,7 @@ func TestRotationUnderChannels(t *testing.T) {
 		h := w.startUEWith(ue.Config{Edge: hostAddr.String(), TLS: u.tls()})
 		var all []*flow
 		n := 100
-		if w.tcp || race.Enabled { // with the race detector a hundred take minutes: go test -run TestRotationUnderChannels ./handler/ue
+		if race.Enabled { // with the race detector a hundred take minutes: go test -run TestRotationUnderChannels ./handler/ue
 			n = 10
 		}
 		for range n {
