@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -111,7 +112,8 @@ type boss struct {
 	key    ed25519.PrivateKey
 	signer *lease.Signer
 	runs   []wire.Run
-	out    []string // revoked
+	out    []string      // revoked
+	beat   time.Duration // between beats; 0: 1 s
 
 	heard  chan wire.ManagerFrame // all but beats
 	beats  chan wire.Beat         // the last one
@@ -190,7 +192,7 @@ func (b *boss) now() time.Time { return time.Now().Add(b.ahead) }
 func (b *boss) adopt() {
 	b.talk.Send(wire.Adopted{
 		Run: b.run, Epoch: b.epoch, Now: b.now().UnixMilli(), Runs: b.runs,
-		Keys: [][32]byte{[32]byte(b.key.Public().(ed25519.PublicKey))}, Revoked: b.out, Beat: time.Second,
+		Keys: [][32]byte{[32]byte(b.key.Public().(ed25519.PublicKey))}, Revoked: b.out, Beat: cmp.Or(b.beat, time.Second),
 	})
 }
 

@@ -55,6 +55,7 @@ type managed struct {
 
 	loads  loads
 	probes executor.Account // of runs of probes: no tenant pays for them
+	ration ration           // of probes: of whoever has what steward.probing counts
 	first  *link.Listener   // of the handler: its sockets of Ports come from it. Set before run
 	at     net.UDPAddr      // of first
 

@@ -315,7 +315,7 @@ func (s *steward) takeProbe(ctx context.Context, o wire.Order, answer func(wire.
 		})
 	default:
 		samples, err := s.lastCalls(o.Module, o.N, errBusy)
-		answer(wire.Did{Samples: samples}, err)
+		answer(wire.Did{Samples: samples, RetryAfter: probeTime}, err)
 	}
 }
 

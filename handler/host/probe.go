@@ -25,18 +25,18 @@ const ofStandIn = "of a stand-in: an image through the module's network, without
 
 // probe says how long calls of module take in a turn without a wait: n runs of what the module is to be probed with, or of
 // what stands for it, or as many of them as nobody waits for, else its last calls. Where the module is not loaded it is taken from the engine's
-// cache, which finds it by the tenant of the UE whose ID is who; empty: it is not looked for.
+// cache, which finds it by the tenant of the UE whose ID is who; empty: it is not looked for. The answer says how long nothing is run again.
+// One goroutine at a time calls it.
 func (m *managed) probe(ctx context.Context, module digest, n int, who string) (did wire.Did, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	samples, standIn, err := m.h.deployed.probe(ctx, module, min(n, maxProbes), &m.probes)
-	if n > 0 && isNoModule(err) && who != "" {
-		if err := m.fetch(ctx, module, who); err != nil {
-			did.Samples, err = m.lastCalls(module, n, err)
-			return did, err
-		}
-		samples, standIn, err = m.h.deployed.probe(ctx, module, min(n, maxProbes), &m.probes)
+	if did.RetryAfter = m.ration.wait(time.Now()); did.RetryAfter > 0 {
+		did.Samples, err = m.lastCalls(module, n, errRationed)
+		return did, err
 	}
+	begin := time.Now()
+	samples, standIn, err := m.runProbes(ctx, module, n, who)
+	end := time.Now()
+	m.ration.spend(end, end.Sub(begin), errors.Is(err, errBusy))
+	did.RetryAfter = m.ration.wait(end)
 	switch {
 	case len(samples) > 0:
 		if did.Samples = samples; standIn {
@@ -51,15 +51,41 @@ func (m *managed) probe(ctx context.Context, module digest, n int, who string) (
 	return did, err
 }
 
-// fetch loads a module of a UE's tenant from the engine's cache, for a probe: nobody waits for it.
+// runProbes runs what module is to be probed with, n times at most, and says why not as often. It loads the module if it has to.
+func (m *managed) runProbes(ctx context.Context, module digest, n int, who string) (samples []time.Duration, standIn bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	n = min(n, maxProbes)
+	samples, standIn, err = m.h.deployed.probe(ctx, module, n, &m.probes)
+	if n == 0 || !isNoModule(err) || who == "" {
+		return samples, standIn, err
+	}
+	if err := m.fetch(ctx, module, who); err != nil {
+		return nil, false, err
+	}
+	return m.h.deployed.probe(ctx, module, n, &m.probes)
+}
+
+// fetch loads a module of a UE's tenant from the engine's cache, for a probe: nobody waits for it, so it is loaded while a core is free.
 func (m *managed) fetch(ctx context.Context, module digest, who string) error {
 	owner, err := ownerOf(lease.Lease{UE: who})
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	turn := m.h.turns.TakeSpare(nil, func() { cancel(executor.ErrWanted) })
+	if turn == nil {
+		return errBusy
+	}
+	defer turn.Done()
 	t := m.h.enter(owner)
 	defer m.h.leave(t)
-	return m.h.deployed.haveSpare(ctx, t, module)
+	err = m.h.deployed.haveSpare(ctx, t, module)
+	if errors.Is(err, executor.ErrWanted) {
+		return errBusy
+	}
+	return err
 }
 
 // lastCalls returns how long the last n calls of module took in a turn, or err where there were none.
@@ -72,6 +98,9 @@ func (m *managed) lastCalls(module digest, n int, err error) ([]time.Duration, e
 
 // errBusy says that a probe gave way.
 var errBusy = &wire.Fail{Code: offload.CodeOverloaded, Text: "calls want the cores that a probe would run on; ask again later"}
+
+// errRationed says that probes have had their part of the host.
+var errRationed = &wire.Fail{Code: offload.CodeOverloaded, Text: "the host has been probed as much as calls bear, or calls wanted the core of a probe just then; ask again later"}
 
 // gaveWay says whether err is no fault of the module: there was no time to run it.
 func gaveWay(err error) bool {

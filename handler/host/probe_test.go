@@ -113,27 +113,24 @@ func TestProbe(t *testing.T) {
 func TestProbeIsNoLoad(t *testing.T) {
 	wasm := probed(t, capability.Probe{Request: []byte("200ms")})
 	inProbeLand(t, 2, wasm, func(t *testing.T, _ *land, b *boss, c *link.Conn) {
+		b.beat = 100 * time.Millisecond // one comes during the probe
+		b.adopt()
 		long := append(wire.AppendCall(nil, wire.Call{Module: sha256.Sum256(wasm), Size: 2}), "3s"...)
+		called := make(chan struct{})
 		for calls := range 2 {
-			called := make(chan struct{})
-			go func() {
-				if calls > 0 {
-					time.Sleep(50 * time.Millisecond) // a probe has the first instance
-					ask(t, c, long, true)
-				}
-				close(called)
-			}()
-			begin, samples := time.Now(), 0
-			last := make(chan wire.Beat, 1)
-			go func() { last <- b.nextBeat() }()
-			for time.Since(begin) < 1500*time.Millisecond {
-				samples += len(probe(b, wasm, 1).Samples)
+			answer := make(chan wire.Did)
+			go func() { answer <- probe(b, wasm, 1) }()
+			time.Sleep(20 * time.Millisecond)
+			if calls > 0 { // a probe has the first instance
+				go func() { ask(t, c, long, true); close(called) }()
+				time.Sleep(20 * time.Millisecond)
 			}
-			if beat := <-last; beat.Turns != calls || samples < 7 {
-				t.Errorf("with %d calls, the host tells of %d turns in use while it is probed %d times", calls, beat.Turns, samples)
+			beat := b.nextBeat()
+			if did := <-answer; beat.Turns != calls || len(did.Samples) != 1 {
+				t.Errorf("with %d calls, the host tells of %d turns in use while it is probed, which is answered with %+v", calls, beat.Turns, did)
 			}
-			<-called
 		}
+		<-called
 	})
 }
 
@@ -218,6 +215,40 @@ func TestProbeOfBusyHost(t *testing.T) {
 				t.Errorf("after a call has ended: %+v", did)
 			}
 			<-done
+		}
+	})
+}
+
+// A host whose core calls want is not probed again for a while, and says how long: each probe that is stopped costs an
+// instance, and a moment until the call has the core. So it is where probes have had their part of the host.
+func TestProbesArePaced(t *testing.T) {
+	wasm := probed(t, capability.Probe{Request: []byte("100ms")})
+	inProbeLand(t, 1, wasm, func(t *testing.T, _ *land, b *boss, c *link.Conn) {
+		answers := make(chan wire.Did)
+		go func() { answers <- probe(b, wasm, 16) }()
+		time.Sleep(10 * time.Millisecond) // in the first run
+		ask(t, c, call(wasm), true)
+		if did := <-answers; did.RetryAfter < 900*time.Millisecond || did.RetryAfter > time.Second {
+			t.Errorf("a probe that gave way is answered with %+v, want that nothing is run for 1s", did)
+		}
+		for range 10 {
+			begin := time.Now()
+			did := probe(b, wasm, 16)
+			if took := time.Since(begin); did.RetryAfter == 0 || len(did.Samples) != 1 || took > 10*time.Millisecond {
+				t.Errorf("right after one that gave way, another is answered after %v with %+v, want the call of before at once", took, did)
+			}
+		}
+		begin, ran := time.Now(), time.Duration(0)
+		for time.Since(begin) < 20*time.Second {
+			asked := time.Now()
+			did := probe(b, wasm, 16)
+			if took := time.Since(asked); took > 50*time.Millisecond {
+				ran += took
+			}
+			time.Sleep(did.RetryAfter)
+		}
+		if ran < time.Second || ran > 3*time.Second {
+			t.Errorf("probes without pause ran for %v in 20s, want a tenth", ran)
 		}
 	})
 }
@@ -334,6 +365,34 @@ func TestProbesAreHeld(t *testing.T) {
 		w.h.SetPolicy(policy(t, "[default]\nmeter = true\n")) // the module is unloaded
 		if did := probe(b, wasm, 1); !did.Failed || did.Code != offload.CodeNoModule || held() != 0 {
 			t.Errorf("without the module it holds %d bytes, want 0; a probe says %+v", held(), did)
+		}
+	})
+}
+
+// Where calls have all cores, no module is loaded for a probe.
+func TestProbeOfBusyHostLoadsNothing(t *testing.T) {
+	wasm := probed(t, capability.Probe{Request: []byte("20ms")})
+	change := func(cfg *host.Config) { cfg.Engine, cfg.Calls = keeping{sleeper, wasm}, 1 }
+	inLandOf(t, change, func(t *testing.T, w *land) {
+		b := w.manage(managerAddr, 1, nil).met()
+		c, l := b.comes("headset", []byte(preamble), 0)
+		done := make(chan struct{})
+		go func() {
+			ask(t, c, append(wire.AppendCall(nil, wire.Call{Module: l.Module, Size: 2}), "1s"...), true)
+			close(done)
+		}()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if did := probeFor(b, wasm, 2, l.UE); !did.Failed || did.Code != offload.CodeOverloaded || did.RetryAfter == 0 {
+			t.Errorf("it is answered with %+v", did)
+		}
+		if m := b.nextBeat().Modules; len(m) != 1 || m[0].Module != l.Module {
+			t.Errorf("the beat has modules %+v, want the one that is called", m)
+		}
+		<-done
+		time.Sleep(time.Second)
+		if did := probeFor(b, wasm, 2, l.UE); len(did.Samples) != 2 {
+			t.Errorf("once the core is free it is answered with %+v", did)
 		}
 	})
 }

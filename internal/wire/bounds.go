@@ -108,7 +108,7 @@ func (f Order) check() error {
 
 func (f Did) check() error {
 	err := cmp.Or(
-		short("reason", len(f.Why), MaxWhy), addresses(f.Addresses), notBelow0("time to be ready", f.Ready), few("samples", f.Samples, MaxSamples),
+		short("reason", len(f.Why), MaxWhy), addresses(f.Addresses), notBelow0("time to be ready", f.Ready), notBelow0("time to retry", f.RetryAfter), few("samples", f.Samples, MaxSamples),
 	)
 	for _, d := range f.Samples {
 		err = cmp.Or(err, notBelow0("sample", d))

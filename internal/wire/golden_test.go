@@ -91,7 +91,7 @@ var goldenFrames = map[string]golden{
 	}),
 	"did": managerFrame(Did{
 		Number: 4, Failed: true, Code: offload.CodeOverloaded, Why: "full", Addresses: []string{"h:8"},
-		Samples: []time.Duration{time.Millisecond}, Ready: time.Second,
+		Samples: []time.Duration{time.Millisecond}, Ready: time.Second, RetryAfter: 2 * time.Second,
 	}),
 	"single": dataFrame(AppendSingle, ReadSingle, Message{ID: 9, Epoch: 2, Seq: 44, Size: 2}, "in"),
 }

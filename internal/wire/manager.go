@@ -271,6 +271,8 @@ type Did struct {
 	Addresses []string        // where the lease's UE may come; none: the host's own
 	Samples   []time.Duration // of a probe: L_inf
 	Ready     time.Duration   // that the module took to be ready
+
+	RetryAfter time.Duration // of a probe: until the host runs another one, of any module; 0: it may at once
 }
 
 func (Enrol) frame() Type      { return TypeEnrol }

@@ -84,7 +84,7 @@ func fullFrames() map[string]ManagerFrame {
 			repeat(MaxBeatModules, ModuleBeat{[32]byte{1}, math.MaxUint8, math.MaxUint64, longest, longest, longest, longest, longest}),
 			repeat(MaxBeatSessions, SessionBeat{LeaseID{1}, true, math.MaxUint64, longest}), true},
 		"order": Order{math.MaxUint64, math.MaxUint64, math.MaxUint8, blobs(1, MaxLease)[0], LeaseID{1}, limits, longest, [32]byte{1}, math.MaxInt, text(MaxID)},
-		"did":   Did{math.MaxUint64, true, math.MaxUint8, text(MaxWhy), texts(MaxAddresses, MaxAddress), repeat(MaxSamples, longest), longest},
+		"did":   Did{math.MaxUint64, true, math.MaxUint8, text(MaxWhy), texts(MaxAddresses, MaxAddress), repeat(MaxSamples, longest), longest, longest},
 	}
 }
 
@@ -153,6 +153,7 @@ func TestManagerFramesOutOfBounds(t *testing.T) {
 		{Order{N: -1}, "runs of a probe"},
 		{Did{Samples: make([]time.Duration, MaxSamples+1)}, "samples"},
 		{Did{Samples: []time.Duration{-1}}, "sample"},
+		{Did{RetryAfter: -1}, "time to retry"},
 		{Did{Why: text(MaxWhy + 1)}, "reason"},
 	}
 	for _, tt := range tests {

@@ -30,7 +30,7 @@ type host struct {
 	learned qos.Host
 	trust   qos.Trust
 	modules map[[32]byte]module
-	probed  map[[32]byte]time.Time // when a probe was last asked for
+	unasked map[[32]byte]time.Time // until when no further probe is asked for
 	probing map[[32]byte]time.Time // until when decisions wait for it
 	leases  map[wire.LeaseID]*lease
 	orders  map[uint64]*order
@@ -71,7 +71,7 @@ func (l *ledger) hostUp(now time.Time, id identity.ID, p peer, f wire.Register) 
 	}
 	if h == nil {
 		h = &host{
-			name: id.Name, modules: map[[32]byte]module{}, probed: map[[32]byte]time.Time{}, probing: map[[32]byte]time.Time{}, leases: map[wire.LeaseID]*lease{}, orders: map[uint64]*order{},
+			name: id.Name, modules: map[[32]byte]module{}, unasked: map[[32]byte]time.Time{}, probing: map[[32]byte]time.Time{}, leases: map[wire.LeaseID]*lease{}, orders: map[uint64]*order{},
 		}
 		l.hosts[id.Name] = h
 	}
@@ -327,6 +327,9 @@ func (l *ledger) did(now time.Time, name string, p peer, f wire.Did) {
 	switch {
 	case f.Failed:
 		l.count.OrdersFailed++
+		if o.kind == wire.OrderProbe && f.RetryAfter > 0 {
+			h.unasked[o.probe] = now.Add(min(f.RetryAfter, probeFresh))
+		}
 		l.failed(now, h, o, fmt.Sprintf("%s: %.200q", f.Code, f.Why))
 	case o.kind == wire.OrderPrepare:
 		l.didPrepare(now, o.lease, f.Addresses)

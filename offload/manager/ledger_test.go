@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/internal/wire"
+	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/cluster"
 )
 
@@ -158,5 +160,38 @@ func TestSettles(t *testing.T) {
 	w.run(time.Second)
 	if !w.l.settled {
 		t.Error("all hosts are back, and the manager waits")
+	}
+}
+
+// A host that was too busy for a probe is asked again when it says so, and any other after a minute.
+func TestProbeIsAskedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		did   wire.Did
+		after time.Duration
+	}{
+		{wire.Did{Failed: true, Code: offload.CodeOverloaded, RetryAfter: time.Second}, time.Second},
+		{wire.Did{Failed: true, Code: offload.CodeOverloaded}, probeFresh},
+		{wire.Did{Failed: true, Code: offload.CodeOverloaded, RetryAfter: 24 * time.Hour}, probeFresh}, // it lies
+		{wire.Did{Samples: []time.Duration{time.Millisecond}, RetryAfter: time.Second}, probeFresh},
+	} {
+		w := newWorld(t, 1, "edge-1")
+		u := w.addUE("headset")
+		w.run(5 * time.Second)
+		s, h, peer := u.known(), w.l.hosts["edge-1"], w.host("edge-1").peer
+		s.ask.Module = [32]byte{9} // which nobody has called
+		asked := func(after time.Duration) (number uint64) {
+			w.l.probe(w.now.Add(after), h, s)
+			for _, f := range peer.take() {
+				number = f.(wire.Order).Number
+			}
+			return number
+		}
+		if tt.did.Number = asked(0); tt.did.Number == 0 {
+			t.Fatal("the host is not asked")
+		}
+		w.l.did(w.now, "edge-1", peer, tt.did)
+		if asked(tt.after-time.Millisecond) != 0 || asked(tt.after) == 0 {
+			t.Errorf("after %+v the host is not asked again in just %v", tt.did, tt.after)
+		}
 	}
 }

@@ -33,11 +33,11 @@ func (l *ledger) offer(now time.Time, s *session) {
 func (l *ledger) probe(now time.Time, h *host, s *session) {
 	module := s.ask.Module
 	known := h.learned.Service(now, module)
-	if known.Time > 0 && known.Age < probeFresh || now.Sub(h.probed[module]) < probeFresh && !h.probed[module].IsZero() {
+	if known.Time > 0 && known.Age < probeFresh || now.Before(h.unasked[module]) {
 		return
 	}
 	if l.order(now, h, wire.Order{Kind: wire.OrderProbe, Module: module, N: probeCalls, Who: s.key.ue.String()}, nil) {
-		h.probed[module] = now
+		h.unasked[module] = now.Add(probeFresh)
 		h.probing[module] = now.Add(probeTime)
 		l.count.Probes++
 	}

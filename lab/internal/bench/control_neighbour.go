@@ -24,7 +24,7 @@ import (
 )
 
 // neighbour measures the calls of a tenant while the host is ordered to probe the module of another one, each order as soon as the
-// one before is answered, over those without. A real manager probes a module once a minute at most.
+// answer to the one before allows it, over those without. A real manager probes a module once a minute, unless its host was busy.
 func (c Control) neighbour(module func(rate float64) ([]byte, error)) trial {
 	return func(ctx context.Context, name string) (figures []Figure, err error) {
 		s, err := c.street(ctx, module)
@@ -236,7 +236,7 @@ func (s *street) call(ctx context.Context, long time.Duration, probes *probeCoun
 	var prober sync.WaitGroup
 	var failed error
 	if probes != nil {
-		prober.Go(func() { failed = s.probe(ctx, calls.Done(), probes) })
+		prober.Go(func() { failed = s.probe(ctx, calls, probes) })
 	}
 	for err == nil && pause(calls, neighbourRest) {
 		begin := time.Now()
@@ -247,15 +247,10 @@ func (s *street) call(ctx context.Context, long time.Duration, probes *probeCoun
 	return took, errors.Join(err, failed)
 }
 
-// probe has the host probe until stop is closed.
-func (s *street) probe(ctx context.Context, stop <-chan struct{}, count *probeCount) error {
+// probe has the host probe until calls ends, as often as the host lets it.
+func (s *street) probe(ctx, calls context.Context, count *probeCount) error {
 	const most = 16 // runs; a manager orders as many at most
-	for {
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
+	for calls.Err() == nil {
 		did, err := s.overseer.order(ctx, wire.Order{Kind: wire.OrderProbe, Module: s.probed, N: most})
 		switch {
 		case err != nil:
@@ -267,7 +262,9 @@ func (s *street) probe(ctx context.Context, stop <-chan struct{}, count *probeCo
 		}
 		count.orders++
 		count.runs += len(did.Samples)
+		wait(calls, did.RetryAfter)
 	}
+	return nil
 }
 
 // longProbes returns a small module whose probes compute for 20 ms each: all of them are longer than the neighbour rests.

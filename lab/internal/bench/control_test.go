@@ -29,7 +29,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("%s: %s", f.Case, f.Note)
 		case none[f.Metric] && f.Value != 0:
 			t.Errorf("%s: %s is %g %s: %s", f.Case, f.Metric, f.Value, f.Unit, f.Note)
-		case f.N == 0, f.Value <= 0 && !none[f.Metric] && f.Metric != "manager_cores":
+		case f.N == 0, f.Value <= 0 && !none[f.Metric] && f.Metric != "manager_cores" && f.Metric != "probe_runs":
 			t.Errorf("%s: %s is not measured: %+v", f.Case, f.Metric, f)
 		default:
 			t.Logf("%s: %s is %.3g %s, with %v %s", f.Case, f.Metric, f.Value, f.Unit, f.Beside, f.Note)
@@ -53,7 +53,8 @@ func TestControlUp(t *testing.T) {
 	}
 }
 
-// A neighbour calls without probes and beside them, and both show something. How much they cost it, is for the benchmark to say.
+// A neighbour calls without probes and beside them, and both show something. How much they cost it, is for the benchmark to say; and a
+// busy host may have refused all of them, as calls wanted its cores.
 func TestNeighbourBesideProbes(t *testing.T) {
 	c := quickControl(t)
 	c.Only = "neighbour"
@@ -67,7 +68,7 @@ func TestNeighbourBesideProbes(t *testing.T) {
 		switch {
 		case f.Metric == "completed":
 			t.Errorf("%s: %s", f.Case, f.Note)
-		case f.N == 0 || f.Value <= 0:
+		case f.N == 0 || f.Value <= 0 && f.Metric != "probe_runs":
 			t.Errorf("%s: %s is not measured: %+v", f.Case, f.Metric, f)
 		case f.Metric == "probed_p99_over_without" && (f.Beside["with_p50_ms"] <= 0 || f.Beside["without_p50_ms"] <= 0):
 			t.Errorf("%s: a phase saw no calls: %+v", f.Case, f)
