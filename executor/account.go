@@ -24,14 +24,6 @@ func (a *Account) Bill() Bill {
 	return a.bill
 }
 
-// SetShare sets the account's weight among those of its tenant where calls of several wait for a core: one of weight 3
-// has three times the time on cores of one of weight 1, and what the others leave idle. Zero means 1, and more than
-// 1000 means 1000. What the tenant has among tenants is not touched.
-func (a *Account) SetShare(weight int) { a.weight.Store(int64(min(weight, maxShare))) }
-
-// maxShare bounds the weight of an account: beside one that had any, others would never get a core.
-const maxShare = 1000
-
 // Charge adds b to the bills of the account and of its tenant. A nil account
 // charges nobody.
 func (a *Account) Charge(b Bill) {

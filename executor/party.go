@@ -7,7 +7,7 @@ import (
 
 // A party shares cores with others: a tenant with the tenants, an account with those of its tenant.
 type party struct {
-	weight atomic.Int64  // 0 means 1
+	weight atomic.Int64  // a tenant's; 0 means 1
 	served time.Duration // time on a core over its weight; guarded by the Turns' mutex
 }
 

@@ -14,7 +14,7 @@ import (
 // tenant that has had the least time on a core, in proportion to the tenants' weights. A
 // guest that runs long gives up its core to such a tenant, where its engine can suspend
 // it. So a tenant whose guests never end takes only time that others leave idle. All
-// calls of a tenant must use the same Turns. In the same way a tenant's accounts share what it has, see [Account.SetShare].
+// calls of a tenant must use the same Turns. In the same way a tenant's accounts share what it has, to equal parts.
 type Turns struct {
 	mu      sync.Mutex
 	free    int

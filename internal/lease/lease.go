@@ -69,7 +69,7 @@ type Lease struct {
 type Limits struct {
 	Rate   float64 `json:"rate,omitzero"` // calls a second
 	Memory int64   `json:"mem,omitzero"`  // bytes of each instance that runs for the UE
-	Share  int     `json:"share,omitzero"`
+	Share  int     `json:"share,omitzero"` // calls at once that the session needs; see wire.Limits
 }
 
 // claims are a Lease as a token has it, beside those that the standard names. Their order is that of their names, as

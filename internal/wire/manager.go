@@ -259,7 +259,7 @@ type Order struct {
 type Limits struct {
 	Rate   float64 // calls a second; 0: any
 	Memory int64   // bytes of each instance that runs for the UE; 0: as the policy says
-	Share  int     // of the tenant's turns, as a weight; 0: as the policy says. Hosts do not enforce it
+	Share  int     // calls at once that the session needs, for a manager that begins anew: hosts bound nothing by it
 }
 
 // Did answers an Order.
