@@ -2,6 +2,7 @@ package ue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quic-go/quic-go"
 
 	"github.com/bungee-xr/bungee/elastic"
 	"github.com/bungee-xr/bungee/handler/ue"
@@ -266,6 +269,54 @@ func TestManagerTurnsAway(t *testing.T) {
 		time.Sleep(time.Minute)
 		if asks := len(all[wire.Ask](m)); asks < 15 || asks > 45 {
 			t.Errorf("the UE has asked %d times in a minute; want once in some 2 s", asks)
+		}
+	})
+}
+
+// A UE whose handshakes are refused, as some are of a thousand behind one address, comes again ever more seldom, and is let in once
+// there is room.
+func TestManagerRefusesHandshakes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		conf, err := w.ca.TLS(identity.Manager, "manager")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		came := map[string]bool{} // a handshake begins with two packets, from one address
+		full := &quic.Transport{Conn: w.air.Endpoint(managerAddr), ConnContext: func(_ context.Context, from *quic.ClientInfo) (context.Context, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			came[from.RemoteAddr.String()] = true
+			return nil, errors.New("no room for a handshake")
+		}}
+		times := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(came)
+		}
+		if _, err := full.Listen(conf, nil); err != nil {
+			t.Fatal(err)
+		}
+		h := w.startManaged(ue.Need{})
+		defer h.Close()
+		calls(t, same("same"), false)
+		time.Sleep(time.Second)
+		first := times()
+		if first < 2 || first > 6 {
+			t.Errorf("the UE has come %d times in the first second; want again after some 100 ms, and after twice that", first)
+		}
+		time.Sleep(time.Minute)
+		if n := times() - first; n < 15 || n > 45 {
+			t.Errorf("the UE has come %d times in a minute; want once in some 2 s", n)
+		}
+		full.Close()
+		full.Conn.Close()
+		w.air.Leave(managerAddr)
+		m := w.startManager(func(*offloadManager, *control.Conversation, wire.ManagerFrame) {})
+		defer m.stop()
+		time.Sleep(5 * time.Second)
+		if n := len(all[wire.Ask](m)); n != 1 {
+			t.Errorf("once there is room the UE asks %d times", n)
 		}
 	})
 }
