@@ -158,7 +158,8 @@ func (f *managerFlags) managerConfig() (cfg manager.Config, err error) {
 		cfg.Cluster = cluster.Static(f.hosts...)
 	}
 	if f.placement == "algorithm-1" {
-		cfg.Decide = placement.Thresholds{Net: f.thetaNet, Inf: f.thetaInf}.Decide
+		t := placement.Thresholds{Net: f.thetaNet, Inf: f.thetaInf}
+		cfg.Decide, cfg.Candidates, cfg.ProbeAfresh = t.Decide, t.Candidates, true
 	}
 	return cfg, nil
 }

@@ -402,6 +402,7 @@ func (l *ledger) probeOver(now time.Time, h *host, module [32]byte) {
 }
 
 func (l *ledger) probesOver(now time.Time) {
+	l.probeOn(now)
 	for _, s := range byName(l.waiting) {
 		if l.settled && !l.probing(s).After(now) {
 			l.decideNow(now, s)

@@ -65,9 +65,11 @@ type terms struct {
 
 // A rulebook is what the ledger is given, and never changes.
 type rulebook struct {
-	decide   placement.Decider
-	thetaNet time.Duration
-	beat     time.Duration
+	decide     placement.Decider
+	candidates placement.Ranker
+	afresh     bool // sessions have their candidates probed one after the other
+	thetaNet   time.Duration
+	beat       time.Duration
 	perTenant,
 	sessions int // that may be, of a tenant and in all
 	asks float64 // a second, of a tenant; ten times that in all
@@ -145,6 +147,7 @@ type session struct {
 	heard   time.Time // of it, from its UE or from a host
 	round   uint32
 	offered []string // hosts of this round
+	toProbe []string // of these, those to be probed after the one that is
 
 	primary, standby *lease
 	leaving          []*lease // of before a move, until the UE is at the primary
@@ -211,6 +214,7 @@ func (l *ledger) tick(now time.Time) {
 		l.hostChanged(now, c)
 	}
 	l.settle(now)
+	l.probeOn(now)
 	for _, s := range byName(l.waiting) {
 		if l.settled && now.After(s.until) {
 			l.decideNow(now, s)

@@ -60,6 +60,12 @@ type Config struct {
 	Cluster cluster.Backend
 	// Decide decides. Nil means [placement.Decide].
 	Decide placement.Decider
+	// Candidates says which hosts a UE measures for a session. Nil means [placement.Candidates], which leaves out those that
+	// could not hold it by what [placement.Decide] knows: another Decide needs its own.
+	Candidates placement.Ranker
+	// ProbeAfresh has candidates probed for each session that has no host, one after the other, as the prototype of paper 000 does. Otherwise
+	// all are probed at once, those of which nothing newer than a minute is known.
+	ProbeAfresh bool
 	// ThetaNet is the round-trip time over which a host is too far for a UE (paper 000). Zero means 20 ms.
 	ThetaNet time.Duration
 	// Beat is how often hosts say what they do. Zero means a second.
@@ -84,6 +90,9 @@ func (c Config) filled() Config {
 	}
 	if c.Decide == nil {
 		c.Decide = placement.Decide
+	}
+	if c.Candidates == nil {
+		c.Candidates = placement.Candidates
 	}
 	c.ThetaNet = cmp.Or(c.ThetaNet, 20*time.Millisecond)
 	c.Beat = cmp.Or(c.Beat, time.Second)
@@ -168,7 +177,7 @@ func (m *Manager) begin() error {
 		m.revoked[id] = true
 	}
 	r := rulebook{
-		decide: m.cfg.Decide, thetaNet: m.cfg.ThetaNet, beat: m.cfg.Beat, perTenant: m.cfg.SessionsPerTenant, sessions: m.cfg.Sessions, asks: m.cfg.AsksPerSecond,
+		decide: m.cfg.Decide, candidates: m.cfg.Candidates, afresh: m.cfg.ProbeAfresh, thetaNet: m.cfg.ThetaNet, beat: m.cfg.Beat, perTenant: m.cfg.SessionsPerTenant, sessions: m.cfg.Sessions, asks: m.cfg.AsksPerSecond,
 		audit: m.audits.add,
 	}
 	if r.sign, r.read, err = leasesOf(run, m.who.ID().Authority); err != nil {

@@ -13,7 +13,7 @@ import (
 // offer asks a session's UE how far the hosts are that could have it, and those hosts how long its module takes.
 func (l *ledger) offer(now time.Time, s *session) {
 	l.show(now, s)
-	s.offered = placement.Candidates(now, &l.snapshot, s.id, l.near[s.peer.network()])
+	s.offered, s.toProbe = l.candidates(now, &l.snapshot, s.id, l.near[s.peer.network()]), nil
 	s.round++
 	s.asking = now
 	c := wire.Candidates{Session: s.key.n, Round: s.round, Theta: l.thetaNet}
@@ -21,8 +21,14 @@ func (l *ledger) offer(now time.Time, s *session) {
 		c.Hosts = append(c.Hosts, wire.Candidate{Host: name, Addresses: l.hosts[name].register.Addresses})
 	}
 	s.peer.send(c)
-	for _, name := range s.offered {
-		l.probe(now, l.hosts[name], s)
+	switch {
+	case !l.afresh:
+		for _, name := range s.offered {
+			l.probe(now, l.hosts[name], s)
+		}
+	case s.primary == nil:
+		s.toProbe = s.offered
+		l.probeNext(now, s)
 	}
 	if len(s.offered) == 0 && s.primary == nil {
 		l.decideNow(now, s)
@@ -36,15 +42,54 @@ func (l *ledger) probe(now time.Time, h *host, s *session) {
 	if known.Time > 0 && known.Age < probeFresh || now.Before(h.unasked[module]) {
 		return
 	}
-	if l.order(now, h, wire.Order{Kind: wire.OrderProbe, Module: module, N: probeCalls, Who: s.key.ue.String()}, nil) {
-		h.unasked[module] = now.Add(probeFresh)
-		h.probing[module] = now.Add(probeTime)
-		l.count.Probes++
+	l.orderProbe(now, h, s)
+}
+
+// orderProbe orders a probe, if the host is connected.
+func (l *ledger) orderProbe(now time.Time, h *host, s *session) bool {
+	module := s.ask.Module
+	if !l.order(now, h, wire.Order{Kind: wire.OrderProbe, Module: module, N: probeCalls, Who: s.key.ue.String()}, nil) {
+		return false
+	}
+	h.unasked[module] = now.Add(probeFresh)
+	h.probing[module] = now.Add(probeTime)
+	l.count.Probes++
+	return true
+}
+
+// probeNext has the next candidate of s probed, if there is one.
+func (l *ledger) probeNext(now time.Time, s *session) {
+	for len(s.toProbe) > 0 {
+		h := l.hosts[s.toProbe[0]]
+		s.toProbe = s.toProbe[1:]
+		if l.orderProbe(now, h, s) {
+			return
+		}
+	}
+}
+
+// probeOn has the next candidates probed of those sessions whose last one has been, or has had the time for it.
+func (l *ledger) probeOn(now time.Time) {
+	if !l.afresh {
+		return
+	}
+	for _, s := range l.sorted() {
+		if len(s.toProbe) > 0 && !l.probed(s).After(now) {
+			l.probeNext(now, s)
+		}
 	}
 }
 
 // probing returns until when a decision for s waits for probes; now or before: it does not.
-func (l *ledger) probing(s *session) (until time.Time) {
+func (l *ledger) probing(s *session) time.Time {
+	if len(s.toProbe) > 0 { // each has its time
+		return s.asking.Add(time.Duration(len(s.offered)) * probeTime)
+	}
+	return l.probed(s)
+}
+
+// probed returns until when a probe for s is waited for.
+func (l *ledger) probed(s *session) (until time.Time) {
 	for _, name := range s.offered {
 		if h := l.hosts[name]; h != nil && h.probing[s.ask.Module].After(until) {
 			until = h.probing[s.ask.Module]

@@ -38,7 +38,7 @@ type world struct {
 
 // worldConfig is a manager for tests.
 func worldConfig() rulebook {
-	return rulebook{decide: placement.Decide, thetaNet: 20 * time.Millisecond, beat: time.Second, perTenant: 1000, sessions: 20_000, asks: 1000}
+	return rulebook{decide: placement.Decide, candidates: placement.Candidates, thetaNet: 20 * time.Millisecond, beat: time.Second, perTenant: 1000, sessions: 20_000, asks: 1000}
 }
 
 func newWorld(t testing.TB, seed uint64, hosts ...string) *world {

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,5 +63,35 @@ func TestAlgorithm1PlacesOnce(t *testing.T) {
 	}
 	if d := decide(now, s, "nobody"); d.Verdict != Local || d.Cause != UnknownHere {
 		t.Errorf("a session that is not there: %v", d)
+	}
+}
+
+// A limit by name goes before the host's own.
+func TestAlgorithm1Limits(t *testing.T) {
+	decide := Thresholds{Inf: time.Second, Limits: map[string]int{"edge-1": 1}}.Decide
+	s := world([]Host{edge("edge-1"), edge("edge-2", func(h *Host) { h.Limit = 1 })}, headset("a", nil, on("edge-1")), headset("ue", []string{"edge-1 2ms"}))
+	if d := decide(now, s, "ue"); d.Verdict != Local || d.Rejected[0].Most != 1 {
+		t.Errorf("edge-1 has as many as it may: %v", d)
+	}
+	s.SetSession(headset("ue", []string{"edge-2 2ms"}))
+	if d := decide(now, s, "ue"); d.Primary != "edge-2" {
+		t.Errorf("edge-2 has its own limit: %v", d)
+	}
+}
+
+// The candidates of Algorithm 1 are all hosts that are ready, also those that our own decisions would leave out.
+func TestAlgorithm1Candidates(t *testing.T) {
+	loaded := func(h *Host) { h.Memory = 1 }
+	s := world([]Host{edge("edge-3", loaded), edge("edge-1"), edge("edge-2"), edge("edge-4", func(h *Host) { h.State = Cordoned })}, headset("ue", nil))
+	if got := Candidates(now, s, "ue", nil); slices.Contains(got, "edge-3") {
+		t.Fatalf("%v; want none that is full, or there is nothing to test", got)
+	}
+	near := map[string]time.Duration{"edge-3": time.Millisecond, "edge-2": time.Minute}
+	c := Thresholds{Net: time.Second}.Candidates
+	if got, want := c(now, s, "ue", near), []string{"edge-3", "edge-1"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v: the nearest first, none too far, none that takes no sessions", got, want)
+	}
+	if got := c(now, s, "nobody", near); got != nil {
+		t.Errorf("of a session that is not there: %v", got)
 	}
 }

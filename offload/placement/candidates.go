@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// A Ranker says which hosts a UE should measure for a session of a snapshot, the first ones first. Near holds round-trip times of hosts from
+// the UE's network; it may be nil.
+type Ranker func(now time.Time, s *Snapshot, session string, near map[string]time.Duration) []string
+
 // Candidates returns the hosts that a UE should measure for a session: those that could hold it, its own first, then the nearest
 // by near, then those of which near knows nothing, by predicted latency. It returns [MaxCandidates] at most. Near holds round-trip
 // times of hosts from the UE's network, as other UEs there have measured them; it may be nil.

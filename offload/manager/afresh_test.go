@@ -1,0 +1,57 @@
+package manager
+
+import (
+	"testing"
+	"time"
+
+	"github.com/bungee-xr/bungee/offload/placement"
+)
+
+// afreshWorld is a world of Algorithm 1, which probes afresh for each session.
+func afreshWorld(t *testing.T) *world {
+	w := newWorld(t, 1)
+	th := placement.Thresholds{Net: 20 * time.Millisecond, Inf: time.Second}
+	w.limits.decide, w.limits.candidates, w.limits.afresh = th.Decide, th.Candidates, true
+	w.anew()
+	for _, name := range []string{"edge-1", "edge-2", "edge-3"} {
+		w.addHost(name)
+	}
+	w.run(2 * time.Second)
+	return w
+}
+
+// Each session has all candidates probed, also where a probe of late is known, and has its host after that.
+func TestProbesAfresh(t *testing.T) {
+	w := afreshWorld(t)
+	for n := uint64(1); n <= 2; n++ {
+		u := w.addUE([]string{"", "headset-1", "headset-2"}[n])
+		w.run(2 * time.Second)
+		if u.place.Primary.Host == "" || w.l.count.Probes != 3*n {
+			t.Errorf("session %d is at %q after %d probes in all; want a host, and %d", n, u.place.Primary.Host, w.l.count.Probes, 3*n)
+		}
+	}
+}
+
+// The candidates are probed one after the other: one that does not answer holds up the next by the time that a probe has, and the decision.
+func TestProbesOneAfterTheOther(t *testing.T) {
+	w := afreshWorld(t)
+	for _, h := range w.hosts {
+		h.deaf = true
+	}
+	w.addUE("headset-1")
+	begun := w.now
+	for w.l.count.Probes == 0 && w.now.Sub(begun) < time.Minute {
+		w.run(10 * time.Millisecond)
+	}
+	began := w.now
+	for n := uint64(1); n <= 3; n++ {
+		if w.l.count.Probes != n || w.l.count.Decided[placement.Local] > 0 {
+			t.Fatalf("%v after the first: %d probes, %d decisions; want %d, and none", w.now.Sub(began), w.l.count.Probes, w.l.count.Decided[placement.Local], n)
+		}
+		w.run(probeTime + tickEvery)
+	}
+	w.run(probeTime)
+	if w.l.count.Decided[placement.Local] == 0 {
+		t.Error("no host has answered, and nothing is decided")
+	}
+}
