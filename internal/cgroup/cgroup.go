@@ -18,7 +18,7 @@
 // # Limits
 //
 // A process that is killed leaves its group behind, empty; the next Limit of
-// any process with the same parent group removes it. The period is fixed:
+// any process with the same parent group removes it. The period is 100 ms unless [Options] say another:
 // a quota each 10 ms was measured to cost more than it said.
 package cgroup
 
@@ -52,6 +52,9 @@ type Options struct {
 	// Root is the folder that holds proc and the mounted cgroup trees.
 	// Empty means "/". Tests have one of their own.
 	Root string
+	// Period is the time over which the quota is given. Zero means [Period]. With a shorter one a process that has used up its quota
+	// waits for less long, as on a slower core.
+	Period time.Duration
 }
 
 // A Group is a limited group and the process in it. Its methods may be called
@@ -137,12 +140,12 @@ func (g *Group) empty() (err error) {
 }
 
 // quota returns the microseconds of processor time that share is in a period.
-func quota(share float64) (int64, error) {
-	least := float64(minQuota) / float64(Period)
+func quota(share float64, period time.Duration) (int64, error) {
+	least := float64(minQuota) / float64(period)
 	if !(share >= least && share <= 1024) {
 		return 0, fmt.Errorf("limit to %g of a core: want a share from %g up", share, least)
 	}
-	return int64(share * float64(Period/time.Microsecond)), nil
+	return int64(share * float64(period/time.Microsecond)), nil
 }
 
 // parseStat reads cpu.stat of either version.

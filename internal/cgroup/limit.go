@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,8 @@ func gone(err error) bool { return errors.Is(err, syscall.ESRCH) }
 
 // limit is Limit on any system, over a tree.
 func limit(share float64, opt Options, t tree) (*Group, error) {
-	us, err := quota(share)
+	opt.Period = cmp.Or(opt.Period, Period)
+	us, err := quota(share, opt.Period)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (g *Group) limitV1(at place, opt Options, us int64) error {
 		return err
 	}
 	return g.enter(opt.PID, []setting{
-		{"cpu.cfs_period_us", strconv.FormatInt(Period.Microseconds(), 10)},
+		{"cpu.cfs_period_us", strconv.FormatInt(opt.Period.Microseconds(), 10)},
 		{"cpu.cfs_quota_us", strconv.FormatInt(us, 10)},
 	})
 }
@@ -105,7 +107,7 @@ func (g *Group) limitV1(at place, opt Options, us int64) error {
 // the former while the group has processes itself, unless it is the root; if
 // the process is alone in its group, it can step down first.
 func (g *Group) limitV2(at place, opt Options, us int64) error {
-	set := []setting{{"cpu.max", fmt.Sprintf("%d %d", us, Period.Microseconds())}}
+	set := []setting{{"cpu.max", fmt.Sprintf("%d %d", us, opt.Period.Microseconds())}}
 	var all []error
 	for _, parent := range parents(at) {
 		removeStale(g.fs, opt.Root, parent)

@@ -23,7 +23,7 @@ func TestQuota(t *testing.T) {
 		{"not a machine", math.Inf(1), 0, false},
 	}
 	for _, tt := range tests {
-		got, err := quota(tt.share)
+		got, err := quota(tt.share, Period)
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("quota(%v) = %d, %v; want %d, ok %v: %s", tt.share, got, err, tt.want, tt.ok, tt.why)
 		}

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -216,5 +217,22 @@ func TestNoTree(t *testing.T) {
 	}
 	if _, err = limit(0.25, Options{PID: 5, Root: k.root}, k); err == nil || !strings.Contains(err.Error(), "process 5") {
 		t.Errorf("error %v; want that process 5 is not found", err)
+	}
+}
+
+// A quota may be given over a shorter time: its share stays the same.
+func TestPeriod(t *testing.T) {
+	k := newFakeV2(t, "/", "cpu memory")
+	g, err := limit(0.36, Options{PID: fakePID, Root: k.root, Period: 10 * time.Millisecond}, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	b, err := os.ReadFile(filepath.Join(g.dir, "cpu.max"))
+	if got := strings.TrimSpace(string(b)); err != nil || got != "3600 10000" {
+		t.Errorf("cpu.max is %q, %v; want 3600 us of each 10,000", got, err)
+	}
+	if _, err := quota(0.01, 10*time.Millisecond); err == nil {
+		t.Error("100 us in 10 ms are less than the kernel accepts, and nothing is said")
 	}
 }
