@@ -99,7 +99,7 @@ func (h *Host) Probe(now time.Time, d Digest, samples []time.Duration) {
 	}
 	slices.Sort(all)
 	m := h.module(now, d)
-	m.probe, m.probed = all[len(all)/2], now
+	m.probe, m.probed = all[(len(all)-1)/2], now // of two the shorter one: what disturbs a run only adds to it
 	h.trim()
 }
 

@@ -55,3 +55,22 @@ func TestProbesOneAfterTheOther(t *testing.T) {
 		t.Error("no host has answered, and nothing is decided")
 	}
 }
+
+// A host that a probe has made look slow, and that therefore gets no calls which could show better, is probed again with the next session.
+func TestSlowProbeIsNotForEver(t *testing.T) {
+	w := newWorld(t, 1, "edge-1")
+	h := w.host("edge-1")
+	h.service = time.Second
+	w.run(2 * time.Second)
+	first := w.addUE("headset-1")
+	w.run(time.Second)
+	first.is(local, "")
+	h.service = 5 * time.Millisecond
+	w.run(probeAlone)
+	second := w.addUE("headset-2")
+	w.run(2 * time.Second)
+	second.is(running, "edge-1")
+	if w.l.count.Probes < 2 {
+		t.Errorf("%d probes, want another one", w.l.count.Probes)
+	}
+}

@@ -13,7 +13,11 @@ import (
 // offer asks a session's UE how far the hosts are that could have it, and those hosts how long its module takes.
 func (l *ledger) offer(now time.Time, s *session) {
 	l.show(now, s)
-	s.offered, s.toProbe = l.candidates(now, &l.snapshot, s.id, l.near[s.peer.network()]), nil
+	near := l.near[s.peer.network()]
+	s.offered, s.toProbe = l.candidates(now, &l.snapshot, s.id, near), nil
+	if len(s.offered) == 0 && s.primary == nil { // hosts may look slow by an old probe, and if not, the refusal has its reasons
+		s.offered = placement.Thresholds{Net: l.thetaNet}.Candidates(now, &l.snapshot, s.id, near)
+	}
 	s.round++
 	s.asking = now
 	c := wire.Candidates{Session: s.key.n, Round: s.round, Theta: l.thetaNet}
@@ -39,7 +43,11 @@ func (l *ledger) offer(now time.Time, s *session) {
 func (l *ledger) probe(now time.Time, h *host, s *session) {
 	module := s.ask.Module
 	known := h.learned.Service(now, module)
-	if known.Time > 0 && known.Age < probeFresh || now.Before(h.unasked[module]) {
+	fresh := probeFresh
+	if known.Rate == 0 { // a host is judged by its probe alone, which may have been its first run
+		fresh = probeAlone
+	}
+	if known.Time > 0 && known.Age < fresh || now.Before(h.unasked[module]) {
 		return
 	}
 	l.orderProbe(now, h, s)
@@ -51,7 +59,7 @@ func (l *ledger) orderProbe(now time.Time, h *host, s *session) bool {
 	if !l.order(now, h, wire.Order{Kind: wire.OrderProbe, Module: module, N: probeCalls, Who: s.key.ue.String()}, nil) {
 		return false
 	}
-	h.unasked[module] = now.Add(probeFresh)
+	h.unasked[module] = now.Add(probeAlone)
 	h.probing[module] = now.Add(probeTime)
 	l.count.Probes++
 	return true
