@@ -11,7 +11,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate paper001 bench pgo setup clean
+.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate paper000 paper001 bench pgo setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -62,6 +62,10 @@ demo20: build
 # Paper 001's comparison: three UEs, native and Wasm hosts.
 paper001: build
 	$(BIN)/bungee-lab bench paper001 --out $(OUT)/paper001
+
+# Paper 000's experiment: ten UEs, three edge hosts, and who keeps his promise. It goes on where it was stopped.
+paper000: build
+	$(BIN)/bungee-lab bench admission --out $(OUT)/paper000
 
 # Modules, beside Extism; channels and moves, beside gRPC and TCP: about 20 minutes. See
 # "bungee bench -h".

@@ -34,6 +34,8 @@ type Admission struct {
 	Out string
 	// Repeats is how many repeats of a case are run at most. Zero means as many as the experiment has.
 	Repeats int
+	// Speed is how many times time is compressed. Zero means not, or five times if Quick. What is compressed is not judged.
+	Speed int
 	// Unlimited hosts have no quota, as in a test without the rights for it. Nothing of that is judged.
 	Unlimited bool
 	// Say is told what happens. Nil is silent.
@@ -44,6 +46,9 @@ type Admission struct {
 func (a Admission) Run(ctx context.Context, w io.Writer) (figures []Figure, err error) {
 	if a.Say == nil {
 		a.Say = io.Discard
+	}
+	if a.Speed == 0 {
+		a.Speed = a.pick(1, quickSpeed)
 	}
 	r, err := openResults(filepath.Join(a.Out, a.pickName()))
 	if err != nil {
@@ -57,9 +62,9 @@ func (a Admission) Run(ctx context.Context, w io.Writer) (figures []Figure, err 
 		return nil, err
 	}
 	figures = admissionFigures(r)
-	if a.Quick || a.Unlimited {
+	if a.Quick || a.Unlimited || a.Speed != 1 {
 		figures = unjudged(figures)
-		fmt.Fprintf(w, "A quick run: time is compressed %d times, and nothing is judged.\n\n", quickSpeed)
+		fmt.Fprintf(w, "A quick run: time is compressed %d times, and nothing is judged.\n\n", a.Speed)
 	}
 	return figures, errors.Join(printAdmission(w, r), drawAdmission(a.Out, r))
 }

@@ -10,7 +10,7 @@ import (
 const (
 	AdmissionFrames = 188 // of a UE
 	admissionWithin = 500 * time.Millisecond
-	quickSpeed      = 5  // times faster that a quick run is
+	quickSpeed      = 5  // times that a quick run compresses time
 	closedMost      = 30 // frames a second of a UE that sends the next one after the answer
 )
 

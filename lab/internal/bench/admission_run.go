@@ -52,8 +52,7 @@ func (y *yard) run(ctx context.Context, s *sweep, p runPlan) (r *ranRun, err err
 
 // planned returns what the UEs of a plan do, and when they ask.
 func (y *yard) planned(s *sweep, p runPlan) (u AdmissionUE, at []time.Duration) {
-	speed := y.pick(1, quickSpeed)
-	u.Frames = (AdmissionFrames + speed - 1) / speed
+	u.Frames = (AdmissionFrames + y.Speed - 1) / y.Speed
 	for _, l := range loads {
 		if l.name == p.Load {
 			u.Rate = s.rate(l)
@@ -63,10 +62,10 @@ func (y *yard) planned(s *sweep, p runPlan) (u AdmissionUE, at []time.Duration) 
 	case modeClosed:
 		u.Loops, u.Sends = 1, closedMost
 	case modeSlots:
-		u.Hold = slotTime / time.Duration(speed)
+		u.Hold = slotTime / time.Duration(y.Speed)
 	}
 	for _, t := range askTimes {
-		at = append(at, t/time.Duration(speed))
+		at = append(at, t/time.Duration(y.Speed))
 	}
 	return u, at
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -15,7 +16,7 @@ import (
 // variable of this name.
 const asProcess = "BUNGEE_BENCH_PROCESS"
 
-// A role is what such a process runs: one of them. Sieges and the control plane have roles, too.
+// A role is what such a process runs: one of them. Sieges, the control plane and the admission experiment have roles, too.
 type role struct {
 	Caller *Caller `json:",omitempty"`
 	Flood  *Flood  `json:",omitempty"`
@@ -23,6 +24,7 @@ type role struct {
 
 	Besieger *siege.Besieger `json:",omitempty"`
 	Manager  *Manager        `json:",omitempty"`
+	UE       *AdmissionUE    `json:",omitempty"`
 }
 
 func playRole(conf string) error {
@@ -39,6 +41,8 @@ func playRole(conf string) error {
 		return r.Besieger.Run(untilParent(), os.Stdout)
 	case r.Manager != nil:
 		return r.Manager.Run(untilParent(), os.Stdout)
+	case r.UE != nil:
+		return r.UE.Run(context.Background(), os.Stdin, os.Stdout)
 	}
 	return r.Sink.Run(untilParent(), os.Stdout)
 }

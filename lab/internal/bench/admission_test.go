@@ -1,0 +1,77 @@
+package bench
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// A small experiment on real processes: whatever the machine makes of it, each UE ends served, or refused with a reason, all figures are there, and a
+// second start repeats nothing.
+func TestAdmission(t *testing.T) {
+	dir := t.TempDir()
+	frames := filepath.Join(dir, "frames")
+	if err := os.MkdirAll(frames, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(frames, "one"), make([]byte, small), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a := Admission{Setup: *quick(t), UE: func(u AdmissionUE) *exec.Cmd { return role{UE: &u}.process() }, Work: Work{Frames: frames}, Out: dir, Unlimited: true, Speed: 20}
+	var table bytes.Buffer
+	figures, err := a.Run(t.Context(), &table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := openResults(filepath.Join(dir, a.pickName()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plans(true) {
+		run := r.find(p)
+		if run == nil {
+			t.Fatalf("%s was not run", p)
+		}
+		for _, u := range run.UEs {
+			switch {
+			case u.Outcome == outcomeServed && len(u.Latency) > 0 && len(u.Latency) == len(u.Sent):
+			case u.Outcome == outcomeRefused && len(u.Reasons) > 0 && u.Why != "":
+			default:
+				t.Errorf("%s: %+v; want it served, or refused with a reason", p, u)
+			}
+		}
+	}
+	metrics := map[string]int{}
+	for _, f := range figures {
+		metrics[f.Metric]++
+		if f.Target != nil || !f.OK || f.Bench != "admission" {
+			t.Errorf("%+v is judged, or is of no bench", f)
+		}
+	}
+	for _, m := range measures {
+		if metrics[m.metric] < len(plans(true)) {
+			t.Errorf("%s is not among the figures of each arm", m.metric)
+		}
+	}
+	t.Log("\n" + table.String())
+	if _, err := os.Stat(filepath.Join(dir, "paper000.png")); err != nil {
+		t.Error(err)
+	}
+	if left := a.todo(r); len(left) > 0 {
+		t.Errorf("a second start would repeat %v", left)
+	}
+}
+
+// A UE that cannot read its work says so, and no run is made of it.
+func TestAdmissionWithoutFrames(t *testing.T) {
+	a := Admission{Setup: *quick(t), UE: func(u AdmissionUE) *exec.Cmd { return role{UE: &u}.process() }, Work: Work{Frames: t.TempDir()}, Out: t.TempDir(), Unlimited: true, Speed: 20}
+	if _, err := a.Run(t.Context(), &bytes.Buffer{}); err == nil {
+		t.Error("there are no frames, and nothing is said")
+	}
+	a.Only = "no such case"
+	if _, err := a.Run(t.Context(), &bytes.Buffer{}); err == nil {
+		t.Error("no case has that name, and nothing is said")
+	}
+}
