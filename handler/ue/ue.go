@@ -236,7 +236,6 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 	}
 	ctx, h.stop = context.WithCancel(ctx)
 	h.run = func(t *target) { h.wg.Go(func() { t.run(ctx) }) }
-	h.wg.Go(func() { h.viewer.run(ctx) })
 	if cfg.Managers != nil {
 		h.manager = newManager(h, cfg.Managers, cfg.Need)
 		h.wg.Go(func() { h.manager.run(ctx) })
@@ -245,6 +244,7 @@ func Start(ctx context.Context, cfg Config) (*Handler, error) {
 		h.edge = h.targetAt(cfg.Edge)
 		h.edge.begin() // it has TLS, and the handler has not ended
 	}
+	h.wg.Go(func() { h.viewer.run(ctx) }) // it looks at all of the above
 	h.before = route.Use(router{h})
 	return h, nil
 }

@@ -30,7 +30,7 @@ func madeServed(i int, latency ...float64) ranUE {
 }
 
 func madeRefused(i int) ranUE {
-	return ranUE{Name: ueName(i), At: ms(askTimes[i]), Reasons: []string{"static limit"}, UEReport: UEReport{Outcome: outcomeRefused, Decided: 50, Ended: 50}}
+	return ranUE{Name: ueName(i), At: ms(askTimes[i]), Reasons: []string{"static limit"}, UEReport: UEReport{Outcome: outcomeRefused, Decided: 150, Ended: 150}}
 }
 
 func madeRun(arm string, repeat int, ues ...ranUE) *ranRun {

@@ -201,7 +201,7 @@ func (s *stream) frame(ctx context.Context, i int, due time.Time) {
 		return
 	}
 	r.Latency = append(r.Latency, tenth(ms(took)))
-	r.Run = append(r.Run, tenth(ms(t.Run)))
+	r.Run = append(r.Run, ms(t.Run))
 	if r.First == 0 {
 		r.First = s.since()
 	}
