@@ -251,6 +251,7 @@ func (l *ledger) setStandby(now time.Time, s *session, name string) {
 		l.stop(now, was, grace)
 	}
 	if name == "" {
+		l.tellPlace(s) // else its UE asks a host again and again for what has ended
 		return
 	}
 	next, err := l.leaseAt(now, s, name)
