@@ -34,14 +34,7 @@ func TestAdmission(t *testing.T) {
 		if run == nil {
 			t.Fatalf("%s was not run", p)
 		}
-		for _, u := range run.UEs {
-			switch {
-			case u.Outcome == outcomeServed && len(u.Latency) > 0 && len(u.Latency) == len(u.Sent):
-			case u.Outcome == outcomeRefused && len(u.Reasons) > 0 && u.Why != "":
-			default:
-				t.Errorf("%s: %+v; want it served, or refused with a reason", p, u)
-			}
-		}
+		checkRun(t, run)
 	}
 	metrics := map[string]int{}
 	for _, f := range figures {
@@ -61,6 +54,44 @@ func TestAdmission(t *testing.T) {
 	}
 	if left := a.todo(r); len(left) > 0 {
 		t.Errorf("a second start would repeat %v", left)
+	}
+}
+
+// checkRun checks that each UE ended served, or refused with a reason.
+func checkRun(t *testing.T, run *ranRun) {
+	t.Helper()
+	for _, u := range run.UEs {
+		switch {
+		case u.Outcome == outcomeServed && len(u.Latency) > 0 && len(u.Latency) == len(u.Sent):
+		case u.Outcome == outcomeRefused && len(u.Reasons) > 0 && u.Why != "":
+		default:
+			t.Errorf("%s: %+v; want it served, or refused with a reason", run.runPlan, u)
+		}
+	}
+}
+
+// Who admits all serves somebody, however busy the machine is, and what the UEs saw of it comes back.
+func TestAdmissionServes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "frame"), make([]byte, small), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a := Admission{Setup: *quick(t), UE: func(u AdmissionUE) *exec.Cmd { return role{UE: &u}.process() }, Work: Work{Frames: dir}, Out: t.TempDir(), Unlimited: true, Speed: 20}
+	y, err := a.yard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.end()
+	if err := y.warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run, err := y.run(t.Context(), madeSweep(), runPlan{"matched", modeOpen, armLeast, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRun(t, run)
+	if len(run.served()) == 0 || run.peak() == 0 {
+		t.Errorf("nobody is served: %s", summed(run))
 	}
 }
 
