@@ -163,16 +163,17 @@ func TestSettles(t *testing.T) {
 	}
 }
 
-// A host that was too busy for a probe is asked again when it says so, and any other after a minute.
+// A host that was too busy for a probe is asked again when it says so, and any other after some seconds, as no call
+// shows how it is.
 func TestProbeIsAskedAgain(t *testing.T) {
 	for _, tt := range []struct {
 		did   wire.Did
 		after time.Duration
 	}{
 		{wire.Did{Failed: true, Code: offload.CodeOverloaded, RetryAfter: time.Second}, time.Second},
-		{wire.Did{Failed: true, Code: offload.CodeOverloaded}, probeFresh},
+		{wire.Did{Failed: true, Code: offload.CodeOverloaded}, probeAlone},
 		{wire.Did{Failed: true, Code: offload.CodeOverloaded, RetryAfter: 24 * time.Hour}, probeFresh}, // it lies
-		{wire.Did{Samples: []time.Duration{time.Millisecond}, RetryAfter: time.Second}, probeFresh},
+		{wire.Did{Samples: []time.Duration{time.Millisecond}, RetryAfter: time.Second}, probeAlone},
 	} {
 		w := newWorld(t, 1, "edge-1")
 		u := w.addUE("headset")
