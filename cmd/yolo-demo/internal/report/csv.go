@@ -36,6 +36,17 @@ var columns = []column{
 	{"ue_cpu_ms", func(_ *Run, f *Frame) string { return ms(f.CPUTime) }},
 	{"period_ms", func(_ *Run, f *Frame) string { return ms(f.Period) }},
 	{"temp_celsius", func(_ *Run, f *Frame) string { return cell(f.Temp, 2) }},
+	{"call_ms", func(_ *Run, f *Frame) string { return ms(f.Call()) }},
+	{"deadline_ms", func(_ *Run, f *Frame) string { return known(f.Deadline) }},
+	{"late", func(_ *Run, f *Frame) string { return yes(f.Late()) }},
+	{"predicted_ue_ms", func(_ *Run, f *Frame) string { return known(f.Here) }},
+	{"predicted_edge_ms", func(_ *Run, f *Frame) string { return known(f.There) }},
+	{"why", func(_ *Run, f *Frame) string { return f.Why }},
+	{"level", func(_ *Run, f *Frame) string { return strconv.Itoa(f.Level) }},
+	{"quality", func(_ *Run, f *Frame) string { return strconv.Itoa(f.Quality) }},
+	{"size", func(_ *Run, f *Frame) string { return cell(f.Size, 3) }},
+	{"hedged", func(_ *Run, f *Frame) string { return yes(f.Hedged) }},
+	{"wasted_ms", func(_ *Run, f *Frame) string { return ms(f.Wasted) }},
 	{"temp_source", func(r *Run, _ *Frame) string { return r.TempSource }},
 	{"bytes_up", func(_ *Run, f *Frame) string { return strconv.Itoa(f.BytesUp) }},
 	{"bytes_down", func(_ *Run, f *Frame) string { return strconv.Itoa(f.BytesDown) }},
@@ -68,6 +79,22 @@ func WriteCSV(w io.Writer, r *Run) error {
 }
 
 func ms(d time.Duration) string { return cell(float64(millis(d)), 3) }
+
+// known writes d, nothing for 0, which is not known.
+func known(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return ms(d)
+}
+
+// yes writes 1 for true.
+func yes(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
 
 // cell writes x with digits after the point, nothing when it is unknown.
 func cell(x float64, digits int) string {

@@ -248,7 +248,7 @@ func drawHead(dc draw.Canvas, r *Run) {
 // subtitle says what the figures hold for.
 func subtitle(r *Run) string {
 	s := Summarize(r)
-	parts := []string{fmt.Sprintf("%d frames, moved every %d", s.Frames, s.Toggle), s.offered()}
+	parts := []string{fmt.Sprintf("%d frames, %s", s.Frames, s.moved()), s.offered()}
 	if r.UECPU > 0 {
 		parts = append(parts, fmt.Sprintf("UE limited to %g of a core", r.UECPU))
 	}

@@ -55,6 +55,8 @@ type Frame struct {
 	BytesUp, BytesDown int
 	// Boxes are the objects found.
 	Boxes []head.Box
+
+	Decision
 }
 
 // Outside returns the part of the latency that is not the neural network.
@@ -62,8 +64,12 @@ func (f *Frame) Outside() time.Duration { return f.Latency - f.Compute }
 
 // A Run is a whole run of the demo.
 type Run struct {
-	// Toggle is the number of frames between two moves.
+	// Policy names what decides; empty means toggle. Requirements are what it was asked for.
+	Policy, Requirements string
+	// Toggle is the number of frames between two moves of the policy toggle.
 	Toggle int
+	// Began is when the first frame did.
+	Began time.Time
 	// Model is the network's name.
 	Model string
 	// TempSource says where Temp is from: "modelled", the name of a sensor, or
@@ -85,6 +91,10 @@ type Run struct {
 	// Agreement is the share of the frames compared whose boxes were the same
 	// on both sides. NaN: none was compared.
 	Agreement float64
+	// Levels are the fidelities of the frames, the best first. None: there was one, and nothing is compared.
+	Levels []Level
+	// Kept is the share of the boxes of the best level that the run's frames have. NaN: none was compared.
+	Kept float64
 	// Throttled is in how many periods the UE ran out of its quota.
 	Throttled uint64
 	// Joules is the energy that the machine used. Nil: it does not tell.

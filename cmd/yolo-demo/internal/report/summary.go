@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"slices"
@@ -38,12 +39,18 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*float64)(n))
 }
 
+// Toggle is the policy's name in a run that names none.
+const Toggle = "toggle"
+
 // A Summary is what a run comes to. Its JSON is summary.json.
 type Summary struct {
-	Frames int   `json:"frames"`
-	Toggle int   `json:"toggle"`
-	Local  Place `json:"local"` // the frames computed on the UE, those that fell back included
-	Edge   Place `json:"edge"`  // the frames computed on an edge host
+	Frames       int       `json:"frames"`
+	Policy       string    `json:"policy"`
+	Requirements string    `json:"requirements,omitempty"`
+	Toggle       int       `json:"toggle"` // of the policy toggle; 0: it never offloads
+	Began        time.Time `json:"began,omitzero"`
+	Local        Place     `json:"local"` // the frames computed on the UE, those that fell back included
+	Edge         Place     `json:"edge"`  // the frames computed on an edge host
 
 	Lost       int    `json:"lost"`
 	Duplicated int    `json:"duplicated"`
@@ -51,6 +58,15 @@ type Summary struct {
 	Missed     int    `json:"missed"`
 	Moves      int    `json:"moves"` // times that a frame was computed elsewhere than the one before
 	Agreement  Number `json:"agreement"`
+	// Late and Hedged are of calls that took longer than Deadline, the longest latency that was required in ms (0: none was), and of
+	// those that were begun on the UE, too.
+	Late     int    `json:"late"`
+	Hedged   int    `json:"hedged"`
+	Deadline Number `json:"deadline_ms"`
+	// Levels are the fidelities of the frames, and Kept is the share of the best one's boxes that the run has.
+	Levels []Level `json:"levels,omitempty"`
+	Kept   Number  `json:"kept"`
+
 	Model      string `json:"model"`
 	TempSource string `json:"temp_source"`
 
@@ -81,6 +97,9 @@ type Place struct {
 	// TempMean is over the frames whose temperature is known.
 	TempMean Number `json:"temp_mean"`
 
+	// PredictionOff is by what share predictions of the call's latency were off, the median.
+	PredictionOff Number `json:"prediction_off"`
+
 	Split     Split  `json:"split_p50_ms"`
 	BytesUp   Number `json:"bytes_up_per_frame"`
 	BytesDown Number `json:"bytes_down_per_frame"`
@@ -102,7 +121,8 @@ type Split struct {
 // Summarize returns what r comes to. A run without frames is fine.
 func Summarize(r *Run) Summary {
 	s := Summary{
-		Frames: len(r.Frames), Toggle: r.Toggle,
+		Frames: len(r.Frames), Policy: cmp.Or(r.Policy, Toggle), Requirements: r.Requirements, Toggle: r.Toggle, Began: r.Began,
+		Levels: r.levels(), Kept: Number(math.NaN()),
 		Lost: r.Lost, Duplicated: r.Duplicated, Fallbacks: r.Fallbacks, Missed: r.Missed,
 		Agreement: Number(r.Agreement), Model: r.Model, TempSource: r.TempSource,
 		UECPU: finite(r.UECPU), FPSOffered: finite(r.FPSOffered), NrThrottled: r.Throttled,
@@ -111,6 +131,10 @@ func Summarize(r *Run) Summary {
 	if r.Joules != nil {
 		s.Joules = Number(*r.Joules)
 	}
+	if len(r.Levels) > 0 {
+		s.Kept = Number(r.Kept)
+	}
+	s.lateness(r.Frames)
 	for name, x := range r.Extra {
 		if s.Extra == nil {
 			s.Extra = map[string]Number{}
@@ -130,6 +154,8 @@ func Summarize(r *Run) Summary {
 		}
 	}
 	s.Local, s.Edge = summarizePlace(local), summarizePlace(edge)
+	s.Local.PredictionOff = off(local, func(f *Frame) time.Duration { return f.Here })
+	s.Edge.PredictionOff = off(edge, func(f *Frame) time.Duration { return f.There })
 	return s
 }
 

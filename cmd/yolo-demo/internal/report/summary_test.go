@@ -45,12 +45,12 @@ func TestSummarizeByHand(t *testing.T) {
 	s := Summarize(byHand())
 	nan := Number(math.NaN())
 	want := Summary{
-		Frames: 6, Toggle: 2, Fallbacks: 1, Missed: 3, Moves: 2, Agreement: 1,
+		Frames: 6, Policy: Toggle, Toggle: 2, Kept: nan, Fallbacks: 1, Missed: 3, Moves: 2, Agreement: 1,
 		Model: "yolo-fastest-1.1-xl", TempSource: "modelled", UECPU: 0.25, FPSOffered: 20, NrThrottled: 9, Joules: nan,
 		Local: Place{Frames: 4, FPSMean: 8, LatencyP50: 100, LatencyP99: 100, UECPUMean: 0.2, UECPUPerFrame: 25,
-			OutsideP50: 10, OutsideP99: 10, TempMean: 50, Split: Split{Decode: 4, Letterbox: 5, Compute: 90, Guest: 1}},
+			OutsideP50: 10, OutsideP99: 10, TempMean: 50, PredictionOff: nan, Split: Split{Decode: 4, Letterbox: 5, Compute: 90, Guest: 1}},
 		Edge: Place{Frames: 2, FPSMean: 40, LatencyP50: 30, LatencyP99: 40, UECPUMean: 0.2, UECPUPerFrame: 5,
-			OutsideP50: 10, OutsideP99: 20, TempMean: 46, BytesUp: 50000, BytesDown: 400,
+			OutsideP50: 10, OutsideP99: 20, TempMean: 46, PredictionOff: nan, BytesUp: 50000, BytesDown: 400,
 			Split: Split{Encode: 2, Network: 3, Queue: 1, Decode: 2, Letterbox: 1, Compute: 20, Guest: 0.5, Codec: 0.5}},
 	}
 	if diff := cmp.Diff(want, s, near(1e-9)); diff != "" {
@@ -143,10 +143,11 @@ func TestAnyRunIsJSON(t *testing.T) {
 	for round := range 500 {
 		joules := pick()
 		r := &Run{UECPU: pick(), FPSOffered: pick(), Agreement: pick(), Joules: &joules,
-			Extra: map[string]float64{"x": pick()}, Model: "\xff\"<"}
+			Extra: map[string]float64{"x": pick()}, Model: "\xff\"<", Kept: pick(),
+			Levels: []Level{{Size: Number(pick()), Bytes: Number(pick()), Kept: Number(pick()), MAP: Number(pick())}}}
 		for n := range rnd.IntN(5) {
 			r.Frames = append(r.Frames, Frame{Number: n, Where: []string{UE, Edge, ""}[rnd.IntN(3)],
-				Latency: dur(), Compute: dur(), Period: dur(), CPUTime: dur(), FPS: pick(), CPU: pick(), Temp: pick()})
+				Latency: dur(), Compute: dur(), Period: dur(), CPUTime: dur(), Decision: Decision{Here: dur(), There: dur(), Deadline: dur(), Size: pick()}, FPS: pick(), CPU: pick(), Temp: pick()})
 		}
 		b, err := json.Marshal(Summarize(r))
 		if err != nil || !json.Valid(b) {

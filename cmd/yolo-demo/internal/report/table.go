@@ -33,6 +33,7 @@ func (s *Summary) Rows() []Row {
 		{"FPS", l.FPSMean, e.FPSMean, 2, false},
 		{"latency p50, ms", l.LatencyP50, e.LatencyP50, 2, false},
 		{"latency p99, ms", l.LatencyP99, e.LatencyP99, 2, false},
+		{"prediction off, %", 100 * l.PredictionOff, 100 * e.PredictionOff, 1, true},
 		{"  encode", l.Split.Encode, e.Split.Encode, 2, false},
 		{"  network", l.Split.Network, e.Split.Network, 2, false},
 		{"  queue", l.Split.Queue, e.Split.Queue, 2, false},
@@ -54,9 +55,18 @@ func (s *Summary) Rows() []Row {
 // Notes returns further remarks on s, one sentence on each line.
 func (s *Summary) Notes() []string {
 	notes := []string{
-		fmt.Sprintf("%d frames, %d moves (every %d frames), %d lost, %d duplicated, %d missed, %d fallbacks",
-			s.Frames, s.Moves, s.Toggle, s.Lost, s.Duplicated, s.Missed, s.Fallbacks),
+		fmt.Sprintf("%d frames, %d moves (%s), %d lost, %d duplicated, %d missed, %d fallbacks",
+			s.Frames, s.Moves, s.who(), s.Lost, s.Duplicated, s.Missed, s.Fallbacks),
 		fmt.Sprintf("model %s; %s; %s", s.Model, s.offered(), s.limit()),
+	}
+	if s.Deadline > 0 {
+		notes = append(notes, fmt.Sprintf("latency required: %s ms; %d late, %d begun on the UE, too", format(s.Deadline, 0), s.Late, s.Hedged))
+	}
+	if s.Kept.Known() {
+		notes = append(notes, "detections kept of full quality: "+format(s.Kept, 3))
+	}
+	for i := range s.Levels {
+		notes = append(notes, s.Levels[i].note(i))
 	}
 	if s.Agreement.Known() {
 		notes = append(notes, "agreement of both versions: "+format(s.Agreement, 4))
@@ -73,6 +83,28 @@ func (s *Summary) Notes() []string {
 		notes = append(notes, name+": "+format(s.Extra[name], 1))
 	}
 	return notes
+}
+
+// who says what moves the frames.
+func (s *Summary) who() string {
+	if s.Policy != Toggle {
+		return s.Policy
+	}
+	return fmt.Sprintf("every %d frames", s.Toggle)
+}
+
+// moved is who for a caption.
+func (s *Summary) moved() string {
+	if s.Policy != Toggle {
+		return "moved by the policy " + s.Policy
+	}
+	return fmt.Sprintf("moved every %d", s.Toggle)
+}
+
+// note says what level number n costs.
+func (l *Level) note(n int) string {
+	return fmt.Sprintf("fidelity %d, quality %d at %s of the size: %s KB, %d frames; kept %s, agreement %s, mAP %s",
+		n, l.Quality, format(l.Size, 2), format(l.Bytes/1000, 1), l.Frames, format(l.Kept, 3), format(l.Agreement, 3), format(l.MAP, 3))
 }
 
 func (s *Summary) offered() string {
