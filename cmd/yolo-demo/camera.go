@@ -20,10 +20,11 @@ var errVideoEnd = errors.New("the video has ended")
 
 // A camera reads the frames of a video file.
 type camera struct {
-	path string
-	loop bool
-	src  *gocv.VideoCapture
-	mat  gocv.Mat // the current frame
+	path  string
+	loop  bool
+	src   *gocv.VideoCapture
+	mat   gocv.Mat // the current frame
+	small gocv.Mat // it, at a fidelity that has fewer pixels
 }
 
 func openCamera(path string, loop bool) (*camera, error) {
@@ -34,7 +35,7 @@ func openCamera(path string, loop bool) (*camera, error) {
 	if err != nil {
 		return nil, fmt.Errorf("video: %s is not one that OpenCV can read: %w", path, err)
 	}
-	c := &camera{path: path, loop: loop, src: src, mat: gocv.NewMat()}
+	c := &camera{path: path, loop: loop, src: src, mat: gocv.NewMat(), small: gocv.NewMat()}
 	if err := c.probe(); err != nil {
 		c.Close()
 		return nil, err
@@ -76,6 +77,7 @@ func (c *camera) fps() float64 {
 
 func (c *camera) Close() {
 	c.mat.Close()
+	c.small.Close()
 	c.src.Close()
 }
 

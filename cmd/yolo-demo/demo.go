@@ -12,10 +12,10 @@ import (
 	"strconv"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/video"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
-	"github.com/bungee-xr/bungee/handler/ue/policy"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
@@ -24,15 +24,18 @@ import (
 
 // A demo is all that a run needs. Its fields are set by newDemo.
 type demo struct {
-	opt   options
-	log   *slog.Logger
-	model catalog.Found
-	cam   *camera
+	opt        options
+	log        *slog.Logger
+	model      catalog.Found
+	cam        *camera
+	fidelities []fidelity // that frames may have, the best first
 
 	backend *opencv.Backend
 	device  *notifier.Notifier
 	handler *ue.Handler
-	host    *edgeHost     // nil with -edge
+	host    *edgeHost // nil with -edge
+	addr    string    // of the edge host
+	tls     *tls.Config
 	limit   *cgroup.Group // nil without -ue-cpu
 	page    *page.Page    // nil without -http
 	win     *window       // nil without -display
@@ -46,9 +49,9 @@ func newDemo(ctx context.Context, o options) (*demo, error) {
 	if o.verbose {
 		level = slog.LevelInfo
 	}
-	d := &demo{opt: o, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	d := &demo{opt: o, fidelities: fidelities(o.quality, o.levels), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	steps := []func(context.Context) error{
-		d.openOut, d.openVideo, d.openModel, d.openEdge, d.limitUE, d.openDevice, d.openViews,
+		d.openOut, d.openVideo, d.openModel, d.openEdge, d.limitUE, d.openDevice, d.openHandler, d.openViews,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -122,17 +125,43 @@ func (d *demo) threads() int {
 	return 0
 }
 
-// openEdge starts the handler, and an edge host if none was named.
-func (d *demo) openEdge(ctx context.Context) error {
-	cfg := ue.Config{Name: "yolo-demo", Policy: policy.Toggle{Every: uint64(d.opt.toggle)}, Transport: transports[d.opt.over], Logger: d.log}
-	var err error
-	if cfg.Edge, cfg.TLS, err = d.edge(ctx); err != nil {
+// openEdge starts an edge host, if none was named.
+func (d *demo) openEdge(ctx context.Context) (err error) {
+	if d.opt.edge != "" {
+		d.addr = d.opt.edge
+		d.tls, err = ue.LoadTLS(d.opt.certs)
 		return err
 	}
+	args, err := d.hostArgs()
+	if err != nil {
+		return err
+	}
+	if d.host, err = startEdgeHost(ctx, args, d.log); err != nil {
+		return err
+	}
+	d.atEnd(d.host.Close)
+	d.addr, d.tls = d.host.addr, d.host.tls
+	return nil
+}
+
+// openHandler starts the handler, with what is required and the fidelities, and makes the edge host ready. It is the last one: the
+// device has its size by then.
+func (d *demo) openHandler(ctx context.Context) error {
+	cfg := ue.Config{
+		Name: "yolo-demo", Edge: d.addr, TLS: d.tls, Transport: transports[d.opt.over], Logger: d.log,
+		Policy: policies[d.opt.policy](&d.opt), Notifier: d.device, MaxTemperature: d.opt.maxTemp,
+	}
+	if err := d.openLog(&cfg); err != nil {
+		return err
+	}
+	var err error
 	if d.handler, err = ue.Start(context.WithoutCancel(ctx), cfg); err != nil {
 		return err
 	}
 	d.atEnd(d.handler.Close)
+	if err := d.require(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.opt.wait)
 	defer cancel()
 	if err := d.handler.Prepare(ctx, &detectObjectsFunc.Desc); err != nil {
@@ -141,20 +170,40 @@ func (d *demo) openEdge(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) edge(ctx context.Context) (addr string, conf *tls.Config, err error) {
-	if d.opt.edge != "" {
-		conf, err = ue.LoadTLS(d.opt.certs)
-		return d.opt.edge, conf, err
+// logSize bounds each of the two files of a log of decisions.
+const logSize = 64 << 20
+
+// openLog makes the log of decisions, if one was named. The handler is closed before it.
+func (d *demo) openLog(cfg *ue.Config) error {
+	if d.opt.explain == "" {
+		return nil
 	}
-	args, err := d.hostArgs()
+	log, err := ue.ExplainFile(d.opt.explain, logSize)
 	if err != nil {
-		return "", nil, err
+		return fmt.Errorf("-explain: %w", err)
 	}
-	if d.host, err = startEdgeHost(ctx, args, d.log); err != nil {
-		return "", nil, err
+	d.atEnd(log.Close)
+	cfg.Explain = log
+	return nil
+}
+
+// require tells the handler what is required, and which fidelities there are. A requirement that cannot be met is told, and counts.
+func (d *demo) require() error {
+	var unmet *ue.UnmetError
+	switch err := d.handler.Require(&detectObjectsFunc.Desc, d.opt.require); {
+	case errors.As(err, &unmet):
+		d.log.Warn("a requirement cannot be met as things are", "why", err)
+	case err != nil:
+		return err
 	}
-	d.atEnd(d.host.Close)
-	return d.host.addr, d.host.tls, nil
+	if len(d.fidelities) == 1 {
+		return nil
+	}
+	levels, err := d.levels()
+	if err != nil {
+		return err
+	}
+	return d.handler.SetLevels(&detectObjectsFunc.Desc, levels)
 }
 
 // hostArgs returns the command line of the edge host, but for what
@@ -193,7 +242,8 @@ func (d *demo) openViews(context.Context) error {
 		return nil
 	}
 	p, err := page.Listen(d.opt.http, page.Info{
-		Model: d.model.Name, Frames: d.opt.frames, Toggle: d.opt.toggle,
+		Model: d.model.Name, Frames: d.opt.frames, Policy: d.opt.policy, Toggle: d.opt.toggle,
+		Requirements: d.opt.require.String(), Deadline: report.Number(d.opt.require.Latency.Seconds() * 1e3), Fidelities: d.names(),
 		TempSource: tempSource(d.device.Sample()), UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
 	})
 	if err != nil {

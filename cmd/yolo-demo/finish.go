@@ -39,6 +39,9 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	l.run.Agreement = l.agreement(context.WithoutCancel(ctx))
+	if err := l.judge(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
 	s := report.Summarize(&l.run)
 	if d.page != nil {
 		d.page.Done(s)

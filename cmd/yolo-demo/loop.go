@@ -44,7 +44,7 @@ const compared = 24
 func (d *demo) newLoop() *loop {
 	l := &loop{demo: d, answers: map[uint64]int{}}
 	l.run = report.Run{
-		Toggle: d.opt.toggle, Model: d.model.Name, TempSource: tempSource(d.device.Sample()),
+		Policy: d.opt.policy, Requirements: d.opt.require.String(), Toggle: d.opt.toggle, Model: d.model.Name, TempSource: tempSource(d.device.Sample()),
 		UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
 	}
 	return l
@@ -54,6 +54,7 @@ func (d *demo) newLoop() *loop {
 // done after each.
 func (l *loop) frames(ctx context.Context, done func(*report.Frame)) error {
 	l.begin = time.Now()
+	l.run.Began = l.begin
 	l.next = l.begin
 	l.before = now()
 	for n := range l.opt.frames {
@@ -104,12 +105,13 @@ func (l *loop) frame(ctx context.Context, n int) (report.Frame, error) {
 		return f, err
 	}
 	begin := time.Now()
-	image, err := l.cam.jpeg(l.opt.quality)
+	l.foresee(&f)
+	image, err := l.cam.encode(l.fidelities[f.Level])
 	if err != nil {
 		return f, err
 	}
 	f.Encode = time.Since(begin)
-	in := Frame{Number: uint64(n), Image: image, Model: l.model.Model.Name, Head: l.model.Head}
+	in := Frame{Number: uint64(n), Image: image.jpeg, Model: l.model.Model.Name, Head: l.model.Head}
 	var t offload.Trace
 	var native nn.Timings
 	found, err := DetectObjects(offload.WithTrace(nn.WithTimings(ctx, &native), &t), in)
@@ -122,15 +124,25 @@ func (l *loop) frame(ctx context.Context, n int) (report.Frame, error) {
 		return f, fmt.Errorf("frame %d: %w", n, err)
 	default:
 		l.answers[found.Frame]++
-		f.Boxes = found.Boxes
+		f.Boxes = image.enlarge(found.Boxes)
 	}
 	split(&f, &t, native)
 	l.keep(in)
 	return f, l.show(&f)
 }
 
-// split tells where the time of a frame went.
+// foresee asks at which fidelity the frame is to be encoded, and what is expected of its call.
+func (l *loop) foresee(f *report.Frame) {
+	_, f.Level = l.handler.Fidelity(&detectObjectsFunc.Desc)
+	at := l.fidelities[f.Level]
+	f.Quality, f.Size, f.Deadline = at.quality, at.size, l.opt.require.Latency
+	here, there := l.handler.Expect(&detectObjectsFunc.Desc)
+	f.Here, f.There = here.Typical, there.Typical
+}
+
+// split tells where the time of a frame went, and why there.
 func split(f *report.Frame, t *offload.Trace, native nn.Timings) {
+	f.Why, f.Hedged, f.Wasted = t.Why, t.Hedged, t.Wasted
 	if t.Fallback != nil {
 		f.Fallback = t.Fallback.Error()
 	}
@@ -161,6 +173,9 @@ func (l *loop) show(f *report.Frame) error {
 	watched := l.page != nil && l.page.Watching()
 	if !watched && l.win == nil {
 		return nil
+	}
+	if watched {
+		l.page.Facts(l.facts())
 	}
 	l.cam.draw(l.picture(f))
 	if l.win != nil {

@@ -8,6 +8,11 @@
 //	yolo-demo -ue-cpu 0.25          # with a weak UE: a quarter of a core
 //	yolo-demo -edge 192.0.2.7:4433  # with "bungee host" on another machine
 //
+// With -policy the UE decides otherwise: by thresholds, or by what it predicts of both places. The policy
+// adaptive is told what is required, and at which fidelities frames can be encoded:
+//
+//	yolo-demo -ue-cpu 0.5 -fps 10 -policy adaptive -requirements latency=150ms,rate=10
+//
 // While it runs, a page shows the annotated video and four live charts; at the
 // end -out has metrics.csv, figure3.svg and .png, annotated.mp4 and summary.json.
 //
@@ -27,7 +32,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/handler/ue/policy"
 )
 
 // errUsage marks an error of the command line.
@@ -66,9 +73,11 @@ func start(ctx context.Context, args []string) error {
 // options are the flags.
 type options struct {
 	video, edge, certs, model, head, out, http, host, over string
+	policy, requirements, explain                          string
 	loop, display, verbose                                 bool
-	frames, toggle, input, quality                         int
-	fps, ueCPU                                             float64
+	frames, toggle, input, quality, levels                 int
+	fps, ueCPU, maxTemp                                    float64
+	require                                                policy.Requirements // what requirements says
 	wait                                                   time.Duration
 }
 
@@ -79,14 +88,19 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.loop, "loop", true, "begin the video again at its end")
 	fs.IntVar(&o.frames, "frames", 600, "frames to compute")
 	fs.Float64Var(&o.fps, "fps", 0, "frames offered per second; 0: as fast as they are computed")
-	fs.IntVar(&o.toggle, "toggle", 50, "move the computation every so many frames; 0: never offload")
+	fs.StringVar(&o.policy, "policy", report.Toggle, "what decides where a frame is computed: toggle, threshold or adaptive (docs/ue-policy.md)")
+	fs.IntVar(&o.toggle, "toggle", 50, "with -policy toggle: move the computation every so many frames; 0: never offload")
+	fs.StringVar(&o.requirements, "requirements", "", "what is required of a frame's call, such as latency=100ms,rate=15,energy=frugal,private (default: a latency of 500ms)")
+	fs.Float64Var(&o.maxTemp, "max-temperature", 0, "temperature of the UE in °C that the policy is to keep it below; 0: any")
+	fs.IntVar(&o.levels, "levels", len(steps), "with -policy adaptive: how many fidelities of frames it may choose from; 1: the quality is fixed")
+	fs.StringVar(&o.explain, "explain", "", "file for the log of decisions, which \"bungee explain\" reads (default: there is none)")
 	fs.StringVar(&o.edge, "edge", "", "address of a running edge host (default: start one on this machine)")
 	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee ca\")")
 	fs.Float64Var(&o.ueCPU, "ue-cpu", 0, "limit this process to so much of a core, such as 0.25; 0: no limit")
 	fs.StringVar(&o.model, "model", "", "network: a name of the catalog or a file of your own (default: yolo-fastest-1.1-xl)")
 	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: darknet, yolox, centernet, yolov8 (default: the model's own)")
 	fs.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
-	fs.IntVar(&o.quality, "quality", 75, "JPEG quality of the frames, 1 to 100")
+	fs.IntVar(&o.quality, "quality", 75, "JPEG quality of the frames, 1 to 100; of their best fidelity")
 	fs.StringVar(&o.out, "out", "", "folder for the report (default: none is written)")
 	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the live page; empty: no page")
 	fs.BoolVar(&o.display, "display", false, "show the video in a window")
@@ -100,7 +114,7 @@ func parse(args []string) (options, error) {
 		}
 		return o, errors.Join(errUsage, err)
 	}
-	return o, o.check(fs.NArg())
+	return o, errors.Join(o.check(fs.NArg()), o.read())
 }
 
 // transports are what -over names.
@@ -111,6 +125,31 @@ func isTransport(name string) bool {
 	return ok
 }
 
+// policies are what -policy names.
+var policies = map[string]func(o *options) policy.Policy{
+	report.Toggle: func(o *options) policy.Policy { return policy.Toggle{Every: uint64(o.toggle)} },
+	"threshold":   func(*options) policy.Policy { return policy.Threshold{} },
+	adaptive:      func(*options) policy.Policy { return policy.Adaptive{} },
+}
+
+// adaptive is the policy that chooses fidelities, too.
+const adaptive = "adaptive"
+
+// read reads the requirements. Where none are named, the function's mark has one.
+func (o *options) read() (err error) {
+	if o.policy != adaptive {
+		o.levels = 1
+	}
+	o.require = policy.Requirements{Latency: detectObjectsFunc.Deadline}
+	if o.requirements == "" {
+		return nil
+	}
+	if o.require, err = policy.ParseRequirements(o.requirements); err != nil {
+		return fmt.Errorf("%w: -requirements: %w", errUsage, err)
+	}
+	return nil
+}
+
 func (o *options) check(rest int) error {
 	wrong := func(what string) error { return fmt.Errorf("%w: %s", errUsage, what) }
 	switch {
@@ -118,6 +157,12 @@ func (o *options) check(rest int) error {
 		return wrong("yolo-demo takes flags only")
 	case o.frames < 1:
 		return wrong("-frames must be 1 or more")
+	case policies[o.policy] == nil:
+		return wrong("-policy must be toggle, threshold or adaptive")
+	case o.levels < 1 || o.levels > len(steps):
+		return wrong(fmt.Sprintf("-levels must be 1 to %d", len(steps)))
+	case !(o.maxTemp >= 0 && o.maxTemp <= 150):
+		return wrong("-max-temperature must be 0 to 150 °C")
 	case o.toggle < 0:
 		return wrong("-toggle must be 0 or more")
 	case o.fps < 0 || o.fps > 1000:

@@ -79,6 +79,19 @@ func (v *viewer) called() {
 	}
 }
 
+// View returns the newest view that the policy decides on: how the device, the link, the hosts and the functions are. Nobody may change it.
+func (h *Handler) View() *policy.View { return h.viewer.view.Load() }
+
+// Expect returns what the next call of f is predicted to take on the UE and on the edge host, each at the fidelity that it would have there.
+func (h *Handler) Expect(f *offload.Desc) (here, there policy.Prediction) {
+	i, v := h.function(f).number, h.View()
+	var level [2]uint8
+	if i < len(v.Standings) {
+		level = v.Standings[i].Fidelity
+	}
+	return v.Predict(i, policy.OnUE, level[policy.OnUE]), v.Predict(i, policy.OnEdge, level[policy.OnEdge])
+}
+
 // run makes views until ctx ends.
 func (v *viewer) run(ctx context.Context) {
 	if v.h.explainer != nil {

@@ -15,8 +15,16 @@ import (
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 )
 
+// A scheme is the colours that a viewer prefers, as Chromium numbers them.
+type scheme string
+
+const (
+	dark  scheme = "0"
+	light scheme = "1"
+)
+
 // browse opens the page in headless Chromium.
-func browse(t *testing.T, p *Page, width, height int64) context.Context {
+func browse(t *testing.T, p *Page, width, height int64, colours scheme) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -31,6 +39,7 @@ func browse(t *testing.T, p *Page, width, height int64) context.Context {
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.DisableGPU,
+		chromedp.Flag("blink-settings", "preferredColorScheme="+string(colours)),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	if os.Getuid() == 0 {
 		opts = append(opts, chromedp.NoSandbox)
@@ -115,7 +124,7 @@ func TestPageInABrowser(t *testing.T) {
 	for n := range 270 { // some came before the viewer did
 		show(frame(n))
 	}
-	ctx := browse(t, p, 1360, 900)
+	ctx := browse(t, p, 1360, 900, dark)
 	until(t, ctx, "history", `state.frames.length === 270`)
 	until(t, ctx, "the place", `document.getElementById("where").textContent === "Edge host" || document.getElementById("where").textContent === "UE"`)
 
@@ -131,7 +140,7 @@ func TestPageInABrowser(t *testing.T) {
 		show(frame(n))
 	}
 	until(t, ctx, "the place at frame 379", `state.frames.length === 380 && document.getElementById("where").textContent === "Edge host"`)
-	checkCharts(t, ctx, 4)
+	checkCharts(t, ctx, 4, lineColours)
 	checkTexts(t, ctx, map[string]string{
 		"frame": "frame 380 of 600", "fallbacks": "1", "moves": "7", "host": "edge-1",
 		"reasonlist": "no answer within 500ms", "tempchart": "modelled", "temptitle": "modelled",
@@ -147,15 +156,15 @@ func TestPageInABrowser(t *testing.T) {
 	p.Done(report.Summarize(run))
 	until(t, ctx, "the summary", `!document.getElementById("summary").hidden && state.frames.length === 600`)
 	checkTexts(t, ctx, map[string]string{"rows": "latency p50", "notes": "600 frames, 11 moves", "state": "finished"})
-	checkCharts(t, ctx, 6)
+	checkCharts(t, ctx, 6, lineColours)
 	until(t, ctx, "the last picture", `picture.src.endsWith("still") && picture.complete && picture.naturalWidth === 640`)
 	shoot(t, ctx, "page-done.png")
 }
 
 // checkCharts wants points, a line that can be seen, and shaded stretches.
-func checkCharts(t *testing.T, ctx context.Context, stretches int) {
+func checkCharts(t *testing.T, ctx context.Context, stretches int, colours map[string]string) {
 	t.Helper()
-	for id, colour := range lineColours {
+	for id, colour := range colours {
 		until(t, ctx, id+" has its stretches",
 			fmt.Sprintf(`document.getElementById(%q).dataset.stretches === "%d"`, id, stretches))
 		if got := eval[int](t, ctx, fmt.Sprintf("%s(%q, %s)", inked, id, colour)); got < 200 {
@@ -191,7 +200,7 @@ func TestPageOnAPhone(t *testing.T) {
 		p.Frame(f)
 	}
 	p.Picture(picture(t, 10))
-	ctx := browse(t, p, 390, 844)
+	ctx := browse(t, p, 390, 844, light)
 	until(t, ctx, "history", `state.frames.length === 120`)
 	until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
 	if wide := eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
@@ -205,7 +214,7 @@ func TestPageOnAPhone(t *testing.T) {
 func TestAHiddenPageAsksForNoPictures(t *testing.T) {
 	p := listen(t, Info{})
 	p.Picture(picture(t, 0))
-	ctx := browse(t, p, 800, 600)
+	ctx := browse(t, p, 800, 600, dark)
 	until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
 	set := func(hidden bool) {
 		eval[bool](t, ctx, fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true});

@@ -55,8 +55,15 @@ type Info struct {
 	TempSource string `json:"tempSource"`
 	// Video is what is looked at. Empty is fine.
 	Video string `json:"video"`
-	// Toggle is the number of frames between two moves.
+	// Policy names what decides. Empty means toggle.
+	Policy string `json:"policy"`
+	// Toggle is the number of frames between two moves, with the policy toggle.
 	Toggle int `json:"toggle"`
+	// Requirements are what is required of a call; Deadline is its latency. 0 means none.
+	Requirements string        `json:"requirements"`
+	Deadline     report.Number `json:"deadline"` // ms
+	// Fidelities are those that frames may have, in words, the best first.
+	Fidelities []string `json:"fidelities"`
 	// Frames is how many frames the run will have. 0 means not known.
 	Frames int `json:"frames"`
 	// UECPU is the share of a core that the UE may use. 0 means no limit.
@@ -84,6 +91,7 @@ type Page struct {
 	frames   []point        // the newest maxFrames or so
 	dropped  int            // older ones
 	summary  *report.Summary
+	facts    []Fact
 	picture  []byte
 	pictures int           // how many there were
 	news     chan struct{} // closed when something above changed, and replaced
@@ -142,6 +150,22 @@ func (p *Page) Frame(f report.Frame) {
 	}
 	p.frames = append(p.frames, newPoint(&f))
 	p.tellLocked()
+}
+
+// A Fact is something that is known of the device, the link or the function now.
+type Fact struct {
+	Name string `json:"name"`
+	Text string `json:"text"` // "unknown" is fine
+}
+
+// Facts shows what is known now, which belongs to the page from then on.
+func (p *Page) Facts(facts []Fact) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.facts = facts // they go with the next frame
 }
 
 // Picture shows a picture, a JPEG, which belongs to the page from then on.

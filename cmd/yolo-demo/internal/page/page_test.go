@@ -47,6 +47,7 @@ func frame(n int) report.Frame {
 		Temp: 50 + 6*math.Sin(float64(n)/30), Boxes: make([]head.Box, 5)}
 	if n/50%2 == 1 {
 		f.Where, f.Host = report.Edge, "edge-1"
+		f.Why = "it is turn 1"
 		f.Latency, f.Compute = 24*time.Millisecond, 18*time.Millisecond
 		f.FPS, f.CPU, f.CPUTime, f.Period = 41+math.Cos(float64(n)/3), 0.14, 3400*time.Microsecond, 24*time.Millisecond
 		f.BytesUp, f.BytesDown = 50000+n%7*500, 420

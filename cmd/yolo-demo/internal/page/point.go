@@ -20,6 +20,13 @@ type point struct {
 	Latency  report.Number `json:"ms"`
 	Outside  report.Number `json:"outside"`
 	Found    int           `json:"found"`
+	Why      string        `json:"why,omitempty"`
+	Level    int           `json:"level,omitempty"`
+	Call     report.Number `json:"call"`           // ms
+	Here     report.Number `json:"here,omitzero"`  // predicted on the UE, ms
+	There    report.Number `json:"there,omitzero"` // and on the edge host
+	Late     bool          `json:"late,omitempty"`
+	Hedged   bool          `json:"hedged,omitempty"`
 }
 
 // maxText bounds what an edge host can put on the page.
@@ -31,7 +38,8 @@ func newPoint(f *report.Frame) point {
 		Host: cut(f.Host), Fallback: cut(f.Fallback),
 		FPS: report.Number(f.FPS), CPU: report.Number(f.CPU), Temp: report.Number(f.Temp),
 		Bytes: f.BytesUp + f.BytesDown, Latency: millis(f.Latency), Outside: millis(f.Outside()),
-		Found: len(f.Boxes),
+		Found: len(f.Boxes), Why: cut(f.Why), Level: f.Level,
+		Call: millis(f.Call()), Here: millis(f.Here), There: millis(f.There), Late: f.Late(), Hedged: f.Hedged,
 	}
 }
 

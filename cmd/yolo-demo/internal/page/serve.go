@@ -69,6 +69,7 @@ type batch struct {
 	Info    *Info           `json:"info,omitempty"` // in the first
 	Frames  []point         `json:"frames,omitempty"`
 	Summary *report.Summary `json:"summary,omitempty"`
+	Facts   []Fact          `json:"facts,omitempty"`
 	// Rows and Notes are the summary as the terminal has it.
 	Rows  []report.Row `json:"rows,omitempty"`
 	Notes []string     `json:"notes,omitempty"`
@@ -81,6 +82,7 @@ func (p *Page) since(seen int, withSummary bool) (b batch, now int, news <-chan 
 	defer p.mu.Unlock()
 	now = p.dropped + len(p.frames)
 	b.Frames = append(b.Frames, p.frames[max(seen-p.dropped, 0):]...)
+	b.Facts = p.facts
 	if withSummary && p.summary != nil {
 		b.Summary, b.Rows, b.Notes = p.summary, p.summary.Rows(), p.summary.Notes()
 	}

@@ -3,14 +3,25 @@
 const byId = (id) => document.getElementById(id);
 const keep = 18000; // frames, as the page's history
 
-const state = { info: {}, frames: [], stretches: [], fallbacks: [], moves: 0, hover: -1, done: false };
+const state = { info: {}, frames: [], stretches: [], fallbacks: [], decisions: [], moves: 0, late: 0, hover: -1, done: false };
 
 const charts = [
-  new Chart(byId("chart-fps"), { of: (f) => f.fps, color: "#60a5fa", digits: 1 }),
-  new Chart(byId("chart-cpu"), { of: cpuPercent, color: "#fb923c", unit: " %" }),
-  new Chart(byId("chart-temp"), { of: (f) => f.temp, color: "#f87171", digits: 1, fromZero: false, unit: " °C" }),
-  new Chart(byId("chart-bytes"), { of: (f) => f.bytes / 1000, color: "#34d399", digits: 1, unit: " KB" }),
+  new Strip(byId("chart-decisions"), (f) => `frame ${f.n}: ${placeOf(f)}${f.level ? `, fidelity ${f.level}` : ""}, because ${reasonOf(f)}`),
+  new Chart(byId("chart-fps"), [{ of: (f) => f.fps, color: "fps" }], { digits: 1 }),
+  new Chart(byId("chart-latency"), [
+    { of: (f) => f.call, color: "call" },
+    { of: (f) => f.here ?? null, color: "ue" },
+    { of: (f) => f.there ?? null, color: "edge" },
+  ], { digits: 1, unit: " ms", limit: ({ info }) => info.deadline || null }),
+  new Chart(byId("chart-cpu"), [{ of: cpuPercent, color: "cpu" }], { unit: " %" }),
+  new Chart(byId("chart-temp"), [{ of: (f) => f.temp, color: "temp" }], { digits: 1, fromZero: false, unit: " °C" }),
+  new Chart(byId("chart-bytes"), [{ of: (f) => f.bytes / 1000, color: "bytes" }], { digits: 1, unit: " KB" }),
+  new Chart(byId("chart-level"), [{ of: (f) => f.level ?? 0, color: "call" }], { name: fidelityOf }),
 ];
+
+function placeOf(f) { return f.edge ? "edge host" : "UE"; }
+function reasonOf(f) { return f.fallback ? `it fell back: ${f.fallback}` : f.why || "nothing tells"; }
+function fidelityOf(f) { return state.info.fidelities?.[f.level ?? 0] ?? "the only fidelity"; }
 
 // cpuPercent is of the share that the UE may use, of one core where it may use
 // all.
@@ -36,6 +47,7 @@ function add(f) {
   const { frames, stretches } = state;
   const before = frames[frames.length - 1];
   if (before && before.edge !== f.edge) state.moves++;
+  if (f.late) state.late++;
   if (f.edge) {
     if (before?.edge) stretches[stretches.length - 1].to = f.n;
     else stretches.push({ from: f.n, to: f.n });
@@ -44,7 +56,36 @@ function add(f) {
     state.fallbacks.push(f.n);
     reason(f);
   }
+  decide(f);
   frames.push(f);
+}
+
+// decide takes a frame into the decisions: frames in a row with one place, fidelity and reason, whatever its numbers, are one.
+function decide(f) {
+  const { decisions } = state;
+  const kind = reasonOf(f).replace(/[\d.]+(ns|µs|ms|[smh]\b)?/g, "#");
+  const last = decisions[decisions.length - 1];
+  if (last && last.edge === f.edge && last.level === (f.level ?? 0) && last.kind === kind) {
+    last.to = f.n;
+    return;
+  }
+  const d = { from: f.n, to: f.n, edge: f.edge, level: f.level ?? 0, kind, why: reasonOf(f), looks: kind.includes("calls looks how") };
+  decisions.push(d);
+  if (!d.looks) tellDecision(d);
+}
+
+// tellDecision lists a decision, the newest on top. Those that only look are on the strip alone.
+function tellDecision(d) {
+  const item = document.createElement("li");
+  const number = document.createElement("b");
+  number.textContent = `frame ${d.from}`;
+  const place = document.createElement("span");
+  place.className = d.edge ? "edge" : "ue";
+  place.textContent = d.edge ? "edge host" : "UE";
+  item.append(number, place, `${state.info.fidelities?.length > 1 ? `${fidelityOf(d)}, ` : ""}because ${d.why}`);
+  const list = byId("decisionlist");
+  list.prepend(item);
+  while (list.children.length > 60) list.lastChild.remove();
 }
 
 // trim forgets the oldest frames of an endless run.
@@ -55,6 +96,7 @@ function trim() {
   const first = frames[0].n;
   state.stretches = state.stretches.filter((s) => s.to >= first).map((s) => ({ from: Math.max(s.from, first), to: s.to }));
   state.fallbacks = state.fallbacks.filter((n) => n >= first);
+  state.decisions = state.decisions.filter((d) => d.to >= first);
 }
 
 function reason(f) {
@@ -88,6 +130,8 @@ function showNow() {
   write("tempunit", f.temp === null ? "" : "°C");
   write("bytes", figure(f.bytes / 1000, 1));
   write("found", f.found);
+  write("why", reasonOf(f));
+  write("late", state.late);
   write("moves", state.moves);
   write("fallbacks", state.fallbacks.length);
   write("frame", info.frames ? `frame ${f.n + 1} of ${info.frames}` : `frame ${f.n + 1}`);
@@ -99,7 +143,9 @@ function showNow() {
 function showInfo(info) {
   const chips = [
     ["model", info.model], ["video", info.video],
-    ["moves every", info.toggle && `${info.toggle} frames`],
+    ["policy", info.policy],
+    ["moves every", (info.policy || "toggle") === "toggle" && info.toggle && `${info.toggle} frames`],
+    ["required", info.requirements !== "none" && info.requirements],
     ["UE limited to", info.ueCPU && `${info.ueCPU} of a core`],
     ["offered", info.fpsOffered ? `${info.fpsOffered} FPS` : "flat out"],
   ];
@@ -110,11 +156,26 @@ function showInfo(info) {
     chip.append(`${name} `, bold);
     return chip;
   }));
+  byId("fidelity").hidden = !(info.fidelities?.length > 1);
+  byId("deadline").hidden = !info.deadline;
+  write("deadline", `; dashed: ${info.deadline} ms are required`);
   write("cputitle", info.ueCPU ? `UE CPU, % of its ${info.ueCPU} core` : "UE CPU, % of a core");
   const source = info.tempSource || "unknown";
   write("temptitle", `UE temperature (${source})`);
   write("tempchart", source === "unknown" ? "UE temperature: unknown"
     : source === "modelled" ? "UE temperature, °C (modelled, not measured)" : `UE temperature, °C (${source})`);
+}
+
+// showFacts writes what is known of device, link and function.
+function showFacts(facts) {
+  byId("facts").replaceChildren(...facts.map(({ name, text }) => {
+    const div = document.createElement("div"), dt = document.createElement("dt"), dd = document.createElement("dd");
+    dt.textContent = name;
+    dd.textContent = text;
+    div.append(dt, dd);
+    return div;
+  }));
+  byId("known").hidden = false;
 }
 
 function showSummary(batch) {
@@ -149,8 +210,9 @@ function setState(name, text) {
 }
 
 function restart() {
-  Object.assign(state, { frames: [], stretches: [], fallbacks: [], moves: 0, hover: -1, done: false });
+  Object.assign(state, { frames: [], stretches: [], fallbacks: [], decisions: [], moves: 0, late: 0, hover: -1, done: false });
   byId("reasonlist").replaceChildren();
+  byId("decisionlist").replaceChildren();
   byId("reasons").hidden = byId("summary").hidden = true;
   byId("fallbacktile").className = "";
 }
@@ -165,6 +227,7 @@ events.onmessage = (message) => {
     setState("live", "live");
   }
   for (const f of batch.frames ?? []) add(f);
+  if (batch.facts) showFacts(batch.facts);
   trim();
   showNow();
   if (batch.summary) {
@@ -196,6 +259,8 @@ setInterval(() => { byId("nopicture").hidden = picture.naturalWidth > 0; }, 500)
 document.addEventListener("visibilitychange", () => { if (!state.done) watch(); });
 // Not before: a picture that never ends would keep the page loading for ever.
 window.addEventListener("load", watch);
+
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", redraw);
 
 for (const chart of charts) {
   chart.onresize = redraw;
