@@ -74,7 +74,7 @@ func start(ctx context.Context, args []string) error {
 type options struct {
 	video, edge, certs, model, head, out, http, host, over string
 	policy, requirements, explain                          string
-	loop, display, verbose                                 bool
+	loop, display, verbose, hedge                          bool
 	frames, toggle, input, quality, levels                 int
 	fps, ueCPU, maxTemp                                    float64
 	require                                                policy.Requirements // what requirements says
@@ -93,6 +93,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.requirements, "requirements", "", "what is required of a frame's call, such as latency=100ms,rate=15,energy=frugal,private (default: a latency of 500ms)")
 	fs.Float64Var(&o.maxTemp, "max-temperature", 0, "temperature of the UE in °C that the policy is to keep it below; 0: any")
 	fs.IntVar(&o.levels, "levels", len(steps), "with -policy adaptive: how many fidelities of frames it may choose from; 1: the quality is fixed")
+	fs.BoolVar(&o.hedge, "hedge", true, "with -policy adaptive: begin a frame on the UE, too, when the edge host does not answer in time")
 	fs.StringVar(&o.explain, "explain", "", "file for the log of decisions, which \"bungee explain\" reads (default: there is none)")
 	fs.StringVar(&o.edge, "edge", "", "address of a running edge host (default: start one on this machine)")
 	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee ca\")")
@@ -129,7 +130,24 @@ func isTransport(name string) bool {
 var policies = map[string]func(o *options) policy.Policy{
 	report.Toggle: func(o *options) policy.Policy { return policy.Toggle{Every: uint64(o.toggle)} },
 	"threshold":   func(*options) policy.Policy { return policy.Threshold{} },
-	adaptive:      func(*options) policy.Policy { return policy.Adaptive{} },
+	adaptive: func(o *options) policy.Policy {
+		if o.hedge {
+			return policy.Adaptive{}
+		}
+		return unhedged{}
+	},
+}
+
+// unhedged is Adaptive whose calls run at one place only.
+type unhedged struct{ policy.Adaptive }
+
+// Plan settles what Adaptive does, without hedging.
+func (u unhedged) Plan(v *policy.View) []policy.Standing {
+	next := u.Adaptive.Plan(v)
+	for i := range next {
+		next[i].Hedge = 0
+	}
+	return next
 }
 
 // adaptive is the policy that chooses fidelities, too.

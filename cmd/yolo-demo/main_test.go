@@ -178,14 +178,20 @@ func TestNativeHost(t *testing.T) {
 	}
 }
 
+// certs makes a folder of certificates that no host has.
+func certs(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "certs")
+	if err := identity.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // An edge host that does not answer: the demo says so and goes on.
 func TestEdgeThatDoesNotAnswer(t *testing.T) {
 	need(t)
-	certs := filepath.Join(t.TempDir(), "certs")
-	if err := identity.Write(certs); err != nil {
-		t.Fatal(err)
-	}
-	d := open(t, "-edge", "127.0.0.1:9", "-certs", certs, "-wait", "1ms", "-frames", "20", "-toggle", "5")
+	d := open(t, "-edge", "127.0.0.1:9", "-certs", certs(t), "-wait", "1ms", "-frames", "20", "-toggle", "5")
 	l := d.newLoop()
 	if err := l.frames(t.Context(), func(*report.Frame) {}); err != nil {
 		t.Fatal(err)
@@ -306,6 +312,7 @@ func TestBadInput(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-frames", "0"}, {"-toggle", "-1"}, {"-fps", "-1"}, {"-ue-cpu", "-0.5"}, {"-quality", "0"},
+		{"-policy", "best"}, {"-levels", "0"}, {"-levels", "99"}, {"-max-temperature", "NaN"}, {"-requirements", "latency=fast"},
 		{"-host", "docker"}, {"-over", "sctp"}, {"-host", "native", "-edge", "x:1"}, {"extra"}, {"-nonsense"},
 	} {
 		if _, err := parse(args); !errors.Is(err, errUsage) {
