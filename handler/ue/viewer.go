@@ -36,6 +36,8 @@ type viewer struct {
 	// Any goroutine.
 	view    atomic.Pointer[policy.View]
 	resting atomic.Bool
+	made    atomic.Uint64 // views
+	making  atomic.Int64  // time that they took [ns]
 	wake    chan struct{} // cap 1: a note that there is a call to a viewer that rests, or that requirements have changed
 
 	// Owned by run.
@@ -138,6 +140,11 @@ func (v *viewer) count() (n uint64) {
 
 // look makes the view of now, has the policy plan on it, and publishes it.
 func (v *viewer) look(now time.Duration) {
+	begin := time.Now()
+	defer func() {
+		v.made.Add(1)
+		v.making.Add(int64(time.Since(begin)))
+	}()
 	old := v.view.Load()
 	if e := v.h.explainer; e != nil {
 		e.writeDecisions(now)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -17,10 +16,12 @@ import (
 // Policy configures the benchmark of the UE's policies: what they make of traces, and what a decision costs.
 type Policy struct {
 	Setup
+	// Faults has what the faults of the demonstration need. They are left out if Quick.
+	Faults Demo
 	// Traces is a folder of further traces, "*.ndjson". Empty: there are none.
 	Traces string
-	// Out is the folder to which the synthetic traces are written. Empty: none is written.
-	Out string
+	// Written is the folder to which the synthetic traces are written. Empty: none is written.
+	Written string
 }
 
 // Run measures.
@@ -29,7 +30,7 @@ func (p Policy) Run(ctx context.Context) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	scenes := []scene{{"decide", p.decide}, {"plan", p.plan}}
+	scenes := p.costs()
 	var all []played
 	for _, t := range traces {
 		scenes = append(scenes, scene{"trace/" + t.Trace, func(_ context.Context, name string) ([]Figure, error) {
@@ -37,6 +38,9 @@ func (p Policy) Run(ctx context.Context) ([]Figure, error) {
 			all = append(all, one)
 			return one.figures(name), nil
 		}})
+	}
+	if !p.Quick { // each takes a minute
+		scenes = append(scenes, p.Faults.scenes()...)
 	}
 	figures, err := p.play(ctx, "policy", scenes)
 	if err == nil && len(all) > 1 {
@@ -50,8 +54,8 @@ func (p Policy) Run(ctx context.Context) ([]Figure, error) {
 // traces returns those that are replayed, and writes them if it is wanted.
 func (p Policy) traces() ([]*replay.Trace, error) {
 	all := replay.Synthetic()
-	if p.Out != "" {
-		if err := writeTraces(p.Out, all); err != nil {
+	if p.Written != "" {
+		if err := writeTraces(p.Written, all); err != nil {
 			return nil, err
 		}
 	}
@@ -222,17 +226,7 @@ func (p Policy) plan(_ context.Context, name string) ([]Figure, error) {
 
 // timed returns the least time of a call of f in five rounds, and what it allocates.
 func timed(name string, most float64, free bool, f func()) []Figure {
-	const n = 200_000
-	f()
-	var rounds []float64
-	for range 5 {
-		begin := time.Now()
-		for range n {
-			f()
-		}
-		rounds = append(rounds, float64(time.Since(begin).Nanoseconds())/n)
-	}
-	took := Figure{Case: name, Metric: "time", Unit: "ns", Value: slices.Min(rounds), N: 5 * n, Note: "the least of five rounds"}.against("<=", most)
+	took := Figure{Case: name, Metric: "time", Unit: "ns", Value: leastTime(f), N: leastOf, Note: "the least of five rounds"}.against("<=", most)
 	allocs := Figure{Case: name, Metric: "allocs", Unit: "objects", Value: testing.AllocsPerRun(1000, f), N: 1000}
 	if free {
 		allocs = allocs.against("<=", 0)
