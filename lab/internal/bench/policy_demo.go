@@ -112,7 +112,7 @@ func (d *Demo) folder(name string) (string, error) {
 	if d.Out == "" {
 		return os.MkdirTemp("", "bungee-bench-demo-")
 	}
-	dir := filepath.Join(d.Out, strings.ReplaceAll(name, "/", "-"))
+	dir := filepath.Join(d.Out, strings.NewReplacer("/", "-", " ", "-").Replace(name))
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
