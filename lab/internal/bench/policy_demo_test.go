@@ -43,7 +43,7 @@ func TestDemoRunUntilMoved(t *testing.T) {
 	}{
 		{215 * time.Millisecond, 6, 4, 2}, // during frame 2
 		{250 * time.Millisecond, 5, 3, 2}, // between two frames
-		{405 * time.Millisecond, 4, 2, 1},
+		{406 * time.Millisecond, 4, 2, 1},
 		{time.Minute, 0, 0, 0}, // after the end
 	} {
 		r, err := readDemo(writeDemo(t, demoMetrics, began), began.Add(tt.at))
