@@ -70,7 +70,7 @@ func (l *links) lookAt(s *session, next *policy.View) {
 func (l *links) carried(o *policy.Outcome, rtt policy.Reading[time.Duration], now time.Duration) {
 	r, known := rtt.Get()
 	took := o.Network - r
-	if !known || o.Missed || took < r/4 || took <= 0 { // else the round trip is nearly all of it
+	if !known || took < r/4 || took <= 0 { // the round trip is nearly all of it, or there was no answer
 		return
 	}
 	to, bytes := &l.up, o.Up
