@@ -46,6 +46,19 @@ func estimates(f *policy.Function) []page.Fact {
 	}
 }
 
+// expected returns what a call is predicted to take on the UE and on the edge host, at the fidelity that it would have there. 0 is not known.
+func expected(v *policy.View) (here, there time.Duration) {
+	i := indexOf(v, detectObjectsFunc.Name)
+	if i < 0 {
+		return 0, 0
+	}
+	var level [2]uint8
+	if i < len(v.Standings) {
+		level = v.Standings[i].Fidelity
+	}
+	return v.Predict(i, policy.OnUE, level[policy.OnUE]).Typical, v.Predict(i, policy.OnEdge, level[policy.OnEdge]).Typical
+}
+
 // indexOf returns the number of a function in a view, -1 if it is not there.
 func indexOf(v *policy.View, name string) int {
 	for i := range v.Functions {

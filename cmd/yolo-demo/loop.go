@@ -136,8 +136,7 @@ func (l *loop) foresee(f *report.Frame) {
 	_, f.Level = l.handler.Fidelity(&detectObjectsFunc.Desc)
 	at := l.fidelities[f.Level]
 	f.Quality, f.Size, f.Deadline = at.quality, at.size, l.opt.require.Latency
-	here, there := l.handler.Expect(&detectObjectsFunc.Desc)
-	f.Here, f.There = here.Typical, there.Typical
+	f.Here, f.There = expected(l.handler.View())
 }
 
 // split tells where the time of a frame went, and why there.

@@ -331,8 +331,6 @@ type Stats struct {
 	Hedged    uint64            // begun on the UE, too, as the edge host had not answered
 	Overtaken uint64            // of these, those whose result the UE had first
 	Wasted    time.Duration     // time of their other runs: on the UE until the edge host answered, or waiting for the edge host in vain
-	Views     uint64            // that were made for the policy
-	Viewing   time.Duration     // time of making them, and of what the policy planned on them
 	Links     []Link            // those that are up, as many as Config.Stripes for each host
 
 	CertificateEnds time.Time // when the UE's certificate ends, as it is read now; zero: not known
@@ -340,7 +338,7 @@ type Stats struct {
 
 // Stats returns the counts so far.
 func (h *Handler) Stats() Stats {
-	s := Stats{Reasons: map[string]uint64{}, Links: h.links(), Views: h.viewer.made.Load(), Viewing: time.Duration(h.viewer.making.Load())}
+	s := Stats{Reasons: map[string]uint64{}, Links: h.links()}
 	if h.dialer.conf != nil {
 		s.CertificateEnds = identity.Ends(h.dialer.conf)
 	}

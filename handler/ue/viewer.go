@@ -36,8 +36,6 @@ type viewer struct {
 	// Any goroutine.
 	view    atomic.Pointer[policy.View]
 	resting atomic.Bool
-	made    atomic.Uint64 // views
-	making  atomic.Int64  // time that they took [ns]
 	wake    chan struct{} // cap 1: a note that there is a call to a viewer that rests, or that requirements have changed
 
 	// Owned by run.
@@ -83,16 +81,6 @@ func (v *viewer) called() {
 
 // View returns the newest view that the policy decides on: how the device, the link, the hosts and the functions are. Nobody may change it.
 func (h *Handler) View() *policy.View { return h.viewer.view.Load() }
-
-// Expect returns what the next call of f is predicted to take on the UE and on the edge host, each at the fidelity that it would have there.
-func (h *Handler) Expect(f *offload.Desc) (here, there policy.Prediction) {
-	i, v := h.function(f).number, h.View()
-	var level [2]uint8
-	if i < len(v.Standings) {
-		level = v.Standings[i].Fidelity
-	}
-	return v.Predict(i, policy.OnUE, level[policy.OnUE]), v.Predict(i, policy.OnEdge, level[policy.OnEdge])
-}
 
 // run makes views until ctx ends.
 func (v *viewer) run(ctx context.Context) {
@@ -140,11 +128,6 @@ func (v *viewer) count() (n uint64) {
 
 // look makes the view of now, has the policy plan on it, and publishes it.
 func (v *viewer) look(now time.Duration) {
-	begin := time.Now()
-	defer func() {
-		v.made.Add(1)
-		v.making.Add(int64(time.Since(begin)))
-	}()
 	old := v.view.Load()
 	if e := v.h.explainer; e != nil {
 		e.writeDecisions(now)

@@ -69,15 +69,8 @@ func TestView(t *testing.T) {
 			t.Errorf("%d views in %v, want at most %d", n, time.Since(begin), most)
 		}
 		time.Sleep(51 * time.Millisecond)
-		if st := h.Stats(); st.Views != uint64(len(s.all())) || st.Viewing != 0 { // the clock of a bubble stands still meanwhile
-			t.Errorf("%d views counted that took %v; want %d, 0", st.Views, st.Viewing, len(s.all()))
-		}
 		if h.View() != s.last() {
 			t.Errorf("the view is of %v; want that of %v", h.View().At, s.last().At)
-		}
-		here, there := h.Expect(&f.Desc)
-		if !here.Known || !there.Known || here.Typical != work || there.Typical != 18*time.Millisecond {
-			t.Errorf("%+v and %+v are expected; want %v and 18ms", here, there, work)
 		}
 		v := s.last()
 		got := v.Functions[0]
