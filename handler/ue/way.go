@@ -82,8 +82,9 @@ func (l *links) carried(o *policy.Outcome, rtt policy.Reading[time.Duration], no
 	}
 }
 
-// leastCarried is the least size of what tells a rate: some packets.
-const leastCarried = 8 << 10
+// leastCarried is the least size of what tells a rate: three packets. With more, calls at a low fidelity would not tell that the link is
+// wide enough for a better one.
+const leastCarried = 4 << 10
 
 // rates are the last measured rates of one direction [bytes/s].
 type rates struct {

@@ -29,7 +29,11 @@ func TestLateCallsTellTheRate(t *testing.T) {
 	if got := carried(3, call(250e3, true)); !near(got, 250e3) {
 		t.Errorf("after three late calls a link of 250 KB/s carries %.0f bytes/s", got)
 	}
-	if got := carried(5, &policy.Outcome{Took: 500 * time.Millisecond, Missed: true}); !near(got, 250e3) {
+	small := &policy.Outcome{Took: 50 * time.Millisecond, Network: rtt + 10*time.Millisecond, Run: 15 * time.Millisecond, Up: 5_000, Down: 400}
+	if got := carried(3, small); !near(got, 500e3) {
+		t.Errorf("after three small calls a link of 500 KB/s carries %.0f bytes/s", got)
+	}
+	if got := carried(5, &policy.Outcome{Took: 500 * time.Millisecond, Missed: true}); !near(got, 500e3) {
 		t.Errorf("calls without an answer make it %.0f bytes/s", got)
 	}
 }

@@ -58,7 +58,7 @@ type carried struct {
 
 const (
 	// leastCarried is the least request that tells a rate [bytes], and carriedCounts how long the rates say something [s], as the UE handler has them.
-	leastCarried, carriedCounts = 8 << 10, 30
+	leastCarried, carriedCounts = 4 << 10, 30
 )
 
 func (c *carried) add(rate, at float64) {
