@@ -29,7 +29,7 @@ func (f fidelity) String() string {
 // steps are what the policy may choose from, their qualities in percent of the best one. They are chosen from a
 // grid by how many detections of yolo-fastest-1.1-xl on pedestrians from above they keep for their bytes: below an eighth less size, less
 // quality costs fewer of them than less size. A run with -policy adaptive tells what each costs.
-var steps = []fidelity{{100, 1}, {60, 0.875}, {40, 0.875}, {27, 0.875}, {27, 0.75}, {20, 0.5}}
+var steps = []fidelity{{100, 1}, {60, 0.875}, {40, 0.875}, {27, 0.875}, {27, 0.75}, {27, 0.65}, {20, 0.5}}
 
 // fidelities returns the first n steps below a quality, the best first.
 func fidelities(quality, n int) []fidelity {
