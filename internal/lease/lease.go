@@ -67,8 +67,8 @@ type Lease struct {
 
 // Limits are what a lease allows. Zero means as the host's policy says.
 type Limits struct {
-	Rate   float64 `json:"rate,omitzero"` // calls a second
-	Memory int64   `json:"mem,omitzero"`  // bytes of each instance that runs for the UE
+	Rate   float64 `json:"rate,omitzero"`  // calls a second
+	Memory int64   `json:"mem,omitzero"`   // bytes of each instance that runs for the UE
 	Share  int     `json:"share,omitzero"` // calls at once that the session needs; see wire.Limits
 }
 
