@@ -37,7 +37,6 @@ func (l *links) look(next *policy.View, functions []*learned, now time.Duration)
 			}
 		}
 	}
-	next.Lease.Held = len(seen) > 0
 	next.Link.Up, next.Link.Down = l.up.reading(now), l.down.reading(now)
 }
 

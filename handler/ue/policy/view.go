@@ -8,9 +8,8 @@ type View struct {
 	At     time.Duration `json:",omitzero"`
 	Device Device        `json:",omitzero"`
 	Link   Link          `json:",omitzero"`
-	// Hosts are those that calls may go to, the one in use first.
+	// Hosts are those that calls may go to, the one in use first; with an offload manager those that it has leased, for as long as it does.
 	Hosts []Host `json:",omitzero"`
-	Lease Lease  `json:",omitzero"`
 	// Functions are those that were called or prepared so far. A function keeps its number.
 	Functions []Function `json:",omitzero"`
 	// Standings are what the Planner settled last, in the order of Functions; later functions may have none.
@@ -84,12 +83,6 @@ type Host struct {
 	Queue   Reading[time.Duration] `json:",omitzero"` // wait of a call for a turn
 	Stretch Reading[float64]       `json:",omitzero"` // how many times longer calls take than on an idle host
 	Price   Reading[float64]       `json:",omitzero"` // of an hour, in the operator's unit
-}
-
-// A Lease is the right to use the first host.
-type Lease struct {
-	Held bool                   `json:",omitzero"`
-	Ends Reading[time.Duration] `json:",omitzero"` // View.At at which it ends, where that is known: an eviction
 }
 
 // A Function is what is known of an elastic function.
