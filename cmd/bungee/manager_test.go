@@ -172,7 +172,7 @@ func TestManagerPages(t *testing.T) {
 			t.Errorf("docs/metrics.md has %s, and the page has not", row[1])
 		}
 	}
-	for _, want := range []string{"bungee_manager_epoch 1", `bungee_manager_sessions{state="running"} 0`, "bungee_config_last_reload_successful 1"} {
+	for _, want := range []string{"bungee_manager_epoch 1", "bungee_certificate_last_read_successful 1", `bungee_manager_sessions{state="running"} 0`, "bungee_config_last_reload_successful 1"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("metrics lack %s", want)
 		}

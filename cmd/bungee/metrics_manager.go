@@ -80,7 +80,7 @@ func (managerMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range managerMetricList {
 		ch <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{managerHosts, managerSessions, managerDecided, buildDesc, expiryDesc, reloadDesc, reloadedDesc} {
+	for _, d := range []*prometheus.Desc{managerHosts, managerSessions, managerDecided, buildDesc, expiryDesc, readDesc, reloadDesc, reloadedDesc} {
 		ch <- d
 	}
 }
@@ -104,12 +104,9 @@ func (c managerMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(managerDecided, prometheus.CounterValue, float64(n), placement.Verdict(v).String())
 	}
 	good, last := c.p.state()
-	ok := 0.0
-	if good {
-		ok = 1
-	}
 	ch <- prometheus.MustNewConstMetric(buildDesc, prometheus.GaugeValue, 1, build()...)
 	ch <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, float64(s.CertificateEnds.Unix()))
-	ch <- prometheus.MustNewConstMetric(reloadDesc, prometheus.GaugeValue, ok)
+	ch <- prometheus.MustNewConstMetric(readDesc, prometheus.GaugeValue, oneIf(s.CertificateFault == nil))
+	ch <- prometheus.MustNewConstMetric(reloadDesc, prometheus.GaugeValue, oneIf(good))
 	ch <- prometheus.MustNewConstMetric(reloadedDesc, prometheus.GaugeValue, float64(last.Unix()))
 }

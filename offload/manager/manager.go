@@ -475,6 +475,7 @@ type Stats struct {
 	Enrolled, EnrolRefused uint64
 	AuditLost              uint64
 	CertificateEnds        time.Time
+	CertificateFault       error // why the files of certificates cannot be used as they are, while those read before count
 }
 
 // Stats returns numbers for metrics.
@@ -484,6 +485,6 @@ func (m *Manager) Stats() (Stats, error) {
 	s.Peers = len(m.conns)
 	m.mu.Unlock()
 	s.Enrolled, s.EnrolRefused = m.guesses.enrolled.Load(), m.guesses.refused.Load()
-	s.AuditLost, s.CertificateEnds = m.audits.lost.Load(), m.who.Ends()
+	s.AuditLost, s.CertificateEnds, s.CertificateFault = m.audits.lost.Load(), m.who.Ends(), m.who.Fault()
 	return s, err
 }
