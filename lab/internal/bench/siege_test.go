@@ -190,6 +190,9 @@ func TestMemoryWatch(t *testing.T) {
 	if own, _ := resident(os.Getpid()); own <= 0 || residentOfChildren(os.Getpid()) <= 0 || highWater(os.Getpid()) < own/2 {
 		t.Errorf("this process has %d bytes, its children %d, at most %d", own, residentOfChildren(os.Getpid()), highWater(os.Getpid()))
 	}
+	if child := p.cmd.Process.Pid; sharesMemory(os.Getpid(), child) || !sharesMemory(child, child) {
+		t.Error("a program is told apart from its parent by its command line, and one that has not begun is not")
+	}
 	if err := p.end(); err != nil {
 		t.Error(err)
 	}

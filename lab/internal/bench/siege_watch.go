@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,8 @@ func resident(pid int) (bytes int64, ok bool) {
 	return pages * int64(os.Getpagesize()), true
 }
 
-// residentOfChildren sums up the memory of the children of a process' main thread and others.
+// residentOfChildren sums up the memory of the children of a process' main thread and others. A child that has not begun its program yet has none: it shares
+// its parent's, all of which would count twice.
 func residentOfChildren(pid int) (sum int64) {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -151,13 +153,23 @@ func residentOfChildren(pid int) (sum int64) {
 	for _, t := range threads {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, t.Name()))
 		for child := range strings.FieldsSeq(string(text)) {
-			if n, err := strconv.Atoi(child); err == nil {
-				bytes, _ := resident(n)
-				sum += bytes
+			if n, err := strconv.Atoi(child); err == nil && !sharesMemory(pid, n) {
+				has, _ := resident(n)
+				sum += has
 			}
 		}
 	}
 	return sum
+}
+
+// sharesMemory says whether child runs in the memory of its parent, between vfork(2) and execve(2): there its command line is the parent's.
+func sharesMemory(parent, child int) bool {
+	a, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", parent))
+	if err != nil {
+		return false
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
+	return err == nil && bytes.Equal(a, b)
 }
 
 // highWater is the most memory that a process itself has had, also between two looks.
