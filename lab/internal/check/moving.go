@@ -104,7 +104,13 @@ func (j *judge) move(s Step, before place, took time.Duration, err error) {
 	}
 	if err != nil {
 		l.w.fail("move without fault failed: from %s to %s: %v", before.at, s.Host, err)
-	} else if most := l.handover(); took > most {
+		return
+	}
+	most := l.handover()
+	if now.fallbacks > 0 { // a Move waits for a recovery, which takes as long, and tells of it at its end
+		most *= 2
+	}
+	if took > most {
 		l.w.fail("move without fault lasted %v, over %v, from %s to %s: %+v", took, most, before.at, s.Host, l.ch.Stats())
 	}
 }
