@@ -301,3 +301,23 @@ func FuzzDecide(f *testing.F) {
 		Candidates(now, s, "ue", map[string]time.Duration{"edge-2": time.Duration(rtt)})
 	})
 }
+
+// A host where nobody is takes a first session of a module that nobody has called, whatever the session needs and however small the host.
+func TestFirstSessionIsAdmitted(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for range 10 * rounds {
+		h := edge("edge-1", func(h *Host) {
+			h.Turns = 0.2 + 4*rng.Float64()
+			h.Learned = h.Turns * (0.5 + rng.Float64())
+			h.Stretch = 1 + rng.Float64()
+			h.Modules = nil
+		})
+		x := headset("ue", []string{"edge-1 2ms"}, func(x *Session) {
+			x.Need.Rate, x.Need.InFlight = 1+60*rng.Float64(), 1+rng.IntN(8)
+			x.Need.Latency = time.Duration(rng.IntN(2)) * time.Duration(20+rng.IntN(500)) * time.Millisecond // in half of them none
+		})
+		if d := Decide(now, world([]Host{h}, x), "ue"); d.Verdict != Placed {
+			t.Fatalf("a first session is refused: %v\nhost %+v\nneed %+v", d, h, x.Need)
+		}
+	}
+}

@@ -50,14 +50,16 @@ func (h *host) try(x *Session, l *Link) trial {
 }
 
 // guess returns a time for a module that nobody has called yet: half of the longest with which the session could
-// have what it needs. So a first session is admitted, and counts as a large one.
+// have what it needs, if it were alone there. So a first session is admitted, and counts as a large one.
 func (t *trial) guess() time.Duration {
-	longest := math.Inf(1)
-	if t.x.Need.Latency > 0 {
-		longest = t.rest() / t.tail
+	longest, need := math.Inf(1), &t.x.Need
+	rate, turns := sane(need.Rate), t.h.capacity()
+	if rate > 0 {
+		longest = min(need.inFlight(), turns) / rate
 	}
-	if rate := sane(t.x.Need.Rate); rate > 0 {
-		longest = min(longest, t.x.Need.inFlight()/rate)
+	if need.Latency > 0 {
+		stretch := qos.Stretch(turns, min(need.inFlight(), turns)/2, need.inFlight())
+		longest = min(longest, t.rest()/qos.P99(1, t.tail, t.h.Stretch, stretch))
 	}
 	if math.IsInf(longest, 1) {
 		return 0
