@@ -13,13 +13,13 @@ import (
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
-	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/video"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/hostfunc/nn/opencv"
 	"github.com/bungee-xr/bungee/internal/cgroup"
+	"github.com/bungee-xr/bungee/internal/video"
 )
 
 // A demo is all that a run needs. Its fields are set by newDemo.

@@ -1,4 +1,4 @@
-// Package video finds a video for the demo. None is part of the repository.
+// Package video finds a video for the demo and for experiments. None is part of the repository.
 package video
 
 import (
