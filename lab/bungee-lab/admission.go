@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bungee-xr/bungee/internal/video"
 	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
@@ -24,7 +25,7 @@ func admissionCommand() *cobra.Command {
 	var o admissionOptions
 	var asJSON *bool
 	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
-		if err := o.prepare(b); err != nil {
+		if err := o.prepare(ctx, b); err != nil {
 			return nil, err
 		}
 		table := io.Writer(os.Stdout)
@@ -57,19 +58,23 @@ target is missed. All runs take some two and a half hours; --case and --repeats 
 	f.IntVar(&b.Repeats, "repeats", 0, "repeats of a case at most (default: ten of what is judged first, else five or three)")
 	f.StringVar(&b.Work.Module, "module", "cmd/yolo-demo/bungee_offload.wasm.gz", "file of yolo-demo's module")
 	f.StringVar(&o.model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames")
-	f.StringVar(&o.video, "video", os.Getenv("BUNGEE_VIDEO"), "file of the video (default: the one that BUNGEE_VIDEO names)")
+	f.StringVar(&o.video, "video", "", "file of the video (default: the one that BUNGEE_VIDEO names, else the one of yolo-demo, out of a Debian package)")
 	return c
 }
 
 // prepare makes the folder and the frames, which are encoded beforehand.
-func (o *admissionOptions) prepare(b *bench.Admission) error {
+func (o *admissionOptions) prepare(ctx context.Context, b *bench.Admission) error {
 	b.Work.Network = o.model
 	b.Work.Frames = filepath.Join(b.Out, "frames")
 	if err := os.MkdirAll(b.Work.Frames, 0o755); err != nil {
 		return err
 	}
 	if have, err := filepath.Glob(filepath.Join(b.Work.Frames, "*")); err != nil || len(have) < bench.AdmissionFrames {
-		if err := writeFrames(o.video, b.Work.Frames, bench.AdmissionFrames); err != nil {
+		path, _, err := video.Resolve(ctx, o.video, video.Options{Say: func(what string) { fmt.Fprintln(b.Say, what) }})
+		if err != nil {
+			return err
+		}
+		if err := writeFrames(path, b.Work.Frames, bench.AdmissionFrames); err != nil {
 			return fmt.Errorf("encode the frames: %w", err)
 		}
 	}

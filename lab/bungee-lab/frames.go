@@ -15,9 +15,6 @@ const frameQuality = 75
 
 // writeFrames encodes the first n frames of a video into a folder, a file each.
 func writeFrames(video, dir string, n int) error {
-	if video == "" {
-		return fmt.Errorf("name a video with --video or BUNGEE_VIDEO")
-	}
 	src, err := gocv.VideoCaptureFile(video)
 	if err != nil {
 		return fmt.Errorf("%s: %w", video, err)
