@@ -6,6 +6,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/bungee-xr/bungee/examples/internal/edgetest"
+	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -26,6 +28,16 @@ func TestBrightness(t *testing.T) {
 		if math.Abs(got-tt.want) > 1e-9 || (err == nil) != tt.ok {
 			t.Errorf("%s: Brightness = %v, %v; want %v, error %t", tt.why, got, err, tt.want, !tt.ok)
 		}
+	}
+}
+
+// The edge host answers as the UE does.
+func TestAtTheEdge(t *testing.T) {
+	edgetest.Prepare(t, &brightnessFunc.Desc)
+	var at offload.Trace
+	got, err := Brightness(offload.WithTrace(t.Context(), &at), []byte{0, 255})
+	if got != 0.5 || err != nil || at.Host != edgetest.Name {
+		t.Errorf("Brightness = %v, %v, computed on %q; want 0.5 from %s", got, err, at.Host, edgetest.Name)
 	}
 }
 

@@ -2,17 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bungee-xr/bungee/elastic"
-	"github.com/bungee-xr/bungee/executor/wazero"
-	"github.com/bungee-xr/bungee/handler/host"
+	"github.com/bungee-xr/bungee/examples/internal/edgetest"
 	"github.com/bungee-xr/bungee/handler/ue"
-	"github.com/bungee-xr/bungee/internal/identity"
 )
 
 func TestTracker(t *testing.T) {
@@ -58,59 +54,20 @@ func TestIdentitiesHere(t *testing.T) {
 // TestIdentitiesOnTheMove moves the tracker to an edge host with the module and
 // back, over a real network.
 func TestIdentitiesOnTheMove(t *testing.T) {
-	ctx := t.Context()
-	ca, err := identity.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf, err := ca.TLS(identity.UE, "ue")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := ue.Start(ctx, ue.Config{TLS: conf})
+	ctx, cfg := t.Context(), edgetest.Start(t)
+	edge := cfg.Edge
+	cfg.Edge = "" // the target names it
+	h, err := ue.Start(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
 	var said bytes.Buffer
 	// No deadline, and moves may fail: on a slow machine a host can be silent for long.
-	err = run(ctx, &said, elastic.Config{Deadline: -1}, toAndFro(h.Target(startHost(t, ca))), 10*moveEvery)
-	if err != nil || !strings.Contains(said.String(), "is on edge-1") || !strings.Contains(said.String(), "no identity has changed") {
+	err = run(ctx, &said, elastic.Config{Deadline: -1}, toAndFro(h.Target(edge)), 10*moveEvery)
+	if err != nil || !strings.Contains(said.String(), "is on "+edgetest.Name) || !strings.Contains(said.String(), "no identity has changed") {
 		t.Errorf("to and fro: %v; want stays on edge-1 and stable identities. It said:\n%s", err, &said)
 	}
-}
-
-// startHost starts an edge host and returns its address.
-func startHost(t *testing.T, ca *identity.Authority) string {
-	t.Helper()
-	conf, err := ca.TLS(identity.Host, "edge-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := wazero.New(wazero.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := host.New(host.Config{Name: "edge-1", Engine: engine, TLS: conf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error)
-	go func() { served <- h.Serve(context.Background(), pc) }()
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		engine.Close()
-	})
-	return pc.LocalAddr().String()
 }
 
 // TestStateRoundTrip holds that a tracker with the state of another does what that
