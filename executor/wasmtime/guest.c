@@ -2,7 +2,9 @@
 
 #include "guest.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 // The names of what a guest exports: package internal/abi and package instrument.
@@ -19,6 +21,58 @@ static void see_memory(bungee_guest *g) {
   g->size = wasmtime_memory_data_size(g->context, &g->memory);
 }
 
+// A guest that calls wait for is preferred to the network, as long as it computes for no longer than the least slice of a turn: while it
+// has its turn no other guest computes, and beside attackers the network would have most of the core.
+enum { preference = 8, preferred_for = 3000000 }; // ns
+
+static int64_t thread_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// prefer has the thread run before others of the process, or as they do. It does nothing where the process may not: RLIMIT_NICE bounds
+// it. Only Linux has a nice value for each thread.
+static void prefer(bungee_guest *g, bool yes) {
+#ifdef __linux__
+  static atomic_bool refused;
+  if (g->preferred == yes || (yes && atomic_load_explicit(&refused, memory_order_relaxed))) return;
+  if (yes) g->nice = getpriority(PRIO_PROCESS, 0);
+  if (setpriority(PRIO_PROCESS, 0, yes ? g->nice - preference : g->nice) == 0) {
+    g->preferred = yes;
+  } else {
+    atomic_store_explicit(&refused, true, memory_order_relaxed);
+  }
+#else
+  (void)g, (void)yes;
+#endif
+}
+
+// add_time adds to cpu the time since it did so last.
+static void add_time(bungee_guest *g) {
+  if (!g->timed) return;
+  int64_t now = thread_time();
+  g->cpu += now - g->began;
+  g->began = now;
+}
+
+// enter and leave are around guest code: what it calls is not preferred, and what Go's runtime starts there is not either.
+static void enter(bungee_guest *g) {
+  if (g->contended && g->cpu <= preferred_for) prefer(g, true);
+}
+
+static void leave(bungee_guest *g) { prefer(g, false); }
+
+static void begin(bungee_guest *g) {
+  if (g->timed) g->began = thread_time();
+  enter(g);
+}
+
+static void end(bungee_guest *g) {
+  add_time(g);
+  leave(g);
+}
+
 // host is each function that a guest imports; env is the import's index. The words are
 // packed in place: wasmtime has one each 16 bytes, Go one each 8.
 static wasm_trap *host(void *env, wasmtime_caller *caller, wasmtime_val_raw *raw, size_t n) {
@@ -30,27 +84,11 @@ static wasm_trap *host(void *env, wasmtime_caller *caller, wasmtime_val_raw *raw
   g->entered = true;
   uint64_t *words = (uint64_t *)raw;
   for (size_t i = 1; i < n; i++) words[i] = words[2 * i];
+  leave(g);
   bool ok = bungee_host(g->self, (size_t)env, words, n);
+  enter(g);
   for (size_t i = n; i-- > 1;) words[2 * i] = words[i];
   return ok ? NULL : wasmtime_trap_new("host function", 13);
-}
-
-static int64_t thread_time(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-// begin_time and add_time have the time between them in cpu.
-static void begin_time(bungee_guest *g) {
-  if (g->timed) g->began = thread_time();
-}
-
-static void add_time(bungee_guest *g) {
-  if (!g->timed) return;
-  int64_t now = thread_time();
-  g->cpu += now - g->began;
-  g->began = now;
 }
 
 // tick is called at the first epoch check of guest code after a tick of the clock.
@@ -62,7 +100,10 @@ static wasmtime_error *tick(wasmtime_context *context, void *data, uint64_t *del
   *delta = 1;
   *kind = 0; // go on
   add_time(g);
-  return bungee_tick(g->self) ? NULL : wasmtime_error_new("stopped");
+  leave(g);
+  bool on = bungee_tick(g->self);
+  enter(g);
+  return on ? NULL : wasmtime_error_new("stopped");
 }
 
 static void set_fuel(bungee_guest *g) {
@@ -99,7 +140,7 @@ static bungee_result call(bungee_guest *g, const wasmtime_func *f) {
 }
 
 bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
-  begin_time(g);
+  begin(g);
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   set_fuel(g);
@@ -107,7 +148,7 @@ bungee_result bungee_guest_call(bungee_guest *g, uint8_t *self, int func) {
   get_fuel(g);
   see_memory(g);
   g->self = NULL;
-  add_time(g);
+  end(g);
   return r;
 }
 
@@ -143,14 +184,14 @@ static bungee_result start(bungee_guest *g, bungee_module *m) {
 }
 
 bungee_result bungee_guest_start(bungee_guest *g, uint8_t *self, bungee_module *m) {
-  begin_time(g);
+  begin(g);
   g->self = self;
   wasmtime_context_set_epoch_deadline(g->context, 1);
   bungee_result r = start(g, m);
   see_memory(g);
   bungee_pages_after(g, m);
   g->self = NULL;
-  add_time(g);
+  end(g);
   return r;
 }
 

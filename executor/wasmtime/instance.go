@@ -40,6 +40,7 @@ type run struct {
 	deadline time.Time // zero is none
 	turn     *executor.Turn
 	ticks    bool          // the clock ticks for it
+	contends bool          // calls waited for its turn when it began
 	timed    bool          // its thread time is taken, which needs two system calls a crossing
 	settled  time.Duration // of its thread time
 	canceled time.Time     // when the end of ctx was seen first
@@ -68,7 +69,8 @@ func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	if i.run.turn != nil {
 		i.run.turn.OnWanted(i.module.clock.kick)
 	}
-	i.run.timed = i.link.Metered || i.run.turn != nil && i.run.turn.Waiting() > 0
+	i.run.contends = i.run.turn != nil && i.run.turn.Waiting() > 0
+	i.run.timed = i.link.Metered || i.run.contends
 	if i.guest != nil {
 		i.time()
 	}
@@ -90,8 +92,10 @@ func budget(fuel uint64) int64 {
 	return int64(fuel)
 }
 
-// time has the guest's thread time taken, or not, from now on.
-func (i *instance) time() { i.guest.timed, i.guest.cpu = C.bool(i.run.timed), 0 }
+// time has the guest's thread time taken, or not, from now on, and its thread preferred where calls wait for its turn.
+func (i *instance) time() {
+	i.guest.timed, i.guest.contended, i.guest.cpu = C.bool(i.run.timed), C.bool(i.run.contends), 0
+}
 
 // settle has the turn charged for thread time.
 func (i *instance) settle() {
