@@ -63,6 +63,21 @@ func TestUESideIsPure(t *testing.T) {
 	}
 }
 
+// Ways to find managers are imported by applications: who does without them links nothing of them, and nothing that they alone need.
+func TestLeavesCostTheirImportersOnly(t *testing.T) {
+	for _, p := range list(t, "./offload/...", "./elastic/...", "./handler/ue") {
+		refuse(t, p.ImportPath, p.Deps, map[string]string{
+			ours + "handler/ue/discover/": "an application imports it, or does without",
+		})
+	}
+	for _, p := range list(t, "./handler/ue/discover/...") {
+		refuse(t, p.ImportPath, p.Deps, map[string]string{
+			ours + "offload/manager": "the UE speaks to the manager, it does not contain it",
+			"miekg":                  "one package for messages of DNS is enough",
+		})
+	}
+}
+
 func refuse(t *testing.T, who string, imports []string, forbidden map[string]string) {
 	t.Helper()
 	for _, imp := range imports {
