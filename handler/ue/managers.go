@@ -15,7 +15,7 @@ import (
 	"github.com/bungee-xr/bungee/internal/wire"
 )
 
-// A Discoverer finds offload managers.
+// A Discoverer finds offload managers. [Addresses] and [SRV] are some; packages below handler/ue/discover have others.
 type Discoverer interface {
 	// Managers returns the addresses of managers, each "host:port", the best first. It is called before each
 	// attempt to connect, by one goroutine, and returns when ctx ends.

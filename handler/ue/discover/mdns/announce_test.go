@@ -1,6 +1,8 @@
 package mdns
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -128,5 +130,25 @@ func TestAnnounceNothing(t *testing.T) {
 		if err := (Announcer{Addr: a}).Run(t.Context()); err == nil {
 			t.Errorf("%v is announced", a)
 		}
+	}
+}
+
+// A socket that can be read from no more is given up, so that the next look opens another one.
+func TestBrokenSocket(t *testing.T) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &socket{conn: conn, read: func([]byte) (int, int, netip.AddrPort, error) {
+		return 0, 0, netip.AddrPort{}, errors.New("network is down")
+	}}
+	p := &place{joined: [2]bool{true, true}}
+	n := &announcer{sockets: [2]*socket{s, nil}, links: map[int]*place{7: p}}
+	n.hear(s)
+	if n.sockets[0] != nil || p.joined != [2]bool{false, true} {
+		t.Errorf("sockets %v, groups joined %v; want none of IPv4", n.sockets, p.joined)
+	}
+	if _, err := conn.WriteTo(nil, conn.LocalAddr()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the socket is open: %v", err)
 	}
 }

@@ -25,12 +25,12 @@ const (
 
 	usualWait = 2 * time.Second // 3 s of an attempt's five are left for the manager
 	again     = time.Second     // RFC 6762, section 5.2: the second question
-	settle    = 150 * time.Millisecond
+	settle    = 250 * time.Millisecond
 )
 
 // A Browser finds offload managers on the local links. The zero Browser is ready to use, by any number of goroutines.
 type Browser struct {
-	// Wait is how long the first answer is waited for. Zero means 2 s. Others that come within 150 ms of it count, too.
+	// Wait is how long the first answer is waited for. Zero means 2 s. Others that come within 250 ms of it count, too.
 	Wait time.Duration
 	// Interfaces are the names of those to ask on. Empty means all that are up and can multicast, but the loopback.
 	Interfaces []string
@@ -230,8 +230,11 @@ func (a *asker) listen(f *findings) {
 	heard := map[netip.Addr]int{}
 	for range maxPackets {
 		n, from, err := a.conn.ReadFromUDPAddrPort(b)
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil {
+			continue // Windows tells here that somebody's port is closed
 		}
 		sender := from.Addr().Unmap()
 		if heard[sender]++; heard[sender] > MaxOfSender {
