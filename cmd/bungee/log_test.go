@@ -47,7 +47,7 @@ func TestKeysOfTheLog(t *testing.T) {
 			known[key[1]] = false
 		}
 	}
-	for _, dir := range []string{"cmd/bungee", "handler/host", "internal/far", "internal/link", "executor", "hostfunc", "offload/manager"} {
+	for _, dir := range []string{"cmd/bungee", "handler/host", "internal/far", "internal/link", "executor", "hostfunc", "offload/manager", "handler/ue/discover/mdns"} {
 		for key, at := range keysIn(t, filepath.Join("../..", dir)) {
 			if _, ok := known[key]; !ok {
 				t.Errorf("%s logs %q, which is not among the keys of docs/metrics.md", at, key)

@@ -29,7 +29,7 @@ type managerFlags struct {
 	placement, audit, metrics                    string
 	thetaNet, thetaInf                           time.Duration
 	perTenant, sessions, asks                    int
-	tcp, untilEOF, verbose                       bool
+	tcp, mdns, untilEOF, verbose                 bool
 	logLevel, logFormat                          string
 
 	set  *pflag.FlagSet
@@ -87,6 +87,7 @@ func (f *managerFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.metrics, "metrics", "", "TCP address to serve /metrics, for Prometheus, /healthz and /readyz at, see docs/metrics.md (default: none)")
 	fl.StringArrayVar(&f.metricsNames, "metrics-name", nil, "name that the metrics are asked for by, as of bungee host; may be repeated")
 	fl.BoolVar(&f.tcp, "tcp", true, "serve over TCP, too, on the port of the same number")
+	fl.BoolVar(&f.mdns, "mdns", false, "announce the manager on the local links by multicast DNS, see docs/manager.md")
 	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
 	f.logLevel, f.logFormat = "warn", "text"
 	fl.Var(choice{&f.logLevel, logLevels}, "log-level", "what is logged: debug, info, warn or error")
@@ -229,6 +230,9 @@ func (f *managerFlags) servePeers(ctx context.Context, m *manager.Manager, log *
 	if err != nil {
 		return fmt.Errorf("%w: --listen: %w", cli.ErrUsage, err)
 	}
+	if f.mdns && addr.IP.IsLoopback() {
+		return fmt.Errorf("%w: --mdns announces a manager to other machines, and none reaches %s: set --listen :4434, or leave --mdns out", cli.ErrUsage, addr)
+	}
 	pc, ln, err := (&hostFlags{tcp: f.tcp}).sockets(addr, log)
 	if err != nil {
 		return err
@@ -239,6 +243,9 @@ func (f *managerFlags) servePeers(ctx context.Context, m *manager.Manager, log *
 	defer wg.Wait()
 	if ln != nil {
 		wg.Go(func() { cancel(m.ServeTCP(serving, ln)) })
+	}
+	if f.mdns {
+		wg.Go(func() { announce(serving, m, pc.LocalAddr(), log) })
 	}
 	err = m.Serve(serving, pc)
 	cancel(err)

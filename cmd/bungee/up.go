@@ -26,7 +26,7 @@ import (
 type upFlags struct {
 	listen, certs, store, cache string
 	hosts                       int
-	untilEOF, verbose           bool
+	mdns, untilEOF, verbose     bool
 }
 
 // mostUpHosts bounds the hosts of one process: each takes its part of the machine's memory.
@@ -59,6 +59,7 @@ to it.`,
 	fl.StringVar(&f.certs, "certs", "", "folder with the certificates of all roles (default: the user's own)")
 	fl.StringVar(&f.store, "store", "", "file for what outlasts a restart of the manager (default: the user's own)")
 	fl.StringVar(&f.cache, "cache", "", "folder for compiled modules (default: the user's cache)")
+	fl.BoolVar(&f.mdns, "mdns", false, "announce the manager on the local links by multicast DNS; needs --listen :4434")
 	fl.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does, for a parent process")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log each session, lease and module")
 	return c
@@ -120,7 +121,7 @@ type up struct {
 // open makes all that can fail before anybody is served.
 func (f *upFlags) open(log *slog.Logger) (*up, error) {
 	u := &up{flags: newManagerFlags(), log: log, hosts: f.hosts, ended: make(chan error, 2+f.hosts)}
-	u.flags.listen, u.flags.certs, u.flags.store = f.listen, f.certs, f.store
+	u.flags.listen, u.flags.certs, u.flags.store, u.flags.mdns = f.listen, f.certs, f.store, f.mdns
 	cfg, err := u.flags.managerConfig()
 	if err != nil {
 		return nil, err
