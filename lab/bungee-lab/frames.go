@@ -38,3 +38,20 @@ func writeFrames(video, dir string, n int) error {
 	}
 	return nil
 }
+
+// videoRate returns how many frames a second a video has.
+func videoRate(video string) (float64, error) {
+	if video == "" {
+		return 0, fmt.Errorf("name a video with --video or BUNGEE_VIDEO")
+	}
+	src, err := gocv.VideoCaptureFile(video)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", video, err)
+	}
+	defer src.Close()
+	rate := src.Get(gocv.VideoCaptureFPS)
+	if !(rate > 0 && rate < 1000) {
+		return 0, fmt.Errorf("%s does not say how many frames a second it has", video)
+	}
+	return rate, nil
+}
