@@ -20,17 +20,18 @@ const (
 	rightWrite uint64 = 1 << 6
 	rightPoll  uint64 = 1 << 27
 	rightStat  uint64 = 1 << 21
+	rightTimes uint64 = 1 << 23 // fd_filestat_set_times
 
 	// fd_seek, fd_fdstat_set_flags, fd_tell, fd_advise
 	rightsOpen = 1<<2 | 1<<3 | 1<<5 | 1<<7 | rightPoll | rightStat
-	// fd_datasync, fd_sync, fd_filestat_set_size, fd_filestat_set_times
-	rightsChange = rightWrite | 1<<0 | 1<<4 | 1<<22 | 1<<23
+	// fd_datasync, fd_sync, fd_filestat_set_size
+	rightsChange = rightWrite | rightTimes | 1<<0 | 1<<4 | 1<<22
 	// path_open, fd_readdir, path_readlink, path_filestat_get
 	rightsLook = 1<<13 | 1<<14 | 1<<15 | 1<<18 | rightStat
 	// path_create_directory, path_create_file, path_link_source, path_link_target,
 	// path_rename_source, path_rename_target, path_filestat_set_size,
 	// path_filestat_set_times, path_symlink, path_remove_directory, path_unlink_file
-	rightsArrange = 1<<9 | 1<<10 | 1<<11 | 1<<12 | 1<<16 | 1<<17 | 1<<19 | 1<<20 | 1<<24 | 1<<25 | 1<<26
+	rightsArrange = rightTimes | 1<<9 | 1<<10 | 1<<11 | 1<<12 | 1<<16 | 1<<17 | 1<<19 | 1<<20 | 1<<24 | 1<<25 | 1<<26
 )
 
 // An object is what a descriptor stands for: a *stream, a *file or a *folder.

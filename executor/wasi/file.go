@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"time"
 )
 
 // The flags of a descriptor.
@@ -195,9 +196,8 @@ func fdAllocate(in *instance, c call) error {
 	return eNotSup
 }
 
-// fdFilestatSetTimes sets them by the file's name, which must be its own still.
 func fdFilestatSetTimes(in *instance, c call) error {
-	f, err := in.file(c.i32(0))
+	o, err := in.object(c.i32(0))
 	if err != nil {
 		return err
 	}
@@ -205,6 +205,17 @@ func fdFilestatSetTimes(in *instance, c call) error {
 	if err != nil {
 		return err
 	}
+	switch o := o.(type) {
+	case *file:
+		return o.setTimes(accessed, modified)
+	case *folder:
+		return o.setTimes(accessed, modified)
+	}
+	return eSeek
+}
+
+// setTimes sets them by the file's name, which must be its own still.
+func (f *file) setTimes(accessed, modified time.Time) error {
 	if !f.from.folder.write {
 		return eReadOnly
 	}

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A folder is one that the guest was given, or one that it opened below such a one.
@@ -60,6 +61,17 @@ func (d *folder) stat() (fs.FileInfo, error) {
 		return nil, err
 	}
 	return root.Stat(".")
+}
+
+func (d *folder) setTimes(accessed, modified time.Time) error {
+	if !d.write {
+		return eReadOnly
+	}
+	root, err := d.open()
+	if err != nil {
+		return err
+	}
+	return root.Chtimes(".", accessed, modified)
 }
 
 func (d *folder) describe() fdstat {

@@ -11,3 +11,6 @@ import (
 func timesOf(info fs.FileInfo) (accessed, modified, changed time.Time) {
 	return info.ModTime(), info.ModTime(), info.ModTime()
 }
+
+// setLinkTimes refuses: Go's way to set times follows links.
+func (p place) setLinkTimes(_, _ time.Time) error { return eNotSup }
