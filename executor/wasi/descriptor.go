@@ -24,8 +24,8 @@ const (
 
 	// fd_seek, fd_fdstat_set_flags, fd_tell, fd_advise
 	rightsOpen = 1<<2 | 1<<3 | 1<<5 | 1<<7 | rightPoll | rightStat
-	// fd_datasync, fd_sync, fd_filestat_set_size
-	rightsChange = rightWrite | rightTimes | 1<<0 | 1<<4 | 1<<22
+	// fd_datasync, fd_sync, fd_allocate, which answers as on a disk that cannot, fd_filestat_set_size
+	rightsChange = rightWrite | rightTimes | 1<<0 | 1<<4 | 1<<8 | 1<<22
 	// path_open, fd_readdir, path_readlink, path_filestat_get
 	rightsLook = 1<<13 | 1<<14 | 1<<15 | 1<<18 | rightStat
 	// path_create_directory, path_create_file, path_link_source, path_link_target,

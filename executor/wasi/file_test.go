@@ -156,6 +156,20 @@ func TestFdstat(t *testing.T) {
 	}
 }
 
+// Files below a folder with Write have each right of a file: programs expect them, fd_allocate's too.
+func TestInherited(t *testing.T) {
+	const files = 1<<9 - 1 | rightStat | rightsChange | rightPoll
+	g := newGuest(t, Config{Folders: []Folder{tempFolder(t, true)}})
+	g.must("fd_fdstat_get", 3, at0)
+	if got := g.u64(at0 + 16); got&files != files {
+		t.Errorf("got %#x, want %#x among them", got, files)
+	}
+	g.must("fd_fdstat_get", g.opened("a", 0, toWrite), at0)
+	if got := g.u64(at0 + 8); got&files != files {
+		t.Errorf("of a file: got %#x, want %#x among them", got, files)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	tests := []struct {
 		path   string

@@ -54,7 +54,8 @@
 // # What is refused
 //
 // Sockets (use package hostfunc/egress), signals, fd_allocate, fd_fdstat_set_rights,
-// clocks of processor time, and changing how an open file is synchronised.
+// clocks of processor time, changing how an open file is synchronised, and, on other
+// hosts than Linux, the times of a link itself.
 //
 // proc_exit ends the instance: the error of the call is [executor.ErrTrap] and wraps an
 // [*ExitError].
