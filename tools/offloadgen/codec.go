@@ -22,8 +22,7 @@ type codec struct {
 
 // codecs makes the codecs of the types that cross.
 type codecs struct {
-	*names
-	own    *types.Package
+	*speller
 	bad    *complaints
 	done   map[string]*codec // by type, nil while in progress
 	text   strings.Builder   // the functions, in the order they are finished
@@ -117,11 +116,31 @@ func (c *codecs) show(t types.Type) string {
 // foreign complains of a named type that generated code cannot write down.
 func (c *codecs) foreign(t types.Type, at place) bool {
 	n, ok := t.(*types.Named)
-	if !ok || n.Obj().Pkg() == nil || n.Obj().Pkg() == c.own || n.Obj().Exported() {
+	if !ok {
 		return false
 	}
-	c.refuse(t, at, "is not exported by its package", "use a type of your own")
-	return true
+	if c.named(n.Obj()) == nil {
+		why, way := c.unnamed(n.Obj())
+		c.refuse(t, at, why, way)
+		return true
+	}
+	for a := range n.TypeArgs().Types() {
+		if c.foreign(types.Unalias(a), at.in("type argument of %s", c.show(t))) {
+			return true
+		}
+	}
+	return false
+}
+
+// unnamed says why generated code cannot name o, and the way out.
+func (c *codecs) unnamed(o *types.TypeName) (why, way string) {
+	switch {
+	case o.Parent() != nil && o.Parent() != o.Pkg().Scope():
+		return "is declared in a function", "declare it at package level"
+	case !o.Exported():
+		return "is not exported by its package", "use a type of your own"
+	}
+	return "is of package " + o.Pkg().Path() + ", which this package must not import", "declare an alias of it in a package that may"
 }
 
 // inline is the codec of a type that package pack knows by name.
@@ -170,7 +189,7 @@ func (c *codecs) basic(t types.Type, u *types.Basic, at place) *codec {
 	if n.bits != "" {
 		k.read = fmt.Sprintf("r.%sN(%s)", n.name, n.bits)
 	}
-	text := types.TypeString(t, c.qualifier(c.own))
+	text := c.spell(t)
 	if text != n.wide {
 		plain := k.write
 		k.write = func(v string) string { return plain(n.wide + "(" + v + ")") }
@@ -185,7 +204,7 @@ func (c *codecs) basic(t types.Type, u *types.Basic, at place) *codec {
 func (c *codecs) functions(t types.Type, least int, write, read string) *codec {
 	name := typeName(t, c.own)
 	k := &codec{min: min(least, maxMin), appendFunc: c.fresh("bungeeAppend" + name), readFunc: c.fresh("bungeeRead" + name)}
-	text := types.TypeString(t, c.qualifier(c.own))
+	text := c.spell(t)
 	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v %s) []byte {\n%s}\n", k.appendFunc, text, write)
 	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader) (v %s) {\n%s}\n", k.readFunc, c.std(packPath), text, read)
 	k.write = func(v string) string { return fmt.Sprintf("b = %s(b, %s)", k.appendFunc, v) }
@@ -237,8 +256,8 @@ func (c *codecs) state(m *mark, t types.Type, u *types.Struct) (appendFunc, read
 	c.guard(t, u)
 	name, pack := typeName(t, c.own), c.std(packPath)
 	appendFunc, readFunc = c.fresh("bungeeAppend"+name+"State"), c.fresh("bungeeRead"+name+"State")
-	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v *%s) []byte {\n%sreturn b\n}\n", appendFunc, m.name, write)
-	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader, v *%s) {\n*v = %[3]s{}\nif !r.Tuple(%d) {\nreturn\n}\n%s}\n", readFunc, pack, m.name, len(fields), read)
+	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v *%s) []byte {\n%sreturn b\n}\n", appendFunc, c.spell(t), write)
+	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader, v *%s) {\n*v = %[3]s{}\nif !r.Tuple(%d) {\nreturn\n}\n%s}\n", readFunc, pack, c.spell(t), len(fields), read)
 	return appendFunc, readFunc
 }
 
@@ -253,23 +272,14 @@ func (c *codecs) guard(t types.Type, u *types.Struct) {
 			return // cannot be written down here
 		}
 	}
-	q := c.qualifier(c.own)
-	var fields []string
-	for f := range u.Fields() {
-		name := f.Name() + " "
-		if f.Embedded() {
-			name = ""
-		}
-		fields = append(fields, name+types.TypeString(f.Type(), q))
-	}
-	c.guards = append(c.guards, fmt.Sprintf("_ = struct{ %s }(%s{})", strings.Join(fields, "; "), types.TypeString(t, q)))
+	c.guards = append(c.guards, fmt.Sprintf("_ = %s(%s{})", c.spellStruct(u), c.spell(t)))
 }
 
 func (c *codecs) slices(t types.Type, u *types.Slice, at place) *codec {
 	pack, elem := c.std(packPath), c.plan(u.Elem(), at.in("element of %s", c.show(t)))
 	write := fmt.Sprintf("if v == nil {\nreturn %[1]s.AppendNil(b)\n}\nb = %[1]s.AppendArray(b, len(v))\nfor i := range v {\n%[2]s\n}\nreturn b\n", pack, elem.write("v[i]"))
 	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nv = make(%s, r.ArrayOf(%d))\nfor i := range v {\nv[i] = %s\n}\nreturn v\n",
-		types.TypeString(t, c.qualifier(c.own)), elem.min, elem.read)
+		c.spell(t), elem.min, elem.read)
 	return c.functions(t, 1, write, read)
 }
 
@@ -297,11 +307,11 @@ func (c *codecs) maps(t types.Type, u *types.Map, at place) *codec {
 	pair := keys.write("k") + "\n" + elem.write("v[k]") + "\n"
 	loop := fmt.Sprintf("for _, k := range %s.Sorted(%s.Keys(v)) {\n%s}\n", c.std("slices"), c.std("maps"), pair)
 	if b.Info()&types.IsBoolean != 0 {
-		loop = fmt.Sprintf("for _, k := range [...]%s{false, true} {\nif _, ok := v[k]; ok {\n%s}\n}\n", types.TypeString(key, c.qualifier(c.own)), pair)
+		loop = fmt.Sprintf("for _, k := range [...]%s{false, true} {\nif _, ok := v[k]; ok {\n%s}\n}\n", c.spell(key), pair)
 	}
 	write := fmt.Sprintf("if v == nil {\nreturn %[1]s.AppendNil(b)\n}\nb = %[1]s.AppendMap(b, len(v))\n%[2]sreturn b\n", pack, loop)
 	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nn := r.Map()\nv = %s{}\nfor range n {\nk := %s\nv[k] = %s\n}\nreturn v\n",
-		types.TypeString(t, c.qualifier(c.own)), keys.read, elem.read)
+		c.spell(t), keys.read, elem.read)
 	return c.functions(t, 1, write, read)
 }
 
@@ -314,7 +324,7 @@ func (c *codecs) pointers(t types.Type, u *types.Pointer, at place) *codec {
 	}
 	elem := c.plan(u.Elem(), at)
 	write := fmt.Sprintf("if v == nil {\nreturn %s.AppendNil(b)\n}\n%s\nreturn b\n", c.std(packPath), elem.write("*v"))
-	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nv = new(%s)\n*v = %s\nreturn v\n", types.TypeString(u.Elem(), c.qualifier(c.own)), elem.read)
+	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nv = new(%s)\n*v = %s\nreturn v\n", c.spell(u.Elem()), elem.read)
 	return c.functions(t, 1, write, read)
 }
 

@@ -213,7 +213,7 @@ func elasticStubs(s *source, marks []*mark) []*ast.File {
 		for _, i := range m.file.ast.Imports {
 			b.WriteString("import " + m.file.slice(i) + "\n")
 		}
-		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.made(), strings.TrimPrefix(m.file.slice(fn.Type), "func "+m.name))
+		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.made(), m.file.text[fn.Type.Params.Pos()-m.file.ast.FileStart:fn.Type.End()-m.file.ast.FileStart])
 		if f, err := parser.ParseFile(s.fset, m.made(), b.String(), parser.SkipObjectResolution); err == nil {
 			files = append(files, f)
 		}

@@ -48,29 +48,9 @@ var (
 	for i, n := range e.ends {
 		e.endpoint(&body, n, len(e.funcs)+3*i)
 	}
-	body.WriteString(e.text.String())
+	body.WriteString(e.text.String() + e.extra.String())
 	imports := "import (\n" + e.specs(slices.Collect(maps.Keys(e.imports))) + ")\n"
 	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n\n" + imports + body.String()))
-}
-
-// signature returns s as source, with or without names.
-func (e *emitter) signature(s *types.Signature, params, results []string) string {
-	list := func(t *types.Tuple, names []string) string {
-		var parts []string
-		for i := range t.Len() {
-			part := types.TypeString(t.At(i).Type(), e.qualifier(e.own))
-			if names != nil {
-				part = names[i] + " " + part
-			}
-			parts = append(parts, part)
-		}
-		return strings.Join(parts, ", ")
-	}
-	out := list(s.Results(), results)
-	if s.Results().Len() > 1 || results != nil {
-		out = "(" + out + ")"
-	}
-	return "(" + list(s.Params(), params) + ") " + out
 }
 
 func (e *emitter) function(b *strings.Builder, f *function, index int) {
@@ -81,9 +61,9 @@ func (e *emitter) function(b *strings.Builder, f *function, index int) {
 	fmt.Fprintf(b, "\n%sfunc %s%s {\n%s}\n", f.comment(), f.made(), e.signature(f.sig, f.params, results), e.body(f))
 	for _, t := range []tuple{f.in, f.out} {
 		if t.made {
-			fmt.Fprintf(b, "\n// %s is what crosses for a call of %s.\ntype %[1]s struct {\n", e.typeText(t.typ), f.name)
+			fmt.Fprintf(b, "\n// %s is what crosses for a call of %s.\ntype %[1]s struct {\n", e.spell(t.typ), f.name)
 			for v := range t.typ.Underlying().(*types.Struct).Fields() {
-				fmt.Fprintf(b, "%s %s\n", v.Name(), e.typeText(v.Type()))
+				fmt.Fprintf(b, "%s %s\n", v.Name(), e.spell(v.Type()))
 			}
 			b.WriteString("}\n")
 		}
@@ -92,7 +72,7 @@ func (e *emitter) function(b *strings.Builder, f *function, index int) {
 }
 
 func (e *emitter) variable(b *strings.Builder, f *function, index int) {
-	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable(), e.std(codegenPath), e.typeText(f.in.typ), e.typeText(f.out.typ))
+	fmt.Fprintf(b, "\nvar %s = %s.Func[%s, %s]{\n", f.variable(), e.std(codegenPath), e.spell(f.in.typ), e.spell(f.out.typ))
 	e.desc(b, f.mark, index)
 	fmt.Fprintf(b, "Native: %s,\n", e.native(f))
 	e.codecPair(b, "In", f.in.typ, f.inCodec)
@@ -116,7 +96,7 @@ func (e *emitter) desc(b *strings.Builder, m *mark, index int) {
 
 func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
 	codegen, pack, context := e.std(codegenPath), e.std(packPath), e.std("context")
-	in, out := e.typeText(n.in), e.typeText(n.out)
+	in, out := e.spell(n.in), e.spell(n.out)
 	handle := "return v.Handle(ctx, in, emit)"
 	if n.plain {
 		handle = "out, err := v.Handle(ctx, in)\nif err != nil {\nreturn err\n}\nreturn emit(out)"
@@ -133,32 +113,30 @@ func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
 		ReadState: func(r *%[8]s.Reader) { %[9]s(r, v) },
 	}
 },
-`, codegen, in, out, n.name, context, handle, n.appendState, pack, n.readState)
+`, codegen, in, out, e.spell(n.typ), context, handle, n.appendState, pack, n.readState)
 	e.codecPair(b, "In", n.in, n.inCodec)
 	e.codecPair(b, "Out", n.out, n.outCodec)
 	b.WriteString("}\n")
 }
 
-func (e *emitter) typeText(t types.Type) string { return types.TypeString(t, e.qualifier(e.own)) }
-
 // body returns the body of the elastic function.
 func (e *emitter) body(f *function) string {
 	in := f.params[len(f.params)-1]
 	if f.in.made {
-		in = e.typeText(f.in.typ) + "{" + strings.Join(f.in.fields, ", ") + "}"
+		in = e.spell(f.in.typ) + "{" + strings.Join(f.in.fields, ", ") + "}"
 	}
 	call := fmt.Sprintf("%s.Call(%s, %s)", f.variable(), f.params[0], in)
 	if !f.out.made {
 		return "return " + call + "\n"
 	}
-	out, err, assign := unlike("out", f), unlike("err", f), ":="
-	if namedResults(f.fn) {
-		err, assign = f.results[len(f.results)-1], "="
-	}
 	if len(f.out.fields) == 0 {
-		return fmt.Sprintf("_, %s %s %s\nreturn %[1]s\n", err, assign, call)
+		assign := ":="
+		if namedResults(f.fn) {
+			assign = "="
+		}
+		return fmt.Sprintf("_, %s %s %s\nreturn %[1]s\n", f.errVar, assign, call)
 	}
-	return fmt.Sprintf("%s, %s := %s\nreturn %s, %[2]s\n", out, err, call, prefixed(out+".", f.out.fields))
+	return fmt.Sprintf("%s, %s := %s\nreturn %s, %[2]s\n", f.outVar, f.errVar, call, prefixed(f.outVar+".", f.out.fields))
 }
 
 // native returns the Native function of a Func: the marked function, or a
@@ -167,23 +145,25 @@ func (e *emitter) native(f *function) string {
 	if !f.in.made && !f.out.made {
 		return f.name
 	}
-	args, assign := "ctx, in", "out, err = "
+	used := scope{f.name: true}
+	ctx, in, out, err := used.fresh("ctx"), used.fresh("in"), used.fresh("out"), used.fresh("err")
+	args, assign := ctx+", "+in, out+", "+err+" = "
 	if f.in.made {
-		args = strings.TrimSuffix("ctx, "+prefixed("in.", f.in.fields), ", ")
+		args = strings.TrimSuffix(ctx+", "+prefixed(in+".", f.in.fields), ", ")
 	}
 	if f.out.made {
-		assign = strings.TrimPrefix(prefixed("out.", f.out.fields)+", err = ", ", ")
+		assign = strings.TrimPrefix(prefixed(out+".", f.out.fields)+", "+err+" = ", ", ")
 	}
-	return fmt.Sprintf("func(ctx %s.Context, in %s) (out %s, err error) {\n%s%s(%s)\nreturn out, err\n}",
-		e.std("context"), e.typeText(f.in.typ), e.typeText(f.out.typ), assign, f.name, args)
+	return fmt.Sprintf("func(%s %s.Context, %s %s) (%s %s, %s error) {\n%s%s(%s)\nreturn %[5]s, %[7]s\n}",
+		ctx, e.std("context"), in, e.spell(f.in.typ), out, e.spell(f.out.typ), err, assign, f.name, args)
 }
 
 // codecPair writes the codec of t, In or Out, as two functions.
 func (e *emitter) codecPair(b *strings.Builder, name string, t types.Type, k *codec) {
 	write, read := k.appendFunc, k.readFunc
 	if write == "" {
-		write = fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.typeText(t), strings.TrimPrefix(k.write("v"), "b = "))
-		read = fmt.Sprintf("func(r *%s.Reader) %s { return %s }", e.std(packPath), e.typeText(t), k.read)
+		write = fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.spell(t), strings.TrimPrefix(k.write("v"), "b = "))
+		read = fmt.Sprintf("func(r *%s.Reader) %s { return %s }", e.std(packPath), e.spell(t), k.read)
 	}
 	fmt.Fprintf(b, "Append%s: %s,\nRead%[1]s: %[3]s,\n", name, write, read)
 }
@@ -195,18 +175,6 @@ func prefixed(prefix string, names []string) string {
 		parts = append(parts, prefix+n)
 	}
 	return strings.Join(parts, ", ")
-}
-
-// unlike returns name, changed until no parameter or result of f is called so.
-func unlike(name string, f *function) string {
-	used := map[string]bool{}
-	for _, n := range append(append([]string(nil), f.params...), f.results...) {
-		used[n] = true
-	}
-	for used[name] {
-		name += "_"
-	}
-	return name
 }
 
 func namedResults(d *ast.FuncDecl) bool { return len(d.Type.Results.List[0].Names) > 0 }

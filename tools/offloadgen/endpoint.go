@@ -12,6 +12,7 @@ const handleForms = "Handle(ctx context.Context, in In, emit func(Out) error) er
 // An endpoint is the far endpoint of elastic channels about to be written.
 type endpoint struct {
 	*mark
+	typ               types.Type
 	sig               *types.Signature // of Handle
 	in, out           types.Type
 	plain             bool // Handle returns its one value
@@ -37,7 +38,7 @@ func planEndpoint(m *mark, s *slice, c *codecs, bad *complaints) *endpoint {
 	if handle == nil || !ok {
 		return nil
 	}
-	e := &endpoint{mark: m, sig: handle.Type().(*types.Signature)}
+	e := &endpoint{mark: m, typ: obj.Type(), sig: handle.Type().(*types.Signature)}
 	pos := handle.Obj().Pos()
 	if handle.Obj().Pkg() != c.own {
 		pos = m.pos // of a type that it embeds
@@ -72,7 +73,7 @@ func (m *mark) stateOf(obj *types.TypeName, bad *complaints) (*types.Struct, boo
 // or result that the latter is in, nil when the signature is of no known form.
 func (e *endpoint) takeApart() *types.Var {
 	p, r := e.sig.Params(), e.sig.Results()
-	if e.sig.Variadic() || p.Len() < 2 || types.TypeString(p.At(0).Type(), nil) != "context.Context" || !endsInError(r) {
+	if e.sig.Variadic() || p.Len() < 2 || !isContext(p.At(0).Type()) || !endsInError(r) {
 		return nil
 	}
 	e.in = p.At(1).Type()
@@ -89,6 +90,11 @@ func (e *endpoint) takeApart() *types.Var {
 	}
 	e.out = emit.Params().At(0).Type()
 	return p.At(2)
+}
+
+func isContext(t types.Type) bool {
+	n, ok := types.Unalias(t).(*types.Named)
+	return ok && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == "context" && n.Obj().Name() == "Context"
 }
 
 func endsInError(results *types.Tuple) bool {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"go/format"
-	"go/types"
 	"maps"
 	"slices"
 	"strings"
@@ -80,19 +79,12 @@ var bungeeModule = &%s.Module{
 // opens returns the functions that open channels, and the paths that the file
 // with them imports.
 func (e *emitter) opens() (text string, imports []string) {
-	paths := map[string]bool{offloadPath: true}
-	in := func(p *types.Package) string {
-		if p == e.own {
-			return ""
-		}
-		paths[p.Path()] = true
-		return e.pkg(p.Path(), p.Name())
-	}
+	e.used = map[string]bool{offloadPath: true}
+	defer func() { e.used = nil }()
 	var b strings.Builder
 	for _, n := range e.ends {
-		paths[elasticPath] = true
 		fmt.Fprintf(&b, "\n%sfunc %s(cfg %[3]s.Config) (*%[3]s.Channel[%[4]s, %[5]s], error) {\nreturn %[3]s.Open(&%[6]s, cfg)\n}\n",
-			n.comment(), n.made(), e.std(elasticPath), types.TypeString(n.in, in), types.TypeString(n.out, in), n.variable())
+			n.comment(), n.made(), e.std(elasticPath), e.spell(n.in), e.spell(n.out), n.variable())
 	}
-	return b.String(), slices.Collect(maps.Keys(paths))
+	return b.String(), slices.Collect(maps.Keys(e.used))
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"go/types"
-	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +14,8 @@ type function struct {
 	fn              *ast.FuncDecl
 	sig             *types.Signature
 	params, results []string
+	inName          string // of the struct of several parameters
+	outVar, errVar  string // variables of the elastic function
 	in, out         tuple
 	inCodec         *codec
 	outCodec        *codec
@@ -39,22 +40,39 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 	if !f.fitsTypes(bad) {
 		return nil
 	}
-	f.params = fieldNames(f.fn.Type.Params, "p", f.variable())
-	if f.params[0] == "p0" && !slices.Contains(f.params, "ctx") {
-		f.params[0] = "ctx"
-	}
-	f.results = fieldNames(f.fn.Type.Results, "r", f.variable())
-	f.in = f.tuple(c, m.name+"In", f.sig.Params(), f.params, 1, f.sig.Params().Len())
-	f.out = f.tuple(c, m.name+"Out", f.sig.Results(), f.results, 0, f.sig.Results().Len()-1)
+	f.nameParts(c)
+	f.in = f.tuple(c, f.inName, f.sig.Params(), f.params, 1, f.sig.Params().Len())
+	f.out = f.tuple(c, "", f.sig.Results(), f.results, 0, f.sig.Results().Len()-1)
 	f.planTuples(c)
 	return f
+}
+
+// nameParts names parameters and results. The body of the elastic function and the
+// struct of several parameters use these names.
+func (f *function) nameParts(c *codecs) {
+	used := scope{f.variable(): true}
+	if f.sig.Params().Len() != 2 {
+		f.inName = c.fresh(f.name + "In")
+		used[f.inName] = true
+	}
+	f.params = used.fieldNames(f.sig.Params(), "p")
+	if f.params[0] == "p0" && !used["ctx"] {
+		f.params[0] = used.fresh("ctx")
+	}
+	if !namedResults(f.fn) {
+		f.results = scope{}.fieldNames(f.sig.Results(), "r")
+		f.outVar, f.errVar = used.fresh("out"), used.fresh("err")
+		return
+	}
+	f.results = used.fieldNames(f.sig.Results(), "r")
+	f.outVar, f.errVar = used.fresh("out"), f.results[len(f.results)-1]
 }
 
 // fitsTypes complains of a signature that no elastic function can have.
 func (f *function) fitsTypes(bad *complaints) bool {
 	p, r := f.sig.Params(), f.sig.Results()
 	before := len(bad.list)
-	if p.Len() == 0 || types.TypeString(p.At(0).Type(), nil) != "context.Context" {
+	if p.Len() == 0 || !isContext(p.At(0).Type()) {
 		bad.add(f.pos, "%s: its first parameter must be a context.Context, which carries the deadline to the edge host; add one", f.name)
 	}
 	if !endsInError(r) {
@@ -75,7 +93,10 @@ func (f *function) tuple(c *codecs, name string, all *types.Tuple, fields []stri
 	for i := from; i < to; i++ {
 		vars = append(vars, types.NewField(all.At(i).Pos(), c.own, fields[i], all.At(i).Type(), false))
 	}
-	obj := types.NewTypeName(f.pos, c.own, c.fresh(name), nil)
+	if name == "" {
+		name = c.fresh(f.name + "Out")
+	}
+	obj := types.NewTypeName(f.pos, c.own, name, nil)
 	return tuple{types.NewNamed(obj, types.NewStruct(vars, nil), nil), fields[from:to], true}
 }
 

@@ -85,15 +85,14 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 
 // plan plans the code of all that is marked.
 func plan(s *slice, bad *complaints) *emitter {
-	n := newNames(s.source, s.types.Name())
-	n.shadowed(bad)
+	n := newNames(s.source, s.types)
 	for _, name := range []string{"bungeeModule", "bungeeWasm"} {
 		if pos, taken := n.taken[name]; taken {
 			bad.add(pos, "%s is a name that offloadgen needs; rename it", name)
 		}
 		n.fresh(name)
 	}
-	c := &codecs{names: n, own: s.types, bad: bad, done: map[string]*codec{}}
+	c := &codecs{speller: newSpeller(n, s.types), bad: bad, done: map[string]*codec{}}
 	e := &emitter{codecs: c, pkgName: s.types.Name(), path: s.path}
 	for _, m := range s.marks {
 		if m.kind == endpointMark {
@@ -103,6 +102,12 @@ func plan(s *slice, bad *complaints) *emitter {
 		} else if f := planFunction(m, s, c, bad); f != nil {
 			e.funcs = append(e.funcs, f)
 		}
+	}
+	if bad.err() != nil {
+		return e
+	}
+	if text, err := e.offloadGo(); err == nil {
+		n.hidden(text, bad)
 	}
 	return e
 }

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"go/ast"
+	"go/parser"
 	"go/token"
 	"go/types"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,37 +13,76 @@ import (
 // names gives out package-level names and import names for the generated code that the
 // package does not use.
 type names struct {
-	taken   map[string]token.Pos
-	imports map[string]string // local name by import path
+	taken    map[string]token.Pos // at package level, tests and files for other platforms included
+	imported map[string]bool      // what the package's files call their imports: hidden by no package-level name
+	imports  map[string]string    // local name by import path
+	used     map[string]bool      // if not nil, takes note of the paths of packages that code refers to
 }
 
-// newNames knows all names that the package's files declare, those of files for
-// other platforms included.
-func newNames(s *source, pkgName string) *names {
-	n := &names{map[string]token.Pos{}, map[string]string{}}
-	for _, local := range []string{"b", "cfg", "ctx", "emit", "err", "i", "in", "k", "n", "ok", "out", "p", "r", "v"} {
-		n.taken[local] = token.NoPos // variables of generated functions, which would hide an import
+// newNames knows all names that the package's files declare.
+func newNames(s *source, own *types.Package) *names {
+	n := &names{map[string]token.Pos{}, map[string]bool{}, map[string]string{}, nil}
+	paths := map[string]*types.Package{}
+	for _, p := range own.Imports() {
+		paths[p.Path()] = p
 	}
-	for _, f := range s.files {
-		if f.ast.Name.Name != pkgName {
-			continue
-		}
-		for _, d := range declarations(f) {
-			for _, id := range d.names {
-				if d.recv == "" {
-					n.taken[id.Name] = id.Pos()
-				}
-			}
+	for _, f := range append(testFiles(s), s.files...) {
+		if f.ast.Name.Name == own.Name() {
+			n.learn(f, paths)
 		}
 	}
 	return n
 }
 
-// fresh returns name, or name with a number behind it when it is taken.
+// testFiles returns the package's tests, as far as they parse.
+func testFiles(s *source) (files []*file) {
+	paths, _ := filepath.Glob(filepath.Join(s.dir, "*_test.go"))
+	for _, path := range paths {
+		if a, err := parser.ParseFile(s.fset, path, nil, parser.SkipObjectResolution); err == nil {
+			files = append(files, &file{name: path, ast: a})
+		}
+	}
+	return files
+}
+
+// learn takes note of what f declares and imports.
+func (n *names) learn(f *file, paths map[string]*types.Package) {
+	for _, d := range declarations(f) {
+		for _, id := range d.names {
+			if d.recv == "" {
+				n.taken[id.Name] = id.Pos()
+			}
+		}
+	}
+	for _, i := range f.ast.Imports {
+		path := importPath(i)
+		p := paths[path]
+		switch {
+		case i.Name == nil && p != nil:
+			n.imported[p.Name()] = true
+		case i.Name == nil: // of a file that is not in the guest: a good guess
+			n.imported[path[strings.LastIndex(path, "/")+1:]] = true
+		case i.Name.Name == "." && p != nil:
+			for _, name := range p.Scope().Names() {
+				n.imported[name] = true
+			}
+		default:
+			n.imported[i.Name.Name] = true
+		}
+	}
+}
+
+// fresh returns name, or name with a number behind it when it is taken. The name is one of
+// package level.
 func (n *names) fresh(name string) string {
+	return n.unlike(name, func(s string) bool { return n.imported[s] })
+}
+
+// unlike is fresh without names that bad refuses.
+func (n *names) unlike(name string, bad func(string) bool) string {
 	got := name
 	for i := 2; ; i++ {
-		if _, taken := n.taken[got]; !taken {
+		if _, taken := n.taken[got]; !taken && !bad(got) {
 			n.taken[got] = token.NoPos
 			return got
 		}
@@ -63,8 +103,11 @@ func (n *names) claim(name string, m *mark, bad *complaints) {
 func (n *names) pkg(path, name string) string {
 	local, ok := n.imports[path]
 	if !ok {
-		local = n.fresh(name)
+		local = n.unlike(name, isLocal)
 		n.imports[path] = local
+	}
+	if n.used != nil {
+		n.used[path] = true
 	}
 	return local
 }
@@ -94,43 +137,47 @@ func (n *names) spec(path string) string {
 	return strconv.Quote(path)
 }
 
-// qualifier returns how types of p are named in code of package own.
-func (n *names) qualifier(own *types.Package) types.Qualifier {
-	return func(p *types.Package) string {
-		if p == own {
-			return ""
-		}
-		return n.pkg(p.Path(), p.Name())
+// hidden complains of package-level names that hide what the generated code in text uses of
+// Go's own.
+func (n *names) hidden(text []byte, bad *complaints) {
+	f, err := parser.ParseFile(token.NewFileSet(), "", text, 0)
+	if err != nil {
+		return // a fault of ours, which the compiler tells
 	}
-}
-
-// shadowed complains of package-level names that hide what generated code uses.
-func (n *names) shadowed(bad *complaints) {
-	for _, id := range []string{"append", "bool", "byte", "copy", "error", "false", "float32", "float64", "int", "int16", "int32", "int64", "int8", "len", "make", "new", "nil", "string", "true", "uint", "uint16", "uint32", "uint64", "uint8"} {
-		if pos, ok := n.taken[id]; ok {
-			bad.add(pos, "%s is declared at package level, and generated code uses Go's own %s; rename it", id, id)
+	for _, id := range f.Unresolved {
+		pos, taken := n.taken[id.Name]
+		if taken && pos.IsValid() && types.Universe.Lookup(id.Name) != nil {
+			bad.add(pos, "%s is declared at package level, and generated code uses Go's own %[1]s; rename it", id.Name)
 		}
 	}
 }
 
-// fieldNames returns a name for each parameter or result: its own, or one made
-// up where it has none. Names in avoid are not given.
-func fieldNames(list *ast.FieldList, prefix string, avoid ...string) (got []string) {
-	if list == nil {
-		return nil
+// A scope gives out names within one function.
+type scope map[string]bool
+
+// fresh returns name, or name with a number behind it when the scope has it.
+func (s scope) fresh(name string) string {
+	got := name
+	for i := 2; s[got]; i++ {
+		got = name + strconv.Itoa(i)
 	}
-	for _, f := range list.List {
-		ids := f.Names
-		if len(ids) == 0 {
-			ids = []*ast.Ident{{Name: "_"}}
-		}
-		for _, id := range ids {
-			name := id.Name
-			if name == "_" || slices.Contains(avoid, name) || slices.Contains(got, name) {
-				name = prefix + strconv.Itoa(len(got))
-			}
-			got = append(got, name)
-		}
-	}
+	s[got] = true
 	return got
+}
+
+// fieldNames returns a name for each variable of a signature: its own, or one made up
+// where it has none or a name that the scope has.
+func (s scope) fieldNames(list *types.Tuple, prefix string) []string {
+	own := make([]string, list.Len())
+	for i := range own {
+		if name := list.At(i).Name(); name != "" && name != "_" && !s[name] {
+			own[i], s[name] = name, true
+		}
+	}
+	for i, name := range own {
+		if name == "" {
+			own[i] = s.fresh(prefix + strconv.Itoa(i))
+		}
+	}
+	return own
 }
