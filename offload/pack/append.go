@@ -3,7 +3,6 @@ package pack
 import (
 	"encoding/binary"
 	"math"
-	"time"
 )
 
 // AppendNil appends nil.
@@ -90,19 +89,6 @@ func AppendMap(b []byte, n int) []byte {
 		return append(b, fixmap|byte(n))
 	}
 	return appendSize16(b, map16, n)
-}
-
-// zeroTime stands for the zero time, which has no number of nanoseconds.
-const zeroTime = math.MinInt64
-
-// AppendTime appends t as nanoseconds since 1970, and the least int64 for the
-// zero time. The location and the monotonic reading are lost, and times before
-// 1678 or after 2261 come back as others.
-func AppendTime(b []byte, t time.Time) []byte {
-	if t.IsZero() {
-		return AppendInt(b, zeroTime)
-	}
-	return AppendInt(b, t.UnixNano())
 }
 
 // appendSize appends n behind the first of three forms, of 1, 2 and 4 bytes.

@@ -15,8 +15,8 @@
 //	}
 //	err := r.Done()
 //
-// The bytes are plain msgpack: integers in their shortest form, byte slices as
-// bin, structs as arrays. No ext types.
+// The bytes are msgpack: integers in their shortest form, byte slices as bin, structs as
+// arrays, times as timestamps.
 //
 // # Limits
 //
@@ -50,6 +50,9 @@ const (
 	bin8     = 0xc4
 	bin16    = 0xc5
 	bin32    = 0xc6
+	ext8     = 0xc7
+	ext16    = 0xc8
+	ext32    = 0xc9
 	float32b = 0xca
 	float64b = 0xcb
 	uint8b   = 0xcc
@@ -60,6 +63,10 @@ const (
 	int16b   = 0xd1
 	int32b   = 0xd2
 	int64b   = 0xd3
+	fixext1  = 0xd4
+	fixext4  = 0xd6
+	fixext8  = 0xd7
+	fixext16 = 0xd8
 	str8     = 0xd9
 	str16    = 0xda
 	str32    = 0xdb

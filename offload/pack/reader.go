@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
-	"time"
 )
 
 // A Reader reads msgpack values one after the other. Its first error sticks:
@@ -165,15 +164,6 @@ func (r *Reader) BytesRef() []byte {
 	return nil
 }
 
-// Time reads what [AppendTime] appended, in UTC.
-func (r *Reader) Time() time.Time {
-	ns := r.Int()
-	if r.err != nil || ns == zeroTime {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
-}
-
 // Array reads the header of an array and returns its number of elements. It is
 // at most the number of bytes that follow.
 func (r *Reader) Array() int { return r.ArrayOf(1) }
@@ -214,6 +204,70 @@ func (r *Reader) Map() int {
 	}
 	r.fail(at, "map", ErrType)
 	return 0
+}
+
+// Skip reads n values, of any kind and with all in them, and forgets them. Structs that have
+// grown on the other side end in such values.
+func (r *Reader) Skip(n int) {
+	for ; n > 0 && r.err == nil; n-- {
+		n += r.skipOne()
+	}
+}
+
+// skipOne reads a value without the values in it, and returns how many these are.
+func (r *Reader) skipOne() (inside int) {
+	at := r.off
+	switch c := r.first("value"); {
+	case c < fixmap, c >= fixneg, c == nilByte, c == truthy, c == falsey:
+	case c < fixarray:
+		return 2 * int(c&0x0f)
+	case c < fixstr:
+		return int(c & 0x0f)
+	case c < nilByte:
+		r.take(int(c&0x1f), at, "value")
+	case c >= bin8 && c <= bin32:
+		r.take(int(r.fixed(1<<(c-bin8), "value")), at, "value")
+	case c >= ext8 && c <= ext32, c >= fixext1 && c <= fixext16:
+		r.off--
+		r.ext("value")
+	case c >= float32b && c <= float64b:
+		r.take(4<<(c-float32b), at, "value")
+	case c >= uint8b && c <= uint64b:
+		r.take(1<<(c-uint8b), at, "value")
+	case c >= int8b && c <= int64b:
+		r.take(1<<(c-int8b), at, "value")
+	case c >= str8 && c <= str32:
+		r.take(int(r.fixed(1<<(c-str8), "value")), at, "value")
+	case c == array16, c == array32:
+		return r.bound(r.fixed(2<<(c-array16), "value"), 1, at, "value")
+	case c == map16, c == map32:
+		return 2 * r.bound(r.fixed(2<<(c-map16), "value"), 2, at, "value")
+	default:
+		r.fail(at, "value", ErrType)
+	}
+	return 0
+}
+
+// ext reads a value of an extension, and returns its data as a part of the input.
+func (r *Reader) ext(want string) (kind byte, data []byte) {
+	at, n := r.off, 0
+	switch c := r.first(want); {
+	case c >= ext8 && c <= ext32:
+		n = int(r.fixed(1<<(c-ext8), want))
+	case c >= fixext1 && c <= fixext16:
+		n = 1 << (c - fixext1)
+	default:
+		r.fail(at, want, ErrType)
+		return 0, nil
+	}
+	if n < 0 { // more than an int of 32 bits holds
+		r.fail(at, want, ErrShort)
+		return 0, nil
+	}
+	if both := r.take(n+1, at, want); both != nil {
+		return both[0], both[1:]
+	}
+	return 0, nil
 }
 
 func (r *Reader) fail(at int, want string, err error) {
