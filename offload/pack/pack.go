@@ -16,7 +16,8 @@
 //	err := r.Done()
 //
 // The bytes are msgpack: integers in their shortest form, byte slices as bin, structs as
-// arrays, times as timestamps.
+// arrays, times as timestamps. Long slices of numbers are an extension of our own, so that
+// they are copied and not converted one by one: see [AppendNumbers].
 //
 // # Limits
 //

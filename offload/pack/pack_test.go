@@ -104,6 +104,10 @@ func TestRefused(t *testing.T) {
 		{"bytes are no string", pack.AppendBytes(nil, []byte{1}), func(r *pack.Reader) { _ = r.String() }, pack.ErrType},
 		{"nil is no bool", pack.AppendNil(nil), func(r *pack.Reader) { r.Bool() }, pack.ErrType},
 		{"a time is an extension of type -1", []byte{0xd6, 0xfe, 0, 0, 0, 0}, func(r *pack.Reader) { r.Time() }, pack.ErrType},
+		{"numbers of another type", pack.AppendNumbers(nil, make([]int16, 16)), func(r *pack.Reader) { pack.ReadNumbers[uint16](r) }, pack.ErrType},
+		{"half a number", []byte{0xc7, 3, 0x21, 1, 2, 3}, func(r *pack.Reader) { pack.ReadNumbers[int16](r) }, pack.ErrCount},
+		{"fewer numbers than an array has", pack.AppendNumbers(nil, make([]int16, 16)), func(r *pack.Reader) { pack.ReadNumbersInto(r, make([]int16, 17)) }, pack.ErrCount},
+		{"an extension past the end", []byte{0xc9, 0xff, 0xff, 0xff, 0xff, 0x21}, func(r *pack.Reader) { pack.ReadNumbers[int16](r) }, pack.ErrShort},
 		{"nothing is skipped of what is not there", []byte{0xdd, 0, 0, 0, 9, 1}, func(r *pack.Reader) { r.Skip(1) }, pack.ErrShort},
 		{"0xc1 is never used", []byte{0xc1}, func(r *pack.Reader) { r.Int() }, pack.ErrType},
 		{"bytes are left over", []byte{1, 2}, func(r *pack.Reader) { r.Int() }, pack.ErrTrailing},
@@ -284,6 +288,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte{0xdd, 0xff, 0xff, 0xff, 0xff})
 	f.Add(pack.AppendTime(nil, time.Unix(-1e11, 1).UTC()))
 	f.Add(pack.AppendTime(nil, time.Unix(1e9, 5).In(time.FixedZone("here", 3600))))
+	f.Add(pack.AppendNumbers(nil, make([]int32, 20)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		same(t, b, (*pack.Reader).Int, pack.AppendInt)
 		same(t, b, (*pack.Reader).Uint, pack.AppendUint)
@@ -295,6 +300,10 @@ func FuzzReader(f *testing.F) {
 		same(t, b, func(r *pack.Reader) string { return told(r.Time()) }, func(_ []byte, s string) []byte {
 			r := pack.NewReader(b)
 			return pack.AppendTime(nil, r.Time())
+		})
+		same(t, b, func(r *pack.Reader) string { return fmt.Sprint(pack.ReadNumbers[int32](r)) }, func(_ []byte, s string) []byte {
+			r := pack.NewReader(b)
+			return pack.AppendNumbers(nil, pack.ReadNumbers[int32](&r))
 		})
 		r := pack.NewReader(b)
 		if r.Skip(1); r.Err() == nil {
