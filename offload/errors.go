@@ -54,26 +54,45 @@ func (e *CallError) Error() string {
 func (e *CallError) Unwrap() error { return e.Err }
 
 // Is makes errors.Is hold for context.DeadlineExceeded and ErrDeadline when Code is
-// CodeDeadline, whichever end stopped the call.
+// CodeDeadline, and for context.Canceled when it is CodeCanceled, whichever end stopped the
+// call, and whatever the cause of the context's end.
 func (e *CallError) Is(target error) bool {
-	return e.Code == CodeDeadline && (target == context.DeadlineExceeded || target == ErrDeadline)
+	switch e.Code {
+	case CodeDeadline:
+		return target == context.DeadlineExceeded || target == ErrDeadline
+	case CodeCanceled:
+		return target == context.Canceled
+	}
+	return false
 }
 
 // ErrorCode returns Code, for [CodeOf].
 func (e *CallError) ErrorCode() Code { return e.Code }
 
-// A RemoteError is an error that a function returned on an edge host. It
-// unwraps to the error registered under Code, so errors.Is works across the network.
+// A RemoteError is an error that a function returned on an edge host, and that is neither
+// registered nor of a type that crosses. What it wraps is kept, so errors.Is and errors.As
+// find the same there as they would on the UE.
 type RemoteError struct {
-	Code string // as registered, or empty
-	Text string // of at most 64 KiB; data from another machine
+	Text  string   // of at most 64 KiB; data from another machine
+	Codes []string // of the registered errors that it said by a method Is to be
+	Err   error    // what it wraps, nil for nothing; if that is several errors, one that wraps these
 }
 
 // Error returns the text of the function's error.
 func (e *RemoteError) Error() string { return e.Text }
 
-// Unwrap returns the registered error, or nil.
-func (e *RemoteError) Unwrap() error { return abi.RegisteredError(e.Code) }
+// Unwrap returns Err.
+func (e *RemoteError) Unwrap() error { return e.Err }
+
+// Is says whether the function's error said that it is target.
+func (e *RemoteError) Is(target error) bool {
+	for _, c := range e.Codes {
+		if err := abi.RegisteredError(c); err != nil && abi.Same(err, target) {
+			return true
+		}
+	}
+	return false
+}
 
 // PanicError is the cause of a CallError whose function panicked: what it panicked with,
 // and where, in one line of at most 512 bytes. The stack is in the edge host's log, at
@@ -88,8 +107,10 @@ func init() {
 	RegisterError("bungee.deadline", context.DeadlineExceeded)
 }
 
-// RegisterError makes err keep its identity across the network: when a marked function
-// on an edge host returns an error that matches err by errors.Is, so does the error that
-// the caller gets on the UE. Call it from an init function in the package of the marked
-// function, so that both versions know err. It panics when code is registered already.
+// RegisterError makes err keep its identity across the network: where a marked function
+// on an edge host returns it, or an error that wraps it, the caller on the UE gets this very
+// err. offloadgen registers the errors that are variables of the marked function's package
+// and of those that it imports; what others return, such as an error that is made at run
+// time, is registered by hand. Call it from an init function in the package of the marked
+// function, so that both versions know err. It panics when code stands for another error.
 func RegisterError(code string, err error) { abi.RegisterError(code, err) }

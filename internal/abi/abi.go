@@ -49,6 +49,7 @@ const (
 	OK    Status = 0 // the payload is the result
 	Error Status = 1 // the payload is an error: code length u16 LE, code, text
 	Panic Status = 2 // the payload is text: the panic and its stack
+	Both  Status = 3 // the payload is the result, and behind it a tree of errors
 )
 
 // A Reply is what a guest function answered.
@@ -66,7 +67,7 @@ func SplitReply(v uint64) (ptr, n uint32) { return uint32(v >> 32), uint32(v) }
 // ParseReply reads the reply in b, by reference. The text of a panic is cut to
 // MaxText.
 func ParseReply(b []byte) (Reply, error) {
-	if len(b) == 0 || len(b) > MaxReply+1 || Status(b[0]) > Panic {
+	if len(b) == 0 || len(b) > MaxReply+1 || Status(b[0]) > Both {
 		return Reply{}, ErrReply
 	}
 	r := Reply{Status(b[0]), b[1:]}
@@ -95,6 +96,19 @@ func ParseError(p []byte) (code, text string, err error) {
 	}
 	return string(p[2 : 2+n]), clip(string(p[2+n:]), MaxText), nil
 }
+
+// ErrorText returns the text of err, cut to n bytes. It survives an err that panics.
+func ErrorText(err error, n int) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "error whose text panics"
+		}
+	}()
+	return clip(err.Error(), n)
+}
+
+// Clip shortens s to at most n bytes, at a rune's edge.
+func Clip(s string, n int) string { return clip(s, n) }
 
 // clip shortens s to at most n bytes, at a rune's edge.
 func clip(s string, n int) string {

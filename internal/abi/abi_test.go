@@ -68,7 +68,7 @@ func TestParseReplyRefuses(t *testing.T) {
 		in  []byte
 	}{
 		{"there is no status", nil},
-		{"a status of another version", []byte{3}},
+		{"a status of another version", []byte{4}},
 		{"past the bound", make([]byte, abi.MaxReply+2)},
 	}
 	for _, tt := range tests {

@@ -75,8 +75,11 @@ func (e *Endpoint[In, Out]) Serve() Serving {
 	return Serving{s.handle, s.save, s.restore}
 }
 
-// failed stands in an outcome before the error of the message's handling.
-const failed = 1
+// What stands in an outcome before the error of the message's handling.
+const (
+	failed     = 1 // a code and a text follow
+	failedTree = 2 // what AppendError appends follows
+)
 
 type served[In, Out any] struct {
 	ep   *Endpoint[In, Out]
@@ -94,7 +97,7 @@ func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byt
 	err := s.in.Done()
 	s.in = pack.Reader{}
 	if err != nil {
-		return abi.AppendError(append(dst, byte(abi.Error)), "", "message of "+s.ep.Name+": "+err.Error())
+		return abi.AppendError(append(dst, byte(abi.Error)), abi.CodeRequest, "message of "+s.ep.Name+": "+err.Error())
 	}
 	begin := len(dst)
 	s.dst, s.outs = append(dst, byte(abi.OK), 0, 0, 0, 0), 0
@@ -104,7 +107,7 @@ func (s *served[In, Out]) handle(ctx context.Context, request, dst []byte) []byt
 	if err == nil {
 		return dst
 	}
-	return abi.AppendError(append(dst, failed), abi.ErrorCode(err), err.Error())
+	return AppendError(append(dst, failedTree), err)
 }
 
 func (s *served[In, Out]) save(_ context.Context, _, dst []byte) []byte {
@@ -144,8 +147,8 @@ func (l *Live[In, Out]) load(state []byte, r pack.Reader) error {
 type Status = abi.Status
 
 // ReadOutcome reads the outcome of one message, the reply of Serving.Handle: it
-// gives each value to emit and returns the error of the message's handling, a
-// [offload.RemoteError], or a [offload.PanicError] when it panicked. broken says that the bytes are
+// gives each value to emit and returns the error of the message's handling, as [ReadError]
+// has it, or a [offload.PanicError] when it panicked. broken says that the bytes are
 // no outcome; emit may have been called even so. A payload of [pack.OwnedSize] or more is
 // given away: it belongs to the values.
 func (e *Endpoint[In, Out]) ReadOutcome(status Status, payload []byte, emit func(Out)) (handled, broken error) {
@@ -183,6 +186,11 @@ func (e *Endpoint[In, Out]) readOuts(payload []byte, emit func(Out)) (handled, b
 		return nil, nil
 	case rest[0] == failed:
 		return readError(rest[1:])
+	case rest[0] == failedTree:
+		r = pack.NewReader(rest[1:])
+		if handled = ReadError(&r); r.Done() == nil && handled != nil {
+			return handled, nil
+		}
 	}
 	return nil, abi.ErrReply
 }

@@ -279,7 +279,7 @@ func TestGoldenOutcomes(t *testing.T) {
 	}{
 		{"outcome", 2, []string{"cat", "dog"}, nil},
 		{"outcome none", 0, nil, nil},
-		{"outcome error", 1, []string{"cat"}, dark{}},
+		{"outcome tree", 1, []string{"cat"}, dark{}},
 	}
 	for _, tt := range tests {
 		want := golden(t, tt.block)
@@ -295,7 +295,7 @@ func TestGoldenOutcomes(t *testing.T) {
 }
 
 func FuzzReadOutcome(f *testing.F) {
-	for _, name := range []string{"outcome", "outcome none", "outcome error", "error", "panic"} {
+	for _, name := range []string{"outcome", "outcome none", "outcome error", "outcome tree", "error", "panic"} {
 		b := golden(f, name)
 		f.Add(b[0], b[1:])
 	}

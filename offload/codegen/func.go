@@ -4,7 +4,9 @@
 package codegen
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -39,8 +41,9 @@ type Func[In, Out any] struct {
 // When a call to an edge host gives no result and may be repeated, because it
 // never started there or because the function is idempotent, it runs natively, and
 // Trace.Fallback says why. If it may not be repeated, the error is an [offload.CallError].
-// An error that the function itself returned on an edge host is an [offload.RemoteError].
-// A local call costs no allocation and copies nothing.
+// A function that panics gives one, too, wherever it ran. An error that the function itself
+// returned comes with the value that it returned beside it; from an edge host it is what
+// [ReadError] makes of it. A local call costs no allocation and copies nothing.
 //
 // An idempotent function may also be begun natively while the edge host has not answered; see hedge.
 func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
@@ -60,10 +63,10 @@ func (f *Func[In, Out]) here(ctx context.Context, in In, w *route.Way, failed er
 	t := offload.TraceOf(ctx)
 	timed := w != nil && w.Account != nil && w.Account.Times()
 	if t == nil && !timed {
-		return f.Native(ctx, in)
+		return f.native(ctx, in)
 	}
 	begin := route.Now()
-	out, err := f.Native(ctx, in)
+	out, err := f.native(ctx, in)
 	took := route.Now() - begin
 	if timed {
 		w.Account.Ran(took)
@@ -75,6 +78,16 @@ func (f *Func[In, Out]) here(ctx context.Context, in In, w *route.Way, failed er
 		}
 	}
 	return out, err
+}
+
+// native runs the native version. A panic is an error, as it is on an edge host.
+func (f *Func[In, Out]) native(ctx context.Context, in In) (out Out, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &offload.CallError{Func: f.Name, Code: offload.CodePanicked, Fate: offload.Ended, Err: offload.PanicError(abi.PanicLine(v))}
+		}
+	}()
+	return f.Native(ctx, in)
 }
 
 // reason returns why a call runs where it does.
@@ -97,25 +110,22 @@ func (f *Func[In, Out]) there(ctx context.Context, in In, w *route.Way) (out Out
 		return f.hedged(ctx, *frame, w, begin, encoded)
 	}
 	out, t, err := f.exchange(ctx, *frame, w, begin, encoded)
-	if err == nil {
-		f.tell(ctx, w, &t, time.Since(begin))
-	}
+	f.tell(ctx, w, &t, time.Since(begin))
 	return out, false, err
 }
 
-// exchange sends a request, and reads the result.
+// exchange sends a request, and reads the result. Its trace has the bytes of an answer only
+// if there was one.
 func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way, begin time.Time, encoded time.Duration) (out Out, t offload.Trace, err error) {
 	sent := begin.Add(encoded)
 	reply, err := w.Caller.Call(ctx, &f.Desc, frame)
+	back := time.Now()
 	if err != nil {
-		return out, t, err
+		return out, offload.Trace{Host: hostOf(err), Encode: encoded, Network: back.Sub(sent)}, err
 	}
 	defer reply.Release()
-	back := time.Now()
-	if out, err = f.result(reply); err != nil {
-		return out, t, err
-	}
-	return out, offload.Trace{
+	out, err = f.result(reply)
+	t = offload.Trace{
 		Host:    reply.Host,
 		Encode:  encoded,
 		Network: back.Sub(sent) - reply.Queue - reply.Run,
@@ -123,12 +133,39 @@ func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way
 		Decode:  time.Since(back),
 		Spans:   slices.Clone(reply.Spans),
 		BytesUp: reply.BytesUp, BytesDown: reply.BytesDown,
-	}, nil
+	}
+	awaitDeadline(ctx, err)
+	return out, t, err
 }
 
-// tell tells those who ask how a call on an edge host was.
+// hostOf returns the host of a call that gave no result.
+func hostOf(err error) string {
+	var ce *offload.CallError
+	if errors.As(err, &ce) {
+		return ce.Host
+	}
+	return ""
+}
+
+// maxEarly bounds how much earlier than the caller's deadline an edge host tells of it: a
+// guest function has a grace to answer in, at the end of its time.
+const maxEarly = 50 * time.Millisecond
+
+// awaitDeadline waits for the end of ctx, if err is the end of its time and that is near:
+// natively nobody hears of a deadline before it has passed.
+func awaitDeadline(ctx context.Context, err error) {
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	if by, ok := ctx.Deadline(); ok && time.Until(by) < maxEarly {
+		<-ctx.Done()
+	}
+}
+
+// tell tells those who ask how a call on an edge host was: the account, if there was an
+// answer, which may be an error of the function.
 func (f *Func[In, Out]) tell(ctx context.Context, w *route.Way, t *offload.Trace, took time.Duration) {
-	if w.Account != nil {
+	if w.Account != nil && t.BytesDown > 0 {
 		w.Account.Answered(t, took)
 	}
 	if to := offload.TraceOf(ctx); to != nil {
@@ -139,25 +176,46 @@ func (f *Func[In, Out]) tell(ctx context.Context, w *route.Way, t *offload.Trace
 
 // result reads what the guest function answered.
 func (f *Func[In, Out]) result(reply *route.Reply) (out Out, err error) {
-	ended := func(code offload.Code, err error) error {
-		return &offload.CallError{Func: f.Name, Host: reply.Host, Code: code, Fate: offload.Ended, Err: err}
-	}
+	r := pack.NewReader(reply.Payload)
 	switch reply.Status {
 	case abi.OK:
-		r := pack.NewReader(reply.Payload)
 		out = f.ReadOut(&r)
 		if err := r.Done(); err != nil {
-			return out, ended(offload.CodeProtocol, err)
+			return out, f.failed(reply, offload.CodeProtocol, offload.Ended, err)
 		}
 		return out, nil
-	case abi.Error:
-		remote, err := readError(reply.Payload)
-		if err != nil {
-			return out, ended(offload.CodeProtocol, err)
+	case abi.Both:
+		out = f.ReadOut(&r)
+		own := ReadError(&r)
+		if err := r.Done(); err != nil || own == nil {
+			return out, f.failed(reply, offload.CodeProtocol, offload.Ended, cmp.Or(err, abi.ErrReply))
 		}
-		return out, remote
+		return out, own
+	case abi.Error:
+		return out, f.refused(reply)
 	}
-	return out, ended(offload.CodePanicked, panicked(reply.Payload))
+	return out, f.failed(reply, offload.CodePanicked, offload.Ended, panicked(reply.Payload))
+}
+
+func (f *Func[In, Out]) failed(reply *route.Reply, code offload.Code, fate offload.Fate, err error) error {
+	return &offload.CallError{Func: f.Name, Host: reply.Host, Code: code, Fate: fate, Err: err}
+}
+
+// refused returns the error of a reply of status Error: that of a function that is not
+// written in Go, or of a guest that did not run its function or has no room for what it
+// returned.
+func (f *Func[In, Out]) refused(reply *route.Reply) error {
+	code, text, err := abi.ParseError(reply.Payload)
+	remote := simple(code, text)
+	switch {
+	case err != nil:
+		return f.failed(reply, offload.CodeProtocol, offload.Ended, err)
+	case code == abi.CodeTooLarge:
+		return f.failed(reply, offload.CodeTooLarge, offload.Ended, remote)
+	case code == abi.CodeRequest:
+		return f.failed(reply, offload.CodeProtocol, offload.NotStarted, remote)
+	}
+	return remote
 }
 
 // panicked returns the error in the payload of a panic's reply.
@@ -166,13 +224,22 @@ func panicked(payload []byte) offload.PanicError {
 	return offload.PanicError(line)
 }
 
-// readError reads an error that a function or an endpoint returned.
+// readError reads an error of an endpoint, in the form that any guest can give it.
 func readError(payload []byte) (remote, broken error) {
 	code, text, err := abi.ParseError(payload)
 	if err != nil {
 		return nil, err
 	}
-	return &offload.RemoteError{Code: code, Text: text}, nil
+	return simple(code, text), nil
+}
+
+// simple returns an error that has a code and a text only.
+func simple(code, text string) error {
+	e := &offload.RemoteError{Text: text}
+	if code != "" {
+		e.Codes = []string{code}
+	}
+	return e
 }
 
 // Serve runs the native version on a request and appends the reply to dst, as
@@ -182,11 +249,11 @@ func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
 	r := pack.NewOwnedReader(request)
 	in := f.ReadIn(&r)
 	if err := r.Done(); err != nil {
-		return abi.AppendError(append(dst, byte(abi.Error)), "", "request of "+f.Name+": "+err.Error())
+		return abi.AppendError(append(dst, byte(abi.Error)), abi.CodeRequest, "request of "+f.Name+": "+err.Error())
 	}
 	out, err := f.Native(ctx, in)
 	if err != nil {
-		return abi.AppendError(append(dst, byte(abi.Error)), abi.ErrorCode(err), err.Error())
+		return AppendError(f.AppendOut(append(dst, byte(abi.Both)), out), err)
 	}
 	return f.AppendOut(append(dst, byte(abi.OK)), out)
 }

@@ -13,7 +13,7 @@ import (
 
 // hedged runs the Wasm version, and the native one beside it when there is no answer after w.Hedge. The first result
 // counts, and the other run is cancelled: the stream of the call is reset, or the native function's context ends. A native
-// function that does not look at its context runs to its end, for nothing; if it panics then, nobody hears of it.
+// function that does not look at its context runs to its end, for nothing.
 //
 // The two runs share nothing that either writes. The native one has a request of its own, which it decodes from a copy of
 // the frame, and the copy is made while the frame is surely in use; it never sees the caller's values, which the caller may change once
@@ -34,17 +34,13 @@ func (f *Func[In, Out]) hedged(ctx context.Context, frame []byte, w *route.Way, 
 	out, t, err := f.exchange(remote, frame, w, begin, encoded)
 	begun, running := b.over()
 	if !running {
-		if err == nil {
-			f.tell(ctx, w, &t, time.Since(begin))
-		}
+		f.tell(ctx, w, &t, time.Since(begin))
 		return out, false, err
 	}
 	if err == nil || !mayWait(err) {
 		t.Hedged, t.Wasted = true, time.Since(begun)
 		w.Account.Hedged(true, t.Wasted)
-		if err == nil {
-			f.tell(ctx, w, &t, time.Since(begin))
-		}
+		f.tell(ctx, w, &t, time.Since(begin))
 		return out, false, err
 	}
 	out, err = f.await(ctx, b, w, begin, err)
@@ -61,7 +57,7 @@ func (f *Func[In, Out]) serveOwn(ctx context.Context, request []byte) (out Out, 
 	if err := r.Done(); err != nil {
 		return out, err
 	}
-	return f.Native(ctx, in)
+	return f.native(ctx, in)
 }
 
 // await returns the result of the native run, when the edge host gave none because of why.
@@ -70,9 +66,6 @@ func (f *Func[In, Out]) await(ctx context.Context, b *beside[Out], w *route.Way,
 	case n := <-b.ended:
 		wasted := time.Since(begin)
 		w.Account.Hedged(false, wasted)
-		if n.panicked {
-			panic(n.panic)
-		}
 		if t := offload.TraceOf(ctx); t != nil {
 			*t = offload.Trace{Why: reason(w), Hedged: true, Wasted: wasted, Run: n.took}
 			if !errors.Is(why, route.ErrOvertaken) {
@@ -102,11 +95,9 @@ type beside[Out any] struct {
 
 // A native is how a native run has ended.
 type native[Out any] struct {
-	out      Out
-	err      error
-	took     time.Duration
-	panicked bool
-	panic    any
+	out  Out
+	err  error
+	took time.Duration
 }
 
 // begin begins the run unless it is over, and returns a copy of the request.
@@ -128,20 +119,15 @@ func (b *beside[Out]) over() (begun time.Time, running bool) {
 	return b.begun, !b.begun.IsZero()
 }
 
-// run runs the function. A panic is the caller's: it would end the process here.
+// run runs the function.
 func (b *beside[Out]) run(ctx context.Context, function func() (Out, error)) {
-	n := native[Out]{panicked: true}
+	var n native[Out]
 	begin := time.Now()
-	defer func() {
-		if n.panicked {
-			n.panic = recover()
-		}
-		b.account.HedgeEnded()
-		b.ended <- n
-	}()
 	n.out, n.err = function()
-	n.took, n.panicked = time.Since(begin), false
+	n.took = time.Since(begin)
 	if ctx.Err() == nil {
 		b.account.Ran(n.took)
 	}
+	b.account.HedgeEnded()
+	b.ended <- n
 }

@@ -179,17 +179,14 @@ func TestHedgeCancelsTheOther(t *testing.T) {
 	})
 }
 
-// A panic of the native run is the caller's, as without hedging.
+// A panic of the native run is an error, as without hedging.
 func TestHedgePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		defer route.Use(route.Use(&slowEdge{hedge: 20 * ms}))
-		defer func() {
-			if r := recover(); r != "boom" {
-				t.Errorf("recovered %v, want the function's panic", r)
-			}
-		}()
-		sum(true, func(context.Context) error { panic("boom") }).Call(t.Context(), []byte{1})
-		t.Error("it did not panic")
+		_, err := sum(true, func(context.Context) error { panic("boom") }).Call(t.Context(), []byte{1})
+		if offload.CodeOf(err) != offload.CodePanicked {
+			t.Errorf("got %v, want the function's panic", err)
+		}
 	})
 }
 
