@@ -69,7 +69,7 @@ func (c *Channel[In, Out]) halted(a *attachment, h wire.Halt) error {
 // brokeGuest says whether a message that ended with code broke its guest.
 func brokeGuest(code offload.Code) bool {
 	switch code {
-	case offload.CodeTrapped, offload.CodePanicked, offload.CodeOutOfMemory, offload.CodeOutOfFuel, offload.CodeDeadline, offload.CodeTooLarge:
+	case offload.CodeTrapped, offload.CodePanicked, offload.CodeExited, offload.CodeOutOfStack, offload.CodeDeadlocked, offload.CodeOutOfMemory, offload.CodeOutOfFuel, offload.CodeDeadline, offload.CodeTooLarge:
 		return true
 	}
 	return false

@@ -52,6 +52,8 @@ var (
 	// ErrTrap, too. A guest that can do with what it has gets no error; when it traps
 	// later in the same call for another reason, it gets this one.
 	ErrMemory error = memoryError{}
+	// ErrStack says that the guest's calls went deeper than its stack. It is ErrTrap, too.
+	ErrStack error = stackError{}
 	// ErrTooLarge says that a request is over what the guest has a buffer for, or what can
 	// cross at all, and is ErrNotStarted then; or that a reply is over [Limits].Output.
 	// The instance can be used again. Of a Load it says that the module is too large.
@@ -66,6 +68,19 @@ type memoryError struct{}
 
 func (memoryError) Error() string        { return "guest trapped after it was refused memory" }
 func (memoryError) Is(target error) bool { return target == ErrTrap }
+
+type stackError struct{}
+
+func (stackError) Error() string        { return "guest trapped at the end of its stack" }
+func (stackError) Is(target error) bool { return target == ErrTrap }
+
+// AnswerGrace returns how much earlier than the host stops a call its guest is told that its
+// time is over, when so much is left: a function that waits for the end of its context has
+// that time to answer, and its answer some of it to travel.
+func AnswerGrace(left time.Duration) time.Duration { return max(0, min(left/8, maxAnswerGrace)) }
+
+// maxAnswerGrace is enough for an answer to reach a UE one WAN hop away.
+const maxAnswerGrace = 20 * time.Millisecond
 
 // CancelGrace is the time that a guest has to end by itself after its call was
 // cancelled. Then it is stopped.

@@ -45,6 +45,13 @@ const (
 	CodeOutOfFuel Code = 13
 	// CodePanicked: the function panicked on the edge host.
 	CodePanicked Code = 14
+	// CodeExited: the guest ended its process, by os.Exit or a fatal error of Go's runtime,
+	// such as concurrent writes of a map.
+	CodeExited Code = 15
+	// CodeOutOfStack: the function's calls went deeper than the guest's stack.
+	CodeOutOfStack Code = 16
+	// CodeDeadlocked: all goroutines of the guest waited for each other.
+	CodeDeadlocked Code = 17
 
 	// CodeUnavailable: no edge host can take the call now.
 	CodeUnavailable Code = 64
@@ -85,6 +92,12 @@ func (c Code) String() string {
 		return "out of fuel"
 	case CodePanicked:
 		return "guest panicked"
+	case CodeExited:
+		return "guest exited"
+	case CodeOutOfStack:
+		return "out of stack"
+	case CodeDeadlocked:
+		return "guest deadlocked"
 	case CodeUnavailable:
 		return "no edge host available"
 	case CodeLost:

@@ -74,8 +74,8 @@ func TestCodesHaveNames(t *testing.T) {
 		}
 		seen[name] = c
 	}
-	if len(seen) != 17 {
-		t.Errorf("%d codes have names, want 17", len(seen))
+	if len(seen) != 20 {
+		t.Errorf("%d codes have names, want 20", len(seen))
 	}
 }
 

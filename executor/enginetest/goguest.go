@@ -1,6 +1,8 @@
 package enginetest
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,9 @@ const (
 	goExit
 	goEat
 	goGorge
+	goAnswer
+	goDeadlock
+	goRecurse
 )
 
 // goGuest checks a guest with a runtime of its own: a collector, goroutines,
@@ -80,6 +85,31 @@ func (s suite) goGuest(t *testing.T) {
 		_, err := other.Call(t.Context(), goExit, nil)
 		mentions(t, err, executor.ErrTrap, "3")
 		trappedForMemory(t, err, false)
+		mustDiscard(t, other)
+	})
+	t.Run("Answer", func(t *testing.T) {
+		// At the end of its time a guest has a grace to answer in.
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		defer cancel()
+		r, err := in.Call(ctx, goAnswer, nil)
+		if err != nil || string(r.Payload) != "partial" || ctx.Err() != nil {
+			t.Errorf("got %q, %v, context: %v; want an answer before the deadline", r.Payload, err, ctx.Err())
+		}
+	})
+	t.Run("Deadlock", func(t *testing.T) {
+		other := instance(t, m, cfg)
+		_, err := other.Call(t.Context(), goDeadlock, nil)
+		var exit *wasi.ExitError
+		if !errors.As(err, &exit) || !strings.Contains(exit.Fatal, "deadlock") {
+			t.Errorf("got %v; want Go's words on a deadlock", err)
+		}
+		mustDiscard(t, other)
+	})
+	t.Run("Recurse", func(t *testing.T) {
+		other := instance(t, m, cfg)
+		if _, err := other.Call(t.Context(), goRecurse, nil); !errors.Is(err, executor.ErrStack) {
+			t.Errorf("got %v; want %v", err, executor.ErrStack)
+		}
 		mustDiscard(t, other)
 	})
 	for name, fn := range map[string]uint32{"Eat": goEat, "Gorge": goGorge} {

@@ -10,11 +10,18 @@ import (
 // program do. The error of the call wraps it beside [executor.ErrTrap].
 type ExitError struct {
 	Code uint32
+	// Fatal is what Go's runtime had said on standard error before, in a line that begins
+	// with "fatal error: ", cut to 256 bytes; "" for nothing. It is the guest's to choose.
+	Fatal string
 }
 
-// Error returns a text with the exit status.
+// Error returns a text with the exit status, and why.
 func (e *ExitError) Error() string {
-	return "guest exited with status " + strconv.FormatUint(uint64(e.Code), 10)
+	text := "guest exited with status " + strconv.FormatUint(uint64(e.Code), 10)
+	if e.Fatal != "" {
+		text += ": " + strconv.Quote(e.Fatal)
+	}
+	return text
 }
 
 // A list is arguments or an environment, as guests get them.
@@ -61,7 +68,13 @@ func argsSizesGet(in *instance, c call) error    { return in.world.args.sizes(c)
 func environGet(in *instance, c call) error      { return in.world.env.get(c) }
 func environSizesGet(in *instance, c call) error { return in.world.env.sizes(c) }
 
-func procExit(_ *instance, c call) error { return trap{&ExitError{c.i32(0)}} }
+func procExit(in *instance, c call) error {
+	err := &ExitError{Code: c.i32(0)}
+	if s, ok := in.fds[2].(*stream); ok {
+		err.Fatal = s.fatal
+	}
+	return trap{err}
+}
 
 // schedYield gives the core up where others wait for it.
 func schedYield(_ *instance, c call) error {

@@ -14,6 +14,8 @@ type stream struct {
 	input bool
 	log   func(string) // nil: nobody reads it
 	line  []byte       // begun
+	fatal string       // what Go's runtime said last of its end
+	begun bool         // the line of fatal has not ended
 }
 
 // write takes b.
@@ -21,6 +23,7 @@ func (s *stream) write(b []byte, _ int) (int, error) {
 	if s.input {
 		return 0, eBadFD
 	}
+	s.noteFatal(b)
 	if s.log == nil {
 		return len(b), nil
 	}
@@ -28,6 +31,24 @@ func (s *stream) write(b []byte, _ int) (int, error) {
 		rest = s.take(rest)
 	}
 	return len(b), nil
+}
+
+// maxFatal bounds what is kept of a fatal error.
+const maxFatal = 256
+
+// noteFatal takes note of Go's "fatal error: ...", which comes in pieces: first these words.
+func (s *stream) noteFatal(b []byte) {
+	const words = "fatal error: "
+	switch i := bytes.LastIndex(b, []byte(words)); {
+	case i >= 0:
+		s.fatal, s.begun = "", true
+		b = b[i+len(words):]
+	case !s.begun:
+		return
+	}
+	text, _, ended := bytes.Cut(b, []byte("\n"))
+	s.fatal += string(text[:min(len(text), maxFatal-len(s.fatal))])
+	s.begun = !ended
 }
 
 // take adds the beginning of b to the line, and returns what is left of b. A line is

@@ -134,3 +134,28 @@ func BenchmarkFunctions(b *testing.B) {
 		}
 	})
 }
+
+// What Go's runtime says of its end comes in pieces, and is bounded.
+func TestFatal(t *testing.T) {
+	tests := []struct {
+		writes []string
+		want   string
+	}{
+		{[]string{"panic: x\n"}, ""},
+		{[]string{"fatal error: ", "all goroutines are asleep - deadlock!", "\n", "\ngoroutine 1"}, "all goroutines are asleep - deadlock!"},
+		{[]string{"a\nfatal error: stack overflow\nb\n"}, "stack overflow"},
+		{[]string{"fatal error: one\n", "fatal error: two\n"}, "two"},
+		{[]string{"fatal error: ", strings.Repeat("x", 1000), "y\n"}, strings.Repeat("x", maxFatal)},
+	}
+	for _, tt := range tests {
+		var s stream
+		for _, w := range tt.writes {
+			if _, err := s.write([]byte(w), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.fatal != tt.want {
+			t.Errorf("%.60q: got %q", tt.writes, s.fatal)
+		}
+	}
+}

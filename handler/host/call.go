@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/bungee-xr/bungee/executor"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/internal/abi"
 	"github.com/bungee-xr/bungee/internal/deadline"
 	"github.com/bungee-xr/bungee/internal/far"
@@ -128,6 +130,10 @@ func explain(err error) *wire.Fail {
 		return fail
 	}
 	fail := &wire.Fail{Code: offload.CodeInternal, Started: !errors.Is(err, executor.ErrNotStarted), Text: err.Error()}
+	if exit := (*wasi.ExitError)(nil); errors.As(err, &exit) && !errors.Is(err, executor.ErrMemory) {
+		fail.Code = codeOfExit(exit)
+		return fail
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			fail.Code = c.code
@@ -138,6 +144,19 @@ func explain(err error) *wire.Fail {
 		}
 	}
 	return fail
+}
+
+// codeOfExit returns why a guest has ended its process, as Go's runtime puts it.
+func codeOfExit(exit *wasi.ExitError) offload.Code {
+	switch said := exit.Fatal; {
+	case strings.Contains(said, "deadlock"):
+		return offload.CodeDeadlocked
+	case strings.Contains(said, "stack overflow"):
+		return offload.CodeOutOfStack
+	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
+		return offload.CodeOutOfMemory
+	}
+	return offload.CodeExited
 }
 
 // codes are those of the executor's errors. Of an error that is several of them, the
@@ -151,6 +170,7 @@ var codes = []struct {
 	{context.DeadlineExceeded, offload.CodeDeadline, false},
 	{executor.ErrFuel, offload.CodeOutOfFuel, false},
 	{executor.ErrMemory, offload.CodeOutOfMemory, false},
+	{executor.ErrStack, offload.CodeOutOfStack, false},
 	{executor.ErrTooLarge, offload.CodeTooLarge, false},
 	{executor.ErrTrap, offload.CodeTrapped, false},
 	{executor.ErrABI, offload.CodeTrapped, false},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/native"
+	"github.com/bungee-xr/bungee/executor/wasi"
 	"github.com/bungee-xr/bungee/handler/host"
 	"github.com/bungee-xr/bungee/internal/link"
 	"github.com/bungee-xr/bungee/internal/wire"
@@ -26,6 +27,11 @@ func TestCodesOfTheExecutor(t *testing.T) {
 		{executor.ErrTrap, offload.CodeTrapped, true, ""},
 		{executor.ErrMemory, offload.CodeOutOfMemory, true, "it is a trap, too"},
 		{executor.ErrFuel, offload.CodeOutOfFuel, true, ""},
+		{executor.ErrStack, offload.CodeOutOfStack, true, "it is a trap, too"},
+		{fmt.Errorf("%w: %w", executor.ErrTrap, &wasi.ExitError{Code: 3}), offload.CodeExited, true, "os.Exit"},
+		{fmt.Errorf("%w: %w", executor.ErrTrap, &wasi.ExitError{Code: 2, Fatal: "all goroutines are asleep - deadlock!"}), offload.CodeDeadlocked, true, "in the words of Go's runtime"},
+		{fmt.Errorf("%w: %w", executor.ErrTrap, &wasi.ExitError{Code: 2, Fatal: "stack overflow"}), offload.CodeOutOfStack, true, "likewise"},
+		{fmt.Errorf("%w: %w", executor.ErrMemory, &wasi.ExitError{Code: 2, Fatal: "out of memory"}), offload.CodeOutOfMemory, true, "it was refused memory before"},
 		{executor.ErrDeadline, offload.CodeDeadline, true, ""},
 		{executor.ErrABI, offload.CodeTrapped, true, "the guest broke, in whatever way"},
 		{executor.ErrDiscarded, offload.CodeTrapped, true, "an earlier call broke it"},

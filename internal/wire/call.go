@@ -168,7 +168,7 @@ func (f *Fail) ErrorCode() offload.Code {
 	switch {
 	case f.Code == CodeGone:
 		return offload.CodeLost
-	case f.Code == CodeSkipped, f.Code > offload.CodePanicked:
+	case f.Code == CodeSkipped, f.Code > offload.CodeDeadlocked:
 		return offload.CodeInternal
 	}
 	return f.Code

@@ -36,7 +36,7 @@ func TestCodeOfFail(t *testing.T) {
 		switch {
 		case f.Code == CodeGone:
 			want = offload.CodeLost
-		case f.Code == CodeSkipped, code > 14:
+		case f.Code == CodeSkipped, code > 17:
 			want = offload.CodeInternal
 		}
 		err := fmt.Errorf("attach: %w", f)

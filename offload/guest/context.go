@@ -53,7 +53,7 @@ func (c *callContext) Done() <-chan struct{} {
 		}
 	}
 	if c.lookLocked() == nil && c.timer == nil {
-		c.timer = time.AfterFunc(pollInterval, c.poll)
+		c.timer = time.AfterFunc(c.nextPollLocked(), c.poll)
 	}
 	return c.done
 }
@@ -95,6 +95,15 @@ func (c *callContext) poll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lookLocked() == nil {
-		c.timer.Reset(pollInterval)
+		c.timer.Reset(c.nextPollLocked())
 	}
+}
+
+// nextPollLocked returns how long to wait for the next look: no longer than to the
+// deadline, since there is little time to answer in behind it.
+func (c *callContext) nextPollLocked() time.Duration {
+	if c.deadline == 0 {
+		return pollInterval
+	}
+	return max(time.Microsecond, min(pollInterval, time.Duration(c.deadline-c.host.now())))
 }

@@ -31,7 +31,7 @@ func TestContextEnds(t *testing.T) {
 		after    time.Duration
 	}{
 		{"at the deadline", 50 * time.Millisecond, 0, false, context.DeadlineExceeded, 50 * time.Millisecond},
-		{"a poll after the deadline", 52 * time.Millisecond, 0, false, context.DeadlineExceeded, 55 * time.Millisecond},
+		{"at the deadline, between two polls", 52 * time.Millisecond, 0, false, context.DeadlineExceeded, 52 * time.Millisecond},
 		{"when cancelled, before the deadline", time.Second, 20 * time.Millisecond, false, context.Canceled, 20 * time.Millisecond},
 		{"when cancelled, without a deadline", 0, 20 * time.Millisecond, false, context.Canceled, 20 * time.Millisecond},
 		{"with the call", 0, 0, true, context.Canceled, 0},

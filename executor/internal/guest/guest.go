@@ -211,7 +211,7 @@ func (g *Instance) reply(v uint64) (executor.Reply, error) {
 	if !ok {
 		return executor.Reply{}, fmt.Errorf("%w: its reply of %d bytes at %#x is outside its memory", executor.ErrABI, n, ptr)
 	}
-	if most := g.link.Limits.Output; len(b) > most+1 && executor.Status(b[0]) < abi.Panic {
+	if most := g.link.Limits.Output; len(b) > most+1 && executor.Status(b[0]) <= abi.Both && executor.Status(b[0]) != abi.Panic {
 		return executor.Reply{}, fmt.Errorf("%w: a reply of %d bytes; the most is %d", executor.ErrTooLarge, n-1, most)
 	}
 	r, err := abi.ParseReply(b)

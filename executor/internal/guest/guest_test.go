@@ -17,7 +17,7 @@ import (
 
 func TestGuestAnswers(t *testing.T) {
 	small := executor.Limits{Output: 4}
-	memory := []byte("\x00good\x01\x02bad\x03one more")
+	memory := []byte("\x00good\x01\x02bad\x04one more")
 	tests := []struct {
 		why     string
 		reply   uint64
@@ -33,7 +33,7 @@ func TestGuestAnswers(t *testing.T) {
 		{"a status that is none", guesttest.Reply(10, 1), executor.ErrABI, "", false},
 		{"one more than the limit", guesttest.Reply(0, 6), executor.ErrTooLarge, "", true},
 		{"an error of more than the limit", guesttest.Reply(5, 6), executor.ErrTooLarge, "", true},
-		{"a panic of more than the limit", guesttest.Reply(6, 8), nil, "bad\x03one", false},
+		{"a panic of more than the limit", guesttest.Reply(6, 8), nil, "bad\x04one", false},
 		{"a status that is none, and more than the limit", guesttest.Reply(10, 6), executor.ErrABI, "", false},
 		{"past the end by one", guesttest.Reply(17, 3), executor.ErrABI, "", false},
 		{"at the end, of no bytes", guesttest.Reply(19, 0), executor.ErrABI, "", false},

@@ -294,11 +294,12 @@ func (l *Linkage) now() int64 {
 	return int64(time.Since(start))
 }
 
-// deadline returns the deadline of ctx on the guests' clock, 0 for none.
+// deadline returns when the guest of a call with ctx is told that its time is over, on the
+// guests' clock, 0 for never. That is before the host stops it.
 func (l *Linkage) deadline(ctx context.Context) int64 {
 	d, ok := ctx.Deadline()
 	if !ok || l.timeless {
 		return 0
 	}
-	return max(1, int64(d.Sub(start)))
+	return max(1, int64(d.Sub(start)-executor.AnswerGrace(time.Until(d))))
 }

@@ -205,7 +205,7 @@ func TestTrapIsOneLine(t *testing.T) {
 		{"wasm error: unreachable\nwasm stack trace:\n\t.$9(i32,i32,i32,i64) i64\n\t.main()", nil,
 			"guest trapped: \"wasm error: unreachable\" in \".$9(i32,i32,i32,i64) i64\"", "wazero"},
 		{"module closed with context deadline exceeded", executor.ErrDeadline, executor.ErrDeadline.Error(), "wazero, stopped by the host"},
-		{"stack overflow", nil, "guest trapped: \"stack overflow\"", "wazero, no stack"},
+		{"stack overflow", nil, "guest trapped at the end of its stack: \"stack overflow\"", "wazero, no stack"},
 		{"", nil, "guest trapped: \"\"", "nothing is said"},
 	}
 	for _, tt := range tests {

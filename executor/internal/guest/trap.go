@@ -22,6 +22,9 @@ func (l *Linkage) Trap(message string, stop error, refused bool) error {
 		kind = executor.ErrTrap
 	}
 	what, where := parseTrap(message)
+	if kind == executor.ErrTrap && (strings.Contains(what, "call stack exhausted") || strings.Contains(what, "stack overflow")) {
+		kind = executor.ErrStack // in the words of wasmtime, and of wazero
+	}
 	switch {
 	case l.err != nil && errors.Is(l.err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", executor.ErrDeadline, l.err)

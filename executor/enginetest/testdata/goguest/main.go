@@ -24,6 +24,9 @@ const (
 	fnExit     // ends the program with status 3
 	fnEat      // allocates until something stops it
 	fnGorge    // allocates 512 MiB at once
+	fnAnswer   // works until its deadline, and then answers "partial"
+	fnDeadlock // waits for itself
+	fnRecurse  // calls itself without end
 )
 
 var (
@@ -94,7 +97,28 @@ func run(fn uint32, in []byte, deadline int64) ([]byte, error) {
 		hoard = append(hoard, make([]byte, 512<<20))
 		return nil, nil
 	}
+	return runMore(fn, deadline)
+}
+
+func runMore(fn uint32, deadline int64) ([]byte, error) {
+	switch fn {
+	case fnAnswer:
+		for now() < deadline {
+		}
+		return []byte("partial"), nil
+	case fnDeadlock:
+		<-make(chan int)
+	case fnRecurse:
+		return fmt.Append(nil, recurse(1)), nil
+	}
 	return nil, errors.New("no such function")
+}
+
+func recurse(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return 1 + recurse(n+1)
 }
 
 func address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
