@@ -109,7 +109,7 @@ func TestRefused(t *testing.T) {
 		{"fewer numbers than an array has", pack.AppendNumbers(nil, make([]int16, 16)), func(r *pack.Reader) { pack.ReadNumbersInto(r, make([]int16, 17)) }, pack.ErrCount},
 		{"an extension past the end", []byte{0xc9, 0xff, 0xff, 0xff, 0xff, 0x21}, func(r *pack.Reader) { pack.ReadNumbers[int16](r) }, pack.ErrShort},
 		{"nothing is skipped of what is not there", []byte{0xdd, 0, 0, 0, 9, 1}, func(r *pack.Reader) { r.Skip(1) }, pack.ErrShort},
-		{"0xc1 is never used", []byte{0xc1}, func(r *pack.Reader) { r.Int() }, pack.ErrType},
+		{"0xc1 begins no value", []byte{0xc1}, func(r *pack.Reader) { r.Int() }, pack.ErrNothing},
 		{"bytes are left over", []byte{1, 2}, func(r *pack.Reader) { r.Int() }, pack.ErrTrailing},
 	}
 	for _, tt := range tests {

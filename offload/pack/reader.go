@@ -11,6 +11,7 @@ import (
 type Reader struct {
 	b     []byte
 	off   int
+	depth int // of values of recursive types
 	share int // the least length of what Bytes shares; 0: it shares nothing
 	err   error
 }
@@ -284,6 +285,10 @@ func (r *Reader) first(want string) byte {
 	}
 	if r.off >= len(r.b) {
 		r.fail(r.off, want, ErrShort)
+		return nilByte
+	}
+	if r.b[r.off] == neverUsed {
+		r.fail(r.off, want, ErrNothing)
 		return nilByte
 	}
 	r.off++
