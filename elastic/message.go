@@ -17,7 +17,7 @@ type Result[Out any] struct {
 	Seq   uint64
 	Value Out
 	// Err is the message's error: the endpoint's own (an [offload.RemoteError]
-	// from an edge host), or an [offload.CallError] for a message that broke its
+	// from an edge host, unless it is registered or its type crosses), or an [offload.CallError] for a message that broke its
 	// guest. Value is then not set. Later messages are not affected.
 	Err error
 	// Captured and Tag are the message's.

@@ -50,7 +50,8 @@ func (t *Trace) Span(name string) time.Duration {
 type traceKey struct{}
 
 // WithTrace returns a context whose elastic calls write their trace to t.
-// It is for one call at a time: t is written when a call returns a result.
+// It is for one call at a time: t is written when the call returns. After a call that an
+// edge host did not answer it has Host, Encode and, as the time that was waited, Network.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }

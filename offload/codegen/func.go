@@ -17,8 +17,11 @@ import (
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
-// GeneratedV2 is a constant that generated code refers to. If it is missing, the generated
+// GeneratedV3 is a constant that generated code refers to. If it is missing, the generated
 // code was made for another version of this module: run "go generate" again.
+const GeneratedV3 = 3
+
+// GeneratedV2 is for code that is generated again with the next change.
 const GeneratedV2 = 2
 
 // A Func is an elastic function: the native version, and codecs for what crosses the
@@ -121,6 +124,7 @@ func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way
 	reply, err := w.Caller.Call(ctx, &f.Desc, frame)
 	back := time.Now()
 	if err != nil {
+		f.awaitDeadline(ctx, begin, err)
 		return out, offload.Trace{Host: hostOf(err), Encode: encoded, Network: back.Sub(sent)}, err
 	}
 	defer reply.Release()
@@ -134,7 +138,7 @@ func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way
 		Spans:   slices.Clone(reply.Spans),
 		BytesUp: reply.BytesUp, BytesDown: reply.BytesDown,
 	}
-	awaitDeadline(ctx, err)
+	f.awaitDeadline(ctx, begin, err)
 	return out, t, err
 }
 
@@ -151,13 +155,14 @@ func hostOf(err error) string {
 // guest function has a grace to answer in, at the end of its time.
 const maxEarly = 50 * time.Millisecond
 
-// awaitDeadline waits for the end of ctx, if err is the end of its time and that is near:
-// natively nobody hears of a deadline before it has passed.
-func awaitDeadline(ctx context.Context, err error) {
+// awaitDeadline waits for the end of ctx, if err is the end of its time, and not that of the
+// function's mark, and that is near: natively nobody hears of a deadline before it has passed.
+func (f *Func[In, Out]) awaitDeadline(ctx context.Context, begin time.Time, err error) {
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	if by, ok := ctx.Deadline(); ok && time.Until(by) < maxEarly {
+	by, ok := ctx.Deadline()
+	if ok && time.Until(by) < maxEarly && (f.Deadline == 0 || by.Sub(begin) <= f.Deadline) {
 		<-ctx.Done()
 	}
 }
