@@ -289,11 +289,24 @@ func (h *Handler) SetPolicy(p policy.Policy) {
 	h.policy.Store(policy.Contain(p, func(why error) { h.log.Error("all calls run on the UE", "why", why) }))
 }
 
-// Prepare makes the edge host, or all hosts that f is marked for, ready for f, so that
-// the first call need not fall back. It returns when each host is connected and has the
-// module and a warm instance. With an offload manager that is the host on which the manager places f's
+// DescOf returns the description of an elastic function, as in DescOf(detect.DetectObjects);
+// a method is given as (*T).Method. It is nil when f is no elastic function.
+func DescOf(f any) *offload.Desc {
+	if d, ok := f.(*offload.Desc); ok {
+		return d
+	}
+	return route.DescOf(f)
+}
+
+// Prepare makes the edge host, or all hosts that a function is marked for, ready for it, so that
+// the first call need not fall back. Elastic is an elastic function, or an *offload.Desc. It returns when each host is connected and has the
+// module and a warm instance. With an offload manager that is the host on which the manager places its
 // module. When ctx ends first, the error says what is missing.
-func (h *Handler) Prepare(ctx context.Context, f *offload.Desc) error {
+func (h *Handler) Prepare(ctx context.Context, elastic any) error {
+	f := DescOf(elastic)
+	if f == nil {
+		return fmt.Errorf("prepare: %T is no elastic function that offloadgen made; pass one, such as Detect, or its *offload.Desc", elastic)
+	}
 	at := h.function(f).where.Load()
 	if h.manager != nil {
 		return h.manager.await(ctx, f)

@@ -9,8 +9,13 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 
+	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 )
+
+// Made takes note that elastic is the elastic function that d describes, so that the function
+// leads to its description.
+func Made(elastic any, d *offload.Desc) { route.Made(elastic, d) }
 
 // NewModule returns the module of wasm. Generated code has its own.
 func NewModule(wasm []byte) *offload.Module {
