@@ -20,9 +20,10 @@
 //
 // # Errors
 //
-// An error of the function itself comes back from an edge host as a
-// [RemoteError], which keeps its identity when it is registered with
-// [RegisterError]. A call that gave no result is repeated natively when that is
+// An error of the function itself comes back from an edge host with all that it wraps:
+// errors.Is and errors.As find the same in it. Errors that the generator cannot know are
+// registered with [RegisterError]; those of unknown types are a [RemoteError]. A function
+// that panics gives a [CallError] on both sides. A call that gave no result is repeated natively when that is
 // safe, and is a [CallError] when it is not: [CodeOf] says why, and the error's
 // [Fate] what is known of the call. The end of the caller's context ends the call
 // wherever it runs.

@@ -18,6 +18,7 @@ type codec struct {
 	min   int                   // the least number of bytes of a value
 	// The names of functions that do the same; empty if none do.
 	appendFunc, readFunc string
+	names                [2]string // of the functions of a type that has its own
 }
 
 // codecs makes the codecs of the types that cross.
@@ -25,6 +26,7 @@ type codecs struct {
 	*speller
 	bad    *complaints
 	done   map[string]*codec // by type, nil while in progress
+	open   map[string]*codec // by type: of types in progress that were met again
 	text   strings.Builder   // the functions, in the order they are finished
 	guards []string          // declarations that fail when a struct has changed
 }
@@ -50,7 +52,7 @@ func (c *codecs) plan(t types.Type, at place) *codec {
 	case got != nil:
 		return got
 	case seen:
-		return c.refuse(t, at, "contains itself", "pass a slice whose elements refer to each other by index")
+		return c.again(t, key)
 	}
 	c.done[key] = nil
 	before := len(c.bad.list)
@@ -62,9 +64,20 @@ func (c *codecs) plan(t types.Type, at place) *codec {
 	return got
 }
 
+// again is the codec of a type that is in progress: of one that has itself in it.
+func (c *codecs) again(t types.Type, key string) *codec {
+	if c.open[key] == nil {
+		c.open[key] = c.called(t, 1)
+	}
+	return c.open[key]
+}
+
 func (c *codecs) make(t types.Type, at place) *codec {
 	if c.foreign(t, at) {
 		return &codec{write: func(string) string { return "" }, min: 1}
+	}
+	if k := c.byMethods(t); k != nil {
+		return k
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
@@ -90,8 +103,13 @@ func (c *codecs) make(t types.Type, at place) *codec {
 	case *types.Signature:
 		return c.refuse(t, at, "is a function", "pass data that says what to do")
 	case *types.Interface:
-		if types.Identical(t, types.Universe.Lookup("error").Type()) {
-			return c.refuse(t, at, "is an interface", "return it as the function's own error, or pass its text")
+		if isError(t) {
+			codegen := c.std(codegenPath)
+			return &codec{
+				write: func(v string) string { return fmt.Sprintf("b = %s.AppendError(b, %s)", codegen, v) },
+				read:  codegen + ".ReadError(r)", min: 1,
+				appendFunc: codegen + ".AppendError", readFunc: codegen + ".ReadError",
+			}
 		}
 		return c.refuse(t, at, "is an interface, and the other side does not know what is in it", "use a concrete type")
 	}
@@ -199,160 +217,37 @@ func (c *codecs) basic(t types.Type, u *types.Basic, at place) *codec {
 	return k
 }
 
-// functions is the codec of a type that has two functions of its own, whose
-// bodies are write and read. least is the least size of a value.
-func (c *codecs) functions(t types.Type, least int, write, read string) *codec {
+// called is the codec of a type that has two functions of its own.
+func (c *codecs) called(t types.Type, least int) *codec {
 	name := typeName(t, c.own)
 	k := &codec{min: min(least, maxMin), appendFunc: c.fresh("bungeeAppend" + name), readFunc: c.fresh("bungeeRead" + name)}
-	text := c.spell(t)
-	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v %s) []byte {\n%s}\n", k.appendFunc, text, write)
-	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader) (v %s) {\n%s}\n", k.readFunc, c.std(packPath), text, read)
-	k.write = func(v string) string { return fmt.Sprintf("b = %s(b, %s)", k.appendFunc, v) }
 	k.read = k.readFunc + "(r)"
+	call, depth := k.appendFunc, ""
+	if recursive(t) {
+		depth, k.appendFunc, k.readFunc = ", "+deeper, "", ""
+	}
+	k.write = func(v string) string { return fmt.Sprintf("b = %s(b, %s%s)", call, v, depth) }
+	k.names = [2]string{call, strings.TrimSuffix(k.read, "(r)")}
 	return k
 }
 
-func (c *codecs) structs(t types.Type, u *types.Struct, at place) *codec {
-	var fields []*types.Var
-	for f := range u.Fields() {
-		if !f.Exported() && f.Name() != "_" && f.Pkg() != c.own {
-			return c.refuse(t, at, fmt.Sprintf("has a field %s which is not exported", f.Name()), "pass its bytes, or a type of your own with the fields that matter")
-		}
-		if f.Name() != "_" {
-			fields = append(fields, f)
-		}
+// functions is the codec of a type that has two functions of its own, whose
+// bodies are write and read. least is the least size of a value.
+func (c *codecs) functions(t types.Type, least int, write, read string) *codec {
+	k := c.open[types.TypeString(t, nil)]
+	if k == nil {
+		k = c.called(t, least)
 	}
-	write, read, least := c.fields(fields, func(f *types.Var) place { return at.in("field %s of %s", f.Name(), c.show(t)) })
-	c.guard(t, u)
-	return c.functions(t, least, write+"return b\n", fmt.Sprintf("if !r.Tuple(%d) {\nreturn v\n}\n%sreturn v\n", len(fields), read))
-}
-
-// fields returns statements that append fields of v as an array, statements that
-// read its elements, and the least size of it.
-func (c *codecs) fields(fields []*types.Var, at func(*types.Var) place) (write, read string, least int) {
-	write = fmt.Sprintf("b = %s.AppendArray(b, %d)\n", c.std(packPath), len(fields))
-	least = arrayHeader(len(fields))
-	for _, f := range fields {
-		k := c.plan(f.Type(), at(f))
-		write += k.write("v."+f.Name()) + "\n"
-		read += fmt.Sprintf("v.%s = %s\n", f.Name(), k.read)
-		least += k.min
+	text, depth, pack := c.spell(t), "", c.std(packPath)
+	write = depths(t, write)
+	if recursive(t) {
+		depth = ", depth int"
+		write = fmt.Sprintf("if depth > %s.MaxDepth {\nreturn %[1]s.AppendNothing(b)\n}\n%s", pack, write)
+		read = "if !r.Down() {\nreturn v\n}\ndefer r.Up()\n" + read
 	}
-	return write, read, least
-}
-
-// state makes the functions that append and read the state of an endpoint of type
-// t: its exported fields. The type may be one that is not to be copied.
-func (c *codecs) state(m *mark, t types.Type, u *types.Struct) (appendFunc, readFunc string) {
-	var fields []*types.Var
-	for f := range u.Fields() {
-		if f.Exported() {
-			fields = append(fields, f)
-		}
-	}
-	write, read, _ := c.fields(fields, func(f *types.Var) place {
-		return place{f.Pos(), m.name + ": state " + f.Name(), ", or give the field a lower-case name: then it stays behind when the endpoint moves"}
-	})
-	c.guard(t, u)
-	name, pack := typeName(t, c.own), c.std(packPath)
-	appendFunc, readFunc = c.fresh("bungeeAppend"+name+"State"), c.fresh("bungeeRead"+name+"State")
-	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v *%s) []byte {\n%sreturn b\n}\n", appendFunc, c.spell(t), write)
-	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader, v *%s) {\n*v = %[3]s{}\nif !r.Tuple(%d) {\nreturn\n}\n%s}\n", readFunc, pack, c.spell(t), len(fields), read)
-	return appendFunc, readFunc
-}
-
-// guard adds a declaration that fails once the fields of t have changed.
-func (c *codecs) guard(t types.Type, u *types.Struct) {
-	n, ok := t.(*types.Named)
-	if !ok || n.Obj().Pkg() == c.own && n.Obj().Parent() == nil {
-		return // unnamed, or made by offloadgen: both are written out in the generated file
-	}
-	for f := range u.Fields() {
-		if f.Name() == "_" && f.Pkg() != c.own {
-			return // cannot be written down here
-		}
-	}
-	c.guards = append(c.guards, fmt.Sprintf("_ = %s(%s{})", c.spellStruct(u), c.spell(t)))
-}
-
-func (c *codecs) slices(t types.Type, u *types.Slice, at place) *codec {
-	pack, elem := c.std(packPath), c.plan(u.Elem(), at.in("element of %s", c.show(t)))
-	write := fmt.Sprintf("if v == nil {\nreturn %[1]s.AppendNil(b)\n}\nb = %[1]s.AppendArray(b, len(v))\nfor i := range v {\n%[2]s\n}\nreturn b\n", pack, elem.write("v[i]"))
-	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nv = make(%s, r.ArrayOf(%d))\nfor i := range v {\nv[i] = %s\n}\nreturn v\n",
-		c.spell(t), elem.min, elem.read)
-	return c.functions(t, 1, write, read)
-}
-
-func (c *codecs) arrays(t types.Type, u *types.Array, at place) *codec {
-	pack := c.std(packPath)
-	if isByte(u.Elem()) {
-		write := fmt.Sprintf("return %s.AppendBytes(b, v[:])\n", pack)
-		read := fmt.Sprintf("if p := r.BytesRef(); copy(v[:], p) != len(v) || len(p) != len(v) {\nr.Fail(%s.ErrCount)\n}\nreturn v\n", pack)
-		return c.functions(t, capped(1, u.Len()), write, read)
-	}
-	elem := c.plan(u.Elem(), at.in("element of %s", c.show(t)))
-	write := fmt.Sprintf("b = %s.AppendArray(b, len(v))\nfor i := range v {\n%s\n}\nreturn b\n", pack, elem.write("v[i]"))
-	read := fmt.Sprintf("if !r.Tuple(len(v)) {\nreturn v\n}\nfor i := range v {\nv[i] = %s\n}\nreturn v\n", elem.read)
-	return c.functions(t, capped(elem.min, u.Len()), write, read)
-}
-
-func (c *codecs) maps(t types.Type, u *types.Map, at place) *codec {
-	key := types.Unalias(u.Key())
-	b, ok := key.Underlying().(*types.Basic)
-	if !ok || b.Info()&(types.IsString|types.IsInteger|types.IsBoolean) == 0 {
-		return c.refuse(t, at, "has keys other than strings, integers or bools", "pass a slice of pairs")
-	}
-	pack, keys := c.std(packPath), c.plan(key, at.in("key of %s", c.show(t)))
-	elem := c.plan(u.Elem(), at.in("element of %s", c.show(t)))
-	pair := keys.write("k") + "\n" + elem.write("v[k]") + "\n"
-	loop := fmt.Sprintf("for _, k := range %s.Sorted(%s.Keys(v)) {\n%s}\n", c.std("slices"), c.std("maps"), pair)
-	if b.Info()&types.IsBoolean != 0 {
-		loop = fmt.Sprintf("for _, k := range [...]%s{false, true} {\nif _, ok := v[k]; ok {\n%s}\n}\n", c.spell(key), pair)
-	}
-	write := fmt.Sprintf("if v == nil {\nreturn %[1]s.AppendNil(b)\n}\nb = %[1]s.AppendMap(b, len(v))\n%[2]sreturn b\n", pack, loop)
-	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nn := r.Map()\nv = %s{}\nfor range n {\nk := %s\nv[k] = %s\n}\nreturn v\n",
-		c.spell(t), keys.read, elem.read)
-	return c.functions(t, 1, write, read)
-}
-
-func (c *codecs) pointers(t types.Type, u *types.Pointer, at place) *codec {
-	switch e := u.Elem().Underlying().(type) {
-	case *types.Pointer, *types.Map:
-		return c.refuse(t, at, "points to what may be nil itself", "use "+c.show(u.Elem()))
-	case *types.Slice:
-		return c.refuse(t, at, "points to what may be nil itself", "use []"+c.show(e.Elem()))
-	}
-	elem := c.plan(u.Elem(), at)
-	write := fmt.Sprintf("if v == nil {\nreturn %s.AppendNil(b)\n}\n%s\nreturn b\n", c.std(packPath), elem.write("*v"))
-	read := fmt.Sprintf("if r.Nil() {\nreturn nil\n}\nv = new(%s)\n*v = %s\nreturn v\n", c.spell(u.Elem()), elem.read)
-	return c.functions(t, 1, write, read)
-}
-
-// arrayHeader returns the number of bytes of the header of an array of n.
-func arrayHeader(n int) int {
-	if n < 16 {
-		return 1
-	}
-	return 3
-}
-
-// capped returns the least size of n elements of size each.
-func capped(size int, n int64) int {
-	if n >= maxMin/int64(size) {
-		return maxMin
-	}
-	return size*int(n) + 1
-}
-
-func isTime(t types.Type) bool {
-	n, ok := t.(*types.Named)
-	return ok && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == "time" && n.Obj().Name() == "Time"
-}
-
-// isByte says whether t is byte itself: a named type of it has its own slices.
-func isByte(t types.Type) bool {
-	b, ok := types.Unalias(t).(*types.Basic)
-	return ok && b.Kind() == types.Byte
+	fmt.Fprintf(&c.text, "\nfunc %s(b []byte, v %s%s) []byte {\n%s}\n", k.names[0], text, depth, write)
+	fmt.Fprintf(&c.text, "\nfunc %s(r *%s.Reader) (v %s) {\n%s}\n", k.names[1], pack, text, read)
+	return k
 }
 
 // typeName returns a name for t that can be part of a function's name.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"strings"
 )
 
 // A decl is a declaration that the slice has as a whole or not at all: a function, a type, a
@@ -197,28 +194,6 @@ func (n *nearby) visit(d *decl) {
 			n.imports = append(n.imports, p)
 		}
 	}
-}
-
-// elasticStubs returns files that declare the elastic functions, so that what is
-// marked may call them.
-func elasticStubs(s *source, marks []*mark) []*ast.File {
-	var files []*ast.File
-	for _, m := range marks {
-		fn, ok := m.decl.(*ast.FuncDecl)
-		if !ok {
-			continue
-		}
-		var b strings.Builder
-		fmt.Fprintf(&b, "package %s\n", m.file.ast.Name.Name)
-		for _, i := range m.file.ast.Imports {
-			b.WriteString("import " + m.file.slice(i) + "\n")
-		}
-		fmt.Fprintf(&b, "func %s%s { panic(0) }\n", m.made(), m.file.text[fn.Type.Params.Pos()-m.file.ast.FileStart:fn.Type.End()-m.file.ast.FileStart])
-		if f, err := parser.ParseFile(s.fset, m.made(), b.String(), parser.SkipObjectResolution); err == nil {
-			files = append(files, f)
-		}
-	}
-	return files
 }
 
 // slice returns the text of n.

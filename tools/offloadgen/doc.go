@@ -31,9 +31,18 @@
 //	                   to the byte: 2 find a fault, 3 outvote it. The module must be
 //	                   deterministic, and the UE's handler must know N hosts
 //
-// A marked function is a plain function with a lower-case name. Its first
-// parameter is a context.Context and its last result an error. It may be in any
-// package, package main included.
+//	name=NAME          the elastic function's name, in place of the marked one's with an
+//	                   upper-case first letter
+//
+// A marked function may be in any package, package main included, and be a method of a type
+// that crosses or of a pointer to one: the receiver crosses, too. It may be variadic. If it
+// has a context.Context, that is its first parameter, and if it can fail, its last result is
+// an error. The elastic function has both in any case, as calls can fail on the way:
+//
+//	//offload:func
+//	func (m *Model) score(x []float32) float32 { ... }
+//
+//	func (m *Model) Score(ctx context.Context, x []float32) (float32, error) // generated
 //
 // # Marked types
 //
@@ -121,16 +130,47 @@
 // # What crosses
 //
 // Parameters, results, messages, emitted values and states cross the network as msgpack,
-// by generated code: bools, integers, floats, strings, slices, arrays, maps whose keys are
-// strings, integers or bools, pointers, structs, time.Time, and named types of these. Nil
-// pointers, slices and maps come back nil. Two pointers to one value come back
-// as pointers to two values. A time.Time comes back in UTC with its nanoseconds, for the
-// years 1678 to 2261. Maps cross in the order of their keys, so that equal values
+// by generated code: bools, integers, floats, strings, slices, arrays, maps, pointers,
+// structs, time.Time, errors, and named types of these, types that contain themselves
+// included. Nil pointers, slices and maps come back nil. Two pointers to one value come back
+// as pointers to two values. A time.Time comes back in its zone, without its monotonic
+// reading; where the other side has no tz database, its location has the one zone that it
+// had at that time. Maps cross in the order of their keys, so that equal values
 // are equal bytes.
 //
 // Structs of the package cross with all their fields, structs of other packages
-// if all their fields are exported. Channels, functions, interfaces, complex
-// numbers, addresses and types that contain themselves are refused.
+// if all their fields are exported. Any other named type crosses if it has methods
+// MarshalBinary and UnmarshalBinary, or MarshalText and UnmarshalText, and any type that
+// has MarshalMsgpack and UnmarshalMsgpack, as these say. A value that its method cannot
+// marshal, or that has itself in it, does not cross: the call runs on the UE, and fails if
+// it is a result. Channels, functions, complex numbers, addresses and interfaces other than
+// error are refused.
+//
+// The sides may have different versions of a struct: fields that were added at its end are
+// zero where the other side lacks them, and are skipped where it has more.
+//
+// The bytes are those of github.com/vmihailenco/msgpack v5 with UseCompactInts and structs
+// as arrays (msgpack:",as_array"), and readers take its other forms of numbers, too. Where
+// that would lose something, ours differ:
+//
+//   - Fields with a lower-case name and fields with the tag msgpack:"-" cross. Embedded
+//     structs are arrays within the array.
+//   - A time that is not in UTC is an array of its timestamp, the names of location and
+//     zone, and the offset. Both forms are read.
+//   - 16 or more numbers of a fixed size in a slice or an array (8, 16 and 32 bits and
+//     floats) are an extension with the numbers as they are in memory. Arrays are read, too.
+//   - Types with methods MarshalBinary or MarshalText are taken apart if they can be.
+//   - A pointer to a pointer, slice or map is an array of one, so that nil is the pointer's.
+//
+// # Errors across the network
+//
+// What a function returns beside an error crosses. Errors keep what they say, wrap and are:
+// errors.Is and errors.As find the same in them on both sides, through wrapping and Join.
+// The variables of type error, and the types of errors with all that is in them, are known
+// that belong to the package itself or to a package that its guest names, those of io,
+// strconv and context in any case; offload.RegisterError makes others known. An error of
+// another type is an offload.RemoteError with its text and what it wraps. A function that
+// panics gives an offload.CallError, on the UE as on an edge host.
 //
 // Natively a marked function gets its parameters themselves, on an edge host
 // copies. So it must not pass results back through its parameters.

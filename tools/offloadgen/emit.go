@@ -18,6 +18,7 @@ type emitter struct {
 	path    string // import path
 	funcs   []*function
 	ends    []*endpoint
+	errs    errorPlan
 }
 
 // offloadGo returns the text of bungee_offload.go.
@@ -26,14 +27,14 @@ func (e *emitter) offloadGo() ([]byte, error) {
 	fmt.Fprintf(&body, `
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = %s.GeneratedV2
+const _ = %s.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
 var (
 `, e.std(codegenPath))
 	for _, f := range e.funcs {
-		fmt.Fprintf(&body, "_ func%s = %s\n", e.signature(f.sig, nil, nil), f.name)
+		fmt.Fprintf(&body, "_ func%s = %s\n", e.wholeSignature(f), e.callee(f))
 	}
 	for _, n := range e.ends {
 		fmt.Fprintf(&body, "_ func(*%s, %s = (*%[1]s).Handle\n", n.name, strings.TrimPrefix(e.signature(n.sig, nil, nil), "("))
@@ -48,17 +49,36 @@ var (
 	for i, n := range e.ends {
 		e.endpoint(&body, n, len(e.funcs)+3*i)
 	}
+	e.errs.write(&body, e)
 	body.WriteString(e.text.String() + e.extra.String())
 	imports := "import (\n" + e.specs(slices.Collect(maps.Keys(e.imports))) + ")\n"
 	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n\n" + imports + body.String()))
 }
 
-func (e *emitter) function(b *strings.Builder, f *function, index int) {
-	var results []string
-	if namedResults(f.fn) {
-		results = f.results
+// callee returns the marked function as a value: a method is one of its receiver, too.
+func (e *emitter) callee(f *function) string {
+	if f.recv == nil {
+		return f.name
 	}
-	fmt.Fprintf(b, "\n%sfunc %s%s {\n%s}\n", f.comment(), f.made(), e.signature(f.sig, f.params, results), e.body(f))
+	return "(" + e.spell(f.recv.Type()) + ")." + f.name
+}
+
+// wholeSignature returns the type of callee without the word func.
+func (e *emitter) wholeSignature(f *function) string {
+	text := e.signature(f.sig, nil, nil)
+	if f.recv == nil {
+		return text
+	}
+	return "(" + e.spell(f.recv.Type()) + ", " + strings.TrimPrefix(text, "(")
+}
+
+func (e *emitter) function(b *strings.Builder, f *function, index int) {
+	sig, params, results := f.signature(e.codecs)
+	receiver := ""
+	if f.recv != nil {
+		receiver = fmt.Sprintf("(%s %s) ", f.params[0].name, e.spell(f.recv.Type()))
+	}
+	fmt.Fprintf(b, "\n%sfunc %s%s%s {\n%s}\n", f.comment(), receiver, f.made(), e.signature(sig, params, results), e.body(f))
 	for _, t := range []tuple{f.in, f.out} {
 		if t.made {
 			fmt.Fprintf(b, "\n// %s is what crosses for a call of %s.\ntype %[1]s struct {\n", e.spell(t.typ), f.name)
@@ -81,7 +101,7 @@ func (e *emitter) variable(b *strings.Builder, f *function, index int) {
 }
 
 func (e *emitter) desc(b *strings.Builder, m *mark, index int) {
-	fmt.Fprintf(b, "Desc: %s.Desc{\nName: %q,\nIndex: %d,\nModule: bungeeModule,\n", e.std(offloadPath), e.path+"."+m.name, index)
+	fmt.Fprintf(b, "Desc: %s.Desc{\nName: %q,\nIndex: %d,\nModule: bungeeModule,\n", e.std(offloadPath), e.path+"."+m.label(), index)
 	if m.deadline != 0 {
 		fmt.Fprintf(b, "Deadline: %s,\n", duration(m.deadline, e.std("time")))
 	}
@@ -121,11 +141,13 @@ func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
 
 // body returns the body of the elastic function.
 func (e *emitter) body(f *function) string {
-	in := f.params[len(f.params)-1]
+	var in string
 	if f.in.made {
 		in = e.spell(f.in.typ) + "{" + strings.Join(f.in.fields, ", ") + "}"
+	} else {
+		in = f.params[0].name
 	}
-	call := fmt.Sprintf("%s.Call(%s, %s)", f.variable(), f.params[0], in)
+	call := fmt.Sprintf("%s.Call(%s, %s)", f.variable(), f.ctxVar, in)
 	if !f.out.made {
 		return "return " + call + "\n"
 	}
@@ -140,32 +162,62 @@ func (e *emitter) body(f *function) string {
 }
 
 // native returns the Native function of a Func: the marked function, or a
-// literal around it where several values are one.
+// literal around it where it has another form.
 func (e *emitter) native(f *function) string {
-	if !f.in.made && !f.out.made {
+	if !f.in.made && !f.out.made && f.ctx && f.fails && f.recv == nil && !f.sig.Variadic() {
 		return f.name
 	}
 	used := scope{f.name: true}
 	ctx, in, out, err := used.fresh("ctx"), used.fresh("in"), used.fresh("out"), used.fresh("err")
-	args, assign := ctx+", "+in, out+", "+err+" = "
+	args := []string{in}
 	if f.in.made {
-		args = strings.TrimSuffix(ctx+", "+prefixed(in+".", f.in.fields), ", ")
+		args = nil
+		for _, name := range f.in.fields {
+			args = append(args, in+"."+name)
+		}
 	}
+	callee := f.name
+	if f.recv != nil {
+		callee, args = args[0]+"."+f.name, args[1:]
+	}
+	if f.sig.Variadic() {
+		args[len(args)-1] += "..."
+	}
+	if f.ctx {
+		args = append([]string{ctx}, args...)
+	}
+	got := []string{out}
 	if f.out.made {
-		assign = strings.TrimPrefix(prefixed(out+".", f.out.fields)+", "+err+" = ", ", ")
+		got = strings.Split(prefixed(out+".", f.out.fields), ", ")
+	}
+	if len(f.outs) == 0 {
+		got = nil
+	}
+	if f.fails {
+		got = append(got, err)
+	}
+	assign := ""
+	if len(got) > 0 {
+		assign = strings.Join(got, ", ") + " = "
 	}
 	return fmt.Sprintf("func(%s %s.Context, %s %s) (%s %s, %s error) {\n%s%s(%s)\nreturn %[5]s, %[7]s\n}",
-		ctx, e.std("context"), in, e.spell(f.in.typ), out, e.spell(f.out.typ), err, assign, f.name, args)
+		ctx, e.std("context"), in, e.spell(f.in.typ), out, e.spell(f.out.typ), err, assign, callee, strings.Join(args, ", "))
 }
 
 // codecPair writes the codec of t, In or Out, as two functions.
 func (e *emitter) codecPair(b *strings.Builder, name string, t types.Type, k *codec) {
-	write, read := k.appendFunc, k.readFunc
+	write, read := e.pair(t, k)
+	fmt.Fprintf(b, "Append%s: %s,\nRead%[1]s: %[3]s,\n", name, write, read)
+}
+
+// pair returns the codec of t as two functions.
+func (e *emitter) pair(t types.Type, k *codec) (write, read string) {
+	write, read = k.appendFunc, k.readFunc
 	if write == "" {
-		write = fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.spell(t), strings.TrimPrefix(k.write("v"), "b = "))
+		write = fmt.Sprintf("func(b []byte, v %s) []byte { return %s }", e.spell(t), strings.TrimPrefix(strings.ReplaceAll(k.write("v"), deeper, "0"), "b = "))
 		read = fmt.Sprintf("func(r *%s.Reader) %s { return %s }", e.std(packPath), e.spell(t), k.read)
 	}
-	fmt.Fprintf(b, "Append%s: %s,\nRead%[1]s: %[3]s,\n", name, write, read)
+	return write, read
 }
 
 // prefixed joins the names, each behind prefix.
@@ -177,7 +229,9 @@ func prefixed(prefix string, names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-func namedResults(d *ast.FuncDecl) bool { return len(d.Type.Results.List[0].Names) > 0 }
+func namedResults(d *ast.FuncDecl) bool {
+	return d.Type.Results.NumFields() > 0 && len(d.Type.Results.List[0].Names) > 0
+}
 
 // fieldType returns where the type of the value at index stands in list.
 func fieldType(list *ast.FieldList, index int) token.Pos {

@@ -76,8 +76,8 @@ var bungeeModule = &%s.Module{
 %s`, header, s.comment(), e.pkgName, e.specs(imports), wasmFile, manifest, offload, hex.String(), opens))
 }
 
-// opens returns the functions that open channels, and the paths that the file
-// with them imports.
+// opens returns the functions that open channels, and what leads from elastic functions to
+// their descriptions; and the paths that the file with them imports.
 func (e *emitter) opens() (text string, imports []string) {
 	e.used = map[string]bool{offloadPath: true}
 	defer func() { e.used = nil }()
@@ -85,6 +85,18 @@ func (e *emitter) opens() (text string, imports []string) {
 	for _, n := range e.ends {
 		fmt.Fprintf(&b, "\n%sfunc %s(cfg %[3]s.Config) (*%[3]s.Channel[%[4]s, %[5]s], error) {\nreturn %[3]s.Open(&%[6]s, cfg)\n}\n",
 			n.comment(), n.made(), e.std(elasticPath), e.spell(n.in), e.spell(n.out), n.variable())
+	}
+	if len(e.funcs) > 0 {
+		codegen := e.std(codegenPath)
+		b.WriteString("\nfunc init() {\n")
+		for _, f := range e.funcs {
+			name := f.made()
+			if f.recv != nil {
+				name = "(" + e.spell(f.recv.Type()) + ")." + name
+			}
+			fmt.Fprintf(&b, "%s.Made(%s, &%s.Desc)\n", codegen, name, f.variable())
+		}
+		b.WriteString("}\n")
 	}
 	return b.String(), slices.Collect(maps.Keys(e.used))
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"go/types"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,14 +13,27 @@ import (
 // A function is an elastic function about to be written.
 type function struct {
 	*mark
-	fn              *ast.FuncDecl
-	sig             *types.Signature
-	params, results []string
-	inName          string // of the struct of several parameters
-	outVar, errVar  string // variables of the elastic function
-	in, out         tuple
-	inCodec         *codec
-	outCodec        *codec
+	fn     *ast.FuncDecl
+	sig    *types.Signature
+	recv   *types.Var // of a method
+	ctx    bool       // its first parameter is a context
+	fails  bool       // its last result is an error
+	params []value    // that cross: the receiver first, no context
+	outs   []value    // that cross: no error at the end
+
+	in, out           tuple
+	inCodec, outCodec *codec
+	ctxVar, recvVar   string // parameters of the elastic function
+	outVar, errVar    string // variables of the elastic function, or its results
+	inName            string // of the struct of several parameters
+}
+
+// A value crosses as a parameter or result.
+type value struct {
+	*types.Var
+	name string    // in the elastic function and in structs
+	pos  token.Pos // of its type
+	what string    // for complaints
 }
 
 // A tuple is what crosses in one direction: one value, or a struct of several.
@@ -30,97 +45,159 @@ type tuple struct {
 
 // planFunction checks the signature of m and plans its codecs.
 func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
-	obj, ok := s.types.Scope().Lookup(m.name).(*types.Func)
-	if !ok {
+	obj := s.function(m)
+	if obj == nil {
 		return nil // declared twice: the type check has said so
 	}
 	f := &function{mark: m, fn: m.decl.(*ast.FuncDecl), sig: obj.Signature()}
-	c.claim(f.made(), m, bad)
+	f.recv = f.sig.Recv()
+	if f.recv != nil {
+		c.claimMethod(m, s, bad)
+	} else {
+		c.claim(f.made(), m, bad)
+	}
 	c.claim(f.variable(), m, bad)
-	if !f.fitsTypes(bad) {
+	if !f.takeApart(bad) {
 		return nil
 	}
 	f.nameParts(c)
-	f.in = f.tuple(c, f.inName, f.sig.Params(), f.params, 1, f.sig.Params().Len())
-	f.out = f.tuple(c, "", f.sig.Results(), f.results, 0, f.sig.Results().Len()-1)
-	f.planTuples(c)
+	f.in = f.tuple(c, f.inName, f.params)
+	f.out = f.tuple(c, "", f.outs)
+	f.inCodec, f.outCodec = f.plan(c, f.in, f.params), f.plan(c, f.out, f.outs)
 	return f
+}
+
+// takeApart finds what crosses. It complains of a context that is not in front.
+func (f *function) takeApart(bad *complaints) bool {
+	before := len(bad.list)
+	if f.recv != nil {
+		f.params = append(f.params, value{f.recv, "", f.fn.Recv.List[0].Type.Pos(), "receiver"})
+	}
+	p, r := f.sig.Params(), f.sig.Results()
+	f.ctx, f.fails = p.Len() > 0 && isContext(p.At(0).Type()), endsInError(r)
+	for i := range p.Len() {
+		v := value{p.At(i), "", fieldType(f.fn.Type.Params, i), "parameter"}
+		switch {
+		case i == 0 && f.ctx:
+		case isContext(v.Type()):
+			bad.add(v.pos, "%s: its context.Context is parameter %d; make it the first, or leave it out: the elastic function has one in any case", f.name, i+1)
+		default:
+			f.params = append(f.params, v)
+		}
+	}
+	for i := range r.Len() {
+		if i < r.Len()-1 || !f.fails {
+			f.outs = append(f.outs, value{r.At(i), "", fieldType(f.fn.Type.Results, i), "result"})
+		}
+	}
+	return len(bad.list) == before
 }
 
 // nameParts names parameters and results. The body of the elastic function and the
 // struct of several parameters use these names.
 func (f *function) nameParts(c *codecs) {
 	used := scope{f.variable(): true}
-	if f.sig.Params().Len() != 2 {
-		f.inName = c.fresh(f.name + "In")
+	if len(f.params) != 1 {
+		f.inName = c.fresh(strings.TrimSuffix(f.variable(), "Func") + "In")
 		used[f.inName] = true
 	}
-	f.params = used.fieldNames(f.sig.Params(), "p")
-	if f.params[0] == "p0" && !used["ctx"] {
-		f.params[0] = used.fresh("ctx")
-	}
+	used.name(f.params, "p")
+	f.ctxVar = used.fresh(ownName(f.ctx, f.sig.Params(), 0, "ctx"))
 	if !namedResults(f.fn) {
-		f.results = scope{}.fieldNames(f.sig.Results(), "r")
+		scope{}.name(f.outs, "r")
 		f.outVar, f.errVar = used.fresh("out"), used.fresh("err")
 		return
 	}
-	f.results = used.fieldNames(f.sig.Results(), "r")
-	f.outVar, f.errVar = used.fresh("out"), f.results[len(f.results)-1]
+	used.name(f.outs, "r")
+	f.outVar, f.errVar = used.fresh("out"), used.fresh(ownName(f.fails, f.sig.Results(), f.sig.Results().Len()-1, "err"))
 }
 
-// fitsTypes complains of a signature that no elastic function can have.
-func (f *function) fitsTypes(bad *complaints) bool {
-	p, r := f.sig.Params(), f.sig.Results()
-	before := len(bad.list)
-	if p.Len() == 0 || !isContext(p.At(0).Type()) {
-		bad.add(f.pos, "%s: its first parameter must be a context.Context, which carries the deadline to the edge host; add one", f.name)
+// ownName returns the name of variable i of t, or other if it has none.
+func ownName(is bool, t *types.Tuple, i int, other string) string {
+	if is && t.At(i).Name() != "" && t.At(i).Name() != "_" {
+		return t.At(i).Name()
 	}
-	if !endsInError(r) {
-		bad.add(f.pos, "%s: its last result must be an error, since a call may fail on the way; add one", f.name)
-	}
-	if f.sig.Variadic() {
-		bad.add(f.fn.Type.Params.List[len(f.fn.Type.Params.List)-1].Pos(), "%s: a variadic function cannot be elastic; take a slice", f.name)
-	}
-	return len(bad.list) == before
+	return other
 }
 
-// tuple makes the type of the values from index from up to, not including, to.
-func (f *function) tuple(c *codecs, name string, all *types.Tuple, fields []string, from, to int) tuple {
-	if to-from == 1 {
-		return tuple{typ: all.At(from).Type()}
+// name names values: as they are called, or by a prefix and a number.
+func (s scope) name(list []value, prefix string) {
+	for i, v := range list {
+		if name := v.Name(); name != "" && name != "_" && !s[name] {
+			list[i].name, s[name] = name, true
+		}
 	}
-	var vars []*types.Var
-	for i := from; i < to; i++ {
-		vars = append(vars, types.NewField(all.At(i).Pos(), c.own, fields[i], all.At(i).Type(), false))
+	for i, v := range list {
+		if v.name == "" {
+			list[i].name = s.fresh(prefix + strconv.Itoa(i))
+		}
+	}
+}
+
+// tuple makes the type of values.
+func (f *function) tuple(c *codecs, name string, list []value) tuple {
+	if len(list) == 1 {
+		return tuple{typ: list[0].Type()}
 	}
 	if name == "" {
-		name = c.fresh(f.name + "Out")
+		name = c.fresh(strings.TrimSuffix(f.variable(), "Func") + "Out")
+	}
+	var vars []*types.Var
+	for _, v := range list {
+		vars = append(vars, types.NewField(v.Pos(), c.own, v.name, v.Type(), false))
 	}
 	obj := types.NewTypeName(f.pos, c.own, name, nil)
-	return tuple{types.NewNamed(obj, types.NewStruct(vars, nil), nil), fields[from:to], true}
+	return tuple{types.NewNamed(obj, types.NewStruct(vars, nil), nil), valueNames(list), true}
 }
 
-func (f *function) planTuples(c *codecs) {
-	plan := func(t tuple, what string, list *ast.FieldList, all *types.Tuple, from int) *codec {
-		if !t.made {
-			name := all.At(from).Name()
-			if name == "" || name == "_" {
-				name = what
-			} else {
-				name = what + " " + name
-			}
-			return c.plan(t.typ, place{pos: fieldType(list, from), path: f.name + ": " + name})
-		}
-		for i, field := range t.fields { // first, for complaints at their places
-			c.plan(all.At(from+i).Type(), place{pos: fieldType(list, from+i), path: f.name + ": " + what + " " + field})
-		}
-		if c.bad.err() != nil {
-			return nil
-		}
-		return c.plan(t.typ, place{pos: f.pos, path: f.name})
+func valueNames(list []value) (all []string) {
+	for _, v := range list {
+		all = append(all, v.name)
 	}
-	f.inCodec = plan(f.in, "parameter", f.fn.Type.Params, f.sig.Params(), 1)
-	f.outCodec = plan(f.out, "result", f.fn.Type.Results, f.sig.Results(), 0)
+	return all
+}
+
+// plan plans the codec of a tuple: first of each value, for complaints at their places.
+func (f *function) plan(c *codecs, t tuple, list []value) (k *codec) {
+	for _, v := range list {
+		path := f.name + ": " + v.what
+		if n := v.Name(); n != "" && n != "_" {
+			path += " " + n
+		}
+		k = c.plan(v.Type(), place{pos: v.pos, path: path})
+	}
+	if !t.made || c.bad.err() != nil {
+		return k
+	}
+	return c.plan(t.typ, place{pos: f.pos, path: f.name})
+}
+
+// signature returns the elastic function's: with a context and an error in any case.
+func (f *function) signature(c *codecs) (sig *types.Signature, params, results []string) {
+	values := f.params
+	if f.recv != nil {
+		values = values[1:]
+	}
+	in := []*types.Var{types.NewParam(f.pos, nil, "", contextType(c.own))}
+	params = append([]string{f.ctxVar}, valueNames(values)...)
+	for _, v := range values {
+		in = append(in, v.Var)
+	}
+	var out []*types.Var
+	for _, v := range f.outs {
+		out = append(out, v.Var)
+	}
+	out = append(out, types.NewParam(f.pos, nil, "", types.Universe.Lookup("error").Type()))
+	if namedResults(f.fn) {
+		results = append(valueNames(f.outs), f.errVar)
+	}
+	return types.NewSignatureType(nil, nil, nil, types.NewTuple(in...), types.NewTuple(out...), f.sig.Variadic()), params, results
+}
+
+// contextType returns a type that is spelled context.Context.
+func contextType(own *types.Package) types.Type {
+	p := types.NewPackage("context", "context")
+	return types.NewNamed(types.NewTypeName(token.NoPos, p, "Context", nil), types.NewInterfaceType(nil, nil), nil)
 }
 
 // comment returns the doc comment of the elastic function.

@@ -31,6 +31,9 @@ func (g generator) run() error {
 		fmt.Fprintf(g.log, "%s: nothing has changed (%d ms)\n", g.dir, time.Since(begin).Milliseconds())
 		return nil
 	}
+	if err := g.generateFirst(cmd, dir); err != nil {
+		return err
+	}
 	s, bad, err := slicePackage(cmd, dir)
 	if err != nil {
 		return err
@@ -92,7 +95,7 @@ func plan(s *slice, bad *complaints) *emitter {
 		}
 		n.fresh(name)
 	}
-	c := &codecs{speller: newSpeller(n, s.types), bad: bad, done: map[string]*codec{}}
+	c := &codecs{speller: newSpeller(n, s.types), bad: bad, done: map[string]*codec{}, open: map[string]*codec{}}
 	e := &emitter{codecs: c, pkgName: s.types.Name(), path: s.path}
 	for _, m := range s.marks {
 		if m.kind == endpointMark {
@@ -106,6 +109,7 @@ func plan(s *slice, bad *complaints) *emitter {
 	if bad.err() != nil {
 		return e
 	}
+	e.errs = planErrors(s, c)
 	if text, err := e.offloadGo(); err == nil {
 		n.hidden(text, bad)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"go/ast"
 	"go/token"
 	"slices"
@@ -25,6 +26,8 @@ type mark struct {
 	deadline   time.Duration
 	idempotent bool
 	redundancy int       // 0: not given
+	elastic    string    // what name= says, "" for the name with an upper-case letter
+	recv       string    // of a method: the name of its receiver's type
 	pos        token.Pos // of the name, where the mark is
 	decl       ast.Node  // the *ast.FuncDecl or *ast.TypeSpec that is built for Wasm
 	file       *file     // where decl is
@@ -35,15 +38,18 @@ type mark struct {
 // the elastic function, or the function that opens a channel.
 func (m *mark) made() string {
 	if m.kind == endpointMark {
-		return "Open" + upper(m.name)
+		return cmp.Or(m.elastic, "Open"+upper(m.name))
 	}
-	return upper(m.name)
+	return cmp.Or(m.elastic, upper(m.name))
 }
 
 // variable returns the name of the codegen.Func or codegen.Endpoint.
 func (m *mark) variable() string {
 	if m.kind == endpointMark {
 		return lower(m.name) + "Endpoint"
+	}
+	if m.recv != "" {
+		return lower(m.recv) + upper(m.name) + "Func"
 	}
 	return m.name + "Func"
 }
@@ -67,11 +73,11 @@ func findMarks(s *source, bad *complaints) []*mark {
 			if f.guest {
 				m.decl, m.file = d.node, f
 			}
-			if first := byName[m.name]; first != nil {
+			if first := byName[m.label()]; first != nil {
 				first.join(m, bad)
 				continue
 			}
-			byName[m.name] = m
+			byName[m.label()] = m
 			marks = append(marks, m)
 		}
 		strayMarks(f, docs, bad)
@@ -93,7 +99,7 @@ func readMark(d *decl, bad *complaints) *mark {
 			bad.add(c.Pos(), "%s has both marks; keep //%s on a function, //%s on a type", m.name, funcMark, endpointMark)
 			return nil
 		}
-		m = &mark{kind: kind, name: d.names[0].Name, pos: d.names[0].Pos(), doc: d.doc.Text()}
+		m = &mark{kind: kind, name: d.names[0].Name, recv: d.recv, pos: d.names[0].Pos(), doc: d.doc.Text()}
 		m.options(c, options, bad)
 	}
 	if m == nil || !m.fits(d, bad) {
@@ -147,8 +153,13 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 				bad.add(c.Pos(), "%s: redundancy %q is no number of hosts; write 2 to find a fault, or 3 to outvote it; at most %d", m.name, value, maxRedundancy)
 			}
 			m.redundancy = n
+		case key == "name":
+			if !token.IsIdentifier(value) || !token.IsExported(value) {
+				bad.add(c.Pos(), "%s: name %q is no exported name; write one such as name=%s", m.name, value, upper(m.name))
+			}
+			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION and idempotent, and for functions redundancy=N", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N", m.name, opt)
 		}
 	}
 }
@@ -173,14 +184,14 @@ func (m *mark) fitsFunction(fn *ast.FuncDecl, bad *complaints) {
 		bad.add(m.pos, "%s: //%s marks a type, not its method; write it above type %s", m.name, endpointMark, receiver(fn))
 	case m.kind == endpointMark:
 		bad.add(m.pos, "%s: //%s marks a type that has a method Handle; a function is marked with //%s", m.name, endpointMark, funcMark)
-	case fn.Recv != nil:
-		bad.add(m.pos, "%s: a method cannot be elastic; mark a function that takes the receiver as a parameter", m.name)
+	case m.recv == "" && fn.Recv != nil, fn.Recv != nil && isGeneric(fn.Recv.List[0].Type):
+		bad.add(m.pos, "%s: a method of a generic type cannot be elastic; mark a function of one type that calls it", m.name)
 	case fn.Type.TypeParams != nil:
 		bad.add(m.pos, "%s: a generic function cannot be elastic; mark a function of one type that calls it", m.name)
 	case m.name == "main" || m.name == "init":
 		bad.add(m.pos, "%s cannot be elastic; mark a function that it calls", m.name)
 	case m.name == m.made() || m.name == "_":
-		bad.add(m.pos, "%s: a marked function has a lower-case name, and its elastic version the same with an upper-case first letter; rename it", m.name)
+		bad.add(m.pos, "%s: its elastic version would have the same name; give that one another by name=, such as //%s name=%sElastic", m.name, funcMark, upper(m.name))
 	}
 }
 
@@ -200,7 +211,7 @@ func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
 // join takes over what a second mark of the same name has: one is on the native
 // version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
-	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy {
+	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}
 	if m.decl == nil {
@@ -227,7 +238,7 @@ func (m *mark) findGuest(s *source, bad *complaints) bool {
 func (m *mark) isOf(d *decl) bool {
 	switch d.node.(type) {
 	case *ast.FuncDecl:
-		return m.kind == funcMark && d.recv == "" && d.names[0].Name == m.name
+		return m.kind == funcMark && d.recv == m.recv && d.names[0].Name == m.name
 	case *ast.TypeSpec:
 		return m.kind == endpointMark && d.names[0].Name == m.name
 	}

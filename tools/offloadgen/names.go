@@ -94,7 +94,7 @@ func (n *names) unlike(name string, bad func(string) bool) string {
 // complaint.
 func (n *names) claim(name string, m *mark, bad *complaints) {
 	if pos, taken := n.taken[name]; taken {
-		bad.add(m.pos, "%s: offloadgen would declare %s for it, and that name is taken at %s; rename one", m.name, name, bad.show(bad.fset.Position(pos)))
+		bad.add(m.pos, "%s: offloadgen would declare %s for it, and that name is taken at %s; rename one, or give the elastic version another by name=", m.name, name, bad.show(bad.fset.Position(pos)))
 	}
 	n.taken[name] = m.pos
 }
@@ -163,21 +163,4 @@ func (s scope) fresh(name string) string {
 	}
 	s[got] = true
 	return got
-}
-
-// fieldNames returns a name for each variable of a signature: its own, or one made up
-// where it has none or a name that the scope has.
-func (s scope) fieldNames(list *types.Tuple, prefix string) []string {
-	own := make([]string, list.Len())
-	for i := range own {
-		if name := list.At(i).Name(); name != "" && name != "_" && !s[name] {
-			own[i], s[name] = name, true
-		}
-	}
-	for i, name := range own {
-		if name == "" {
-			own[i] = s.fresh(prefix + strconv.Itoa(i))
-		}
-	}
-	return own
 }
