@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
+	"github.com/bungee-xr/bungee/hostfunc/nn"
 	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/codegen"
 	"github.com/bungee-xr/bungee/offload/pack"
@@ -14,7 +15,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -41,6 +42,12 @@ var (
 		Frame uint64
 		Boxes []head.Box
 	}(Detections{})
+	_ = struct {
+		Kind   head.Kind
+		Got    [][]int
+		InputW int
+		InputH int
+	}(head.ShapeError{})
 )
 
 // DetectObjects is the elastic version of detectObjects: it finds the objects
@@ -67,6 +74,14 @@ var detectObjectsFunc = codegen.Func[Frame, Detections]{
 	ReadOut:   bungeeReadDetections,
 }
 
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrBadImage", nn.ErrBadImage)
+	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrNoBackend", nn.ErrNoBackend)
+	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrNoGraph", nn.ErrNoGraph)
+	codegen.ErrorType("*github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head.ShapeError", bungeeAppendHeadShapeErrorPointer, bungeeReadHeadShapeErrorPointer)
+}
+
 func bungeeAppendFrame(b []byte, v Frame) []byte {
 	b = pack.AppendArray(b, 4)
 	b = pack.AppendUint(b, v.Number)
@@ -77,13 +92,20 @@ func bungeeAppendFrame(b []byte, v Frame) []byte {
 }
 
 func bungeeReadFrame(r *pack.Reader) (v Frame) {
-	if !r.Tuple(4) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Number = r.Uint()
 	}
-	v.Number = r.Uint()
-	v.Image = r.Bytes()
-	v.Model = r.String()
-	v.Head = r.String()
+	if n > 1 {
+		v.Image = r.Bytes()
+	}
+	if n > 2 {
+		v.Model = r.String()
+	}
+	if n > 3 {
+		v.Head = r.String()
+	}
+	r.Skip(n - 4)
 	return v
 }
 
@@ -99,15 +121,26 @@ func bungeeAppendHeadBox(b []byte, v head.Box) []byte {
 }
 
 func bungeeReadHeadBox(r *pack.Reader) (v head.Box) {
-	if !r.Tuple(6) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.X = r.Float32()
 	}
-	v.X = r.Float32()
-	v.Y = r.Float32()
-	v.W = r.Float32()
-	v.H = r.Float32()
-	v.Score = r.Float32()
-	v.Class = int(r.IntN(0))
+	if n > 1 {
+		v.Y = r.Float32()
+	}
+	if n > 2 {
+		v.W = r.Float32()
+	}
+	if n > 3 {
+		v.H = r.Float32()
+	}
+	if n > 4 {
+		v.Score = r.Float32()
+	}
+	if n > 5 {
+		v.Class = int(r.IntN(0))
+	}
+	r.Skip(n - 6)
 	return v
 }
 
@@ -126,7 +159,7 @@ func bungeeReadHeadBoxSlice(r *pack.Reader) (v []head.Box) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]head.Box, r.ArrayOf(27))
+	v = make([]head.Box, r.ArrayOf(6))
 	for i := range v {
 		v[i] = bungeeReadHeadBox(r)
 	}
@@ -141,10 +174,101 @@ func bungeeAppendDetections(b []byte, v Detections) []byte {
 }
 
 func bungeeReadDetections(r *pack.Reader) (v Detections) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Frame = r.Uint()
 	}
-	v.Frame = r.Uint()
-	v.Boxes = bungeeReadHeadBoxSlice(r)
+	if n > 1 {
+		v.Boxes = bungeeReadHeadBoxSlice(r)
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendIntSlice(b []byte, v []int) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendArray(b, len(v))
+	for i := range v {
+		b = pack.AppendInt(b, int64(v[i]))
+	}
+	return b
+}
+
+func bungeeReadIntSlice(r *pack.Reader) (v []int) {
+	if r.Nil() {
+		return nil
+	}
+	v = make([]int, r.ArrayOf(1))
+	for i := range v {
+		v[i] = int(r.IntN(0))
+	}
+	return v
+}
+
+func bungeeAppendIntSliceSlice(b []byte, v [][]int) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendArray(b, len(v))
+	for i := range v {
+		b = bungeeAppendIntSlice(b, v[i])
+	}
+	return b
+}
+
+func bungeeReadIntSliceSlice(r *pack.Reader) (v [][]int) {
+	if r.Nil() {
+		return nil
+	}
+	v = make([][]int, r.ArrayOf(1))
+	for i := range v {
+		v[i] = bungeeReadIntSlice(r)
+	}
+	return v
+}
+
+func bungeeAppendHeadShapeError(b []byte, v head.ShapeError) []byte {
+	b = pack.AppendArray(b, 4)
+	b = pack.AppendString(b, string(v.Kind))
+	b = bungeeAppendIntSliceSlice(b, v.Got)
+	b = pack.AppendInt(b, int64(v.InputW))
+	b = pack.AppendInt(b, int64(v.InputH))
+	return b
+}
+
+func bungeeReadHeadShapeError(r *pack.Reader) (v head.ShapeError) {
+	n := r.Array()
+	if n > 0 {
+		v.Kind = head.Kind(r.String())
+	}
+	if n > 1 {
+		v.Got = bungeeReadIntSliceSlice(r)
+	}
+	if n > 2 {
+		v.InputW = int(r.IntN(0))
+	}
+	if n > 3 {
+		v.InputH = int(r.IntN(0))
+	}
+	r.Skip(n - 4)
+	return v
+}
+
+func bungeeAppendHeadShapeErrorPointer(b []byte, v *head.ShapeError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendHeadShapeError(b, *v)
+	return b
+}
+
+func bungeeReadHeadShapeErrorPointer(r *pack.Reader) (v *head.ShapeError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(head.ShapeError)
+	*v = bungeeReadHeadShapeError(r)
 	return v
 }

@@ -13,7 +13,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.

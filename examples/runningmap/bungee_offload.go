@@ -13,7 +13,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -64,20 +64,11 @@ var gridEndpoint = codegen.Endpoint[Scan, Counts]{
 }
 
 func bungeeAppendFloat64Array2(b []byte, v [2]float64) []byte {
-	b = pack.AppendArray(b, len(v))
-	for i := range v {
-		b = pack.AppendFloat64(b, v[i])
-	}
-	return b
+	return pack.AppendNumbers(b, v[:])
 }
 
 func bungeeReadFloat64Array2(r *pack.Reader) (v [2]float64) {
-	if !r.Tuple(len(v)) {
-		return v
-	}
-	for i := range v {
-		v[i] = r.Float64()
-	}
+	pack.ReadNumbersInto(r, v[:])
 	return v
 }
 
@@ -96,7 +87,7 @@ func bungeeReadFloat64Array2Slice(r *pack.Reader) (v [][2]float64) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([][2]float64, r.ArrayOf(11))
+	v = make([][2]float64, r.ArrayOf(3))
 	for i := range v {
 		v[i] = bungeeReadFloat64Array2(r)
 	}
@@ -112,12 +103,17 @@ func bungeeAppendScan(b []byte, v Scan) []byte {
 }
 
 func bungeeReadScan(r *pack.Reader) (v Scan) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.At = bungeeReadFloat64Array2(r)
 	}
-	v.At = bungeeReadFloat64Array2(r)
-	v.Ahead = bungeeReadFloat64Array2(r)
-	v.Points = bungeeReadFloat64Array2Slice(r)
+	if n > 1 {
+		v.Ahead = bungeeReadFloat64Array2(r)
+	}
+	if n > 2 {
+		v.Points = bungeeReadFloat64Array2Slice(r)
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -130,47 +126,31 @@ func bungeeAppendCounts(b []byte, v Counts) []byte {
 }
 
 func bungeeReadCounts(r *pack.Reader) (v Counts) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Changed = int(r.IntN(0))
 	}
-	v.Changed = int(r.IntN(0))
-	v.Known = int(r.IntN(0))
-	v.Occupied = int(r.IntN(0))
-	return v
-}
-
-func bungeeAppendInt8Slice(b []byte, v []int8) []byte {
-	if v == nil {
-		return pack.AppendNil(b)
+	if n > 1 {
+		v.Known = int(r.IntN(0))
 	}
-	b = pack.AppendArray(b, len(v))
-	for i := range v {
-		b = pack.AppendInt(b, int64(v[i]))
+	if n > 2 {
+		v.Occupied = int(r.IntN(0))
 	}
-	return b
-}
-
-func bungeeReadInt8Slice(r *pack.Reader) (v []int8) {
-	if r.Nil() {
-		return nil
-	}
-	v = make([]int8, r.ArrayOf(1))
-	for i := range v {
-		v[i] = int8(r.IntN(8))
-	}
+	r.Skip(n - 3)
 	return v
 }
 
 func bungeeAppendGridState(b []byte, v *grid) []byte {
 	b = pack.AppendArray(b, 1)
-	b = bungeeAppendInt8Slice(b, v.Cells)
+	b = pack.AppendNumbers(b, v.Cells)
 	return b
 }
 
 func bungeeReadGridState(r *pack.Reader, v *grid) {
 	*v = grid{}
-	if !r.Tuple(1) {
-		return
+	n := r.Array()
+	if n > 0 {
+		v.Cells = pack.ReadNumbers[int8](r)
 	}
-	v.Cells = bungeeReadInt8Slice(r)
+	r.Skip(n - 1)
 }

@@ -13,7 +13,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -78,13 +78,20 @@ func bungeeAppendBox(b []byte, v Box) []byte {
 }
 
 func bungeeReadBox(r *pack.Reader) (v Box) {
-	if !r.Tuple(4) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.X0 = r.Float32()
 	}
-	v.X0 = r.Float32()
-	v.Y0 = r.Float32()
-	v.X1 = r.Float32()
-	v.Y1 = r.Float32()
+	if n > 1 {
+		v.Y0 = r.Float32()
+	}
+	if n > 2 {
+		v.X1 = r.Float32()
+	}
+	if n > 3 {
+		v.Y1 = r.Float32()
+	}
+	r.Skip(n - 4)
 	return v
 }
 
@@ -97,12 +104,17 @@ func bungeeAppendDetection(b []byte, v Detection) []byte {
 }
 
 func bungeeReadDetection(r *pack.Reader) (v Detection) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Box = bungeeReadBox(r)
 	}
-	v.Box = bungeeReadBox(r)
-	v.Label = r.String()
-	v.Score = r.Float32()
+	if n > 1 {
+		v.Label = r.String()
+	}
+	if n > 2 {
+		v.Score = r.Float32()
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -121,7 +133,7 @@ func bungeeReadDetectionSlice(r *pack.Reader) (v []Detection) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]Detection, r.ArrayOf(28))
+	v = make([]Detection, r.ArrayOf(3))
 	for i := range v {
 		v[i] = bungeeReadDetection(r)
 	}
@@ -137,12 +149,17 @@ func bungeeAppendTrack(b []byte, v Track) []byte {
 }
 
 func bungeeReadTrack(r *pack.Reader) (v Track) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.ID = int(r.IntN(0))
 	}
-	v.ID = int(r.IntN(0))
-	v.Detection = bungeeReadDetection(r)
-	v.Lost = int(r.IntN(0))
+	if n > 1 {
+		v.Detection = bungeeReadDetection(r)
+	}
+	if n > 2 {
+		v.Lost = int(r.IntN(0))
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -161,7 +178,7 @@ func bungeeReadTrackSlice(r *pack.Reader) (v []Track) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]Track, r.ArrayOf(31))
+	v = make([]Track, r.ArrayOf(1))
 	for i := range v {
 		v[i] = bungeeReadTrack(r)
 	}
@@ -177,9 +194,12 @@ func bungeeAppendTrackerState(b []byte, v *tracker) []byte {
 
 func bungeeReadTrackerState(r *pack.Reader, v *tracker) {
 	*v = tracker{}
-	if !r.Tuple(2) {
-		return
+	n := r.Array()
+	if n > 0 {
+		v.Tracks = bungeeReadTrackSlice(r)
 	}
-	v.Tracks = bungeeReadTrackSlice(r)
-	v.Last = int(r.IntN(0))
+	if n > 1 {
+		v.Last = int(r.IntN(0))
+	}
+	r.Skip(n - 2)
 }

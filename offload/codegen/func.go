@@ -21,9 +21,6 @@ import (
 // code was made for another version of this module: run "go generate" again.
 const GeneratedV3 = 3
 
-// GeneratedV2 is for code that is generated again with the next change.
-const GeneratedV2 = 2
-
 // A Func is an elastic function: the native version, and codecs for what crosses the
 // network. In and Out are the marked function's parameter and result, or structs of
 // them if it has several.

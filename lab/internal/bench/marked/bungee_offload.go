@@ -13,7 +13,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -41,6 +41,13 @@ var (
 		Chain uint64
 		Pad   []byte
 	}(ledger{})
+	_ = struct {
+		Layout     string
+		Value      string
+		LayoutElem string
+		ValueElem  string
+		Message    string
+	}(time.ParseError{})
 )
 
 // Exchange is the elastic version of exchange: it touches each byte of request
@@ -110,6 +117,11 @@ var ledgerEndpoint = codegen.Endpoint[Query, Answer]{
 	ReadOut:   bungeeReadAnswer,
 }
 
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.ErrorType("*time.ParseError", bungeeAppendTimeParseErrorPointer, bungeeReadTimeParseErrorPointer)
+}
+
 func bungeeAppendQuery(b []byte, v Query) []byte {
 	b = pack.AppendArray(b, 5)
 	b = pack.AppendUint(b, v.Seq)
@@ -121,14 +133,23 @@ func bungeeAppendQuery(b []byte, v Query) []byte {
 }
 
 func bungeeReadQuery(r *pack.Reader) (v Query) {
-	if !r.Tuple(5) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Seq = r.Uint()
 	}
-	v.Seq = r.Uint()
-	v.Want = int(r.IntN(0))
-	v.Pad = int(r.IntN(0))
-	v.Work = time.Duration(r.Int())
-	v.Body = r.Bytes()
+	if n > 1 {
+		v.Want = int(r.IntN(0))
+	}
+	if n > 2 {
+		v.Pad = int(r.IntN(0))
+	}
+	if n > 3 {
+		v.Work = time.Duration(r.Int())
+	}
+	if n > 4 {
+		v.Body = r.Bytes()
+	}
+	r.Skip(n - 5)
 	return v
 }
 
@@ -141,12 +162,17 @@ func bungeeAppendAnswer(b []byte, v Answer) []byte {
 }
 
 func bungeeReadAnswer(r *pack.Reader) (v Answer) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Count = r.Uint()
 	}
-	v.Count = r.Uint()
-	v.Chain = r.Uint()
-	v.Body = r.Bytes()
+	if n > 1 {
+		v.Chain = r.Uint()
+	}
+	if n > 2 {
+		v.Body = r.Bytes()
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -160,10 +186,63 @@ func bungeeAppendLedgerState(b []byte, v *ledger) []byte {
 
 func bungeeReadLedgerState(r *pack.Reader, v *ledger) {
 	*v = ledger{}
-	if !r.Tuple(3) {
-		return
+	n := r.Array()
+	if n > 0 {
+		v.Count = r.Uint()
 	}
-	v.Count = r.Uint()
-	v.Chain = r.Uint()
-	v.Pad = r.Bytes()
+	if n > 1 {
+		v.Chain = r.Uint()
+	}
+	if n > 2 {
+		v.Pad = r.Bytes()
+	}
+	r.Skip(n - 3)
+}
+
+func bungeeAppendTimeParseError(b []byte, v time.ParseError) []byte {
+	b = pack.AppendArray(b, 5)
+	b = pack.AppendString(b, v.Layout)
+	b = pack.AppendString(b, v.Value)
+	b = pack.AppendString(b, v.LayoutElem)
+	b = pack.AppendString(b, v.ValueElem)
+	b = pack.AppendString(b, v.Message)
+	return b
+}
+
+func bungeeReadTimeParseError(r *pack.Reader) (v time.ParseError) {
+	n := r.Array()
+	if n > 0 {
+		v.Layout = r.String()
+	}
+	if n > 1 {
+		v.Value = r.String()
+	}
+	if n > 2 {
+		v.LayoutElem = r.String()
+	}
+	if n > 3 {
+		v.ValueElem = r.String()
+	}
+	if n > 4 {
+		v.Message = r.String()
+	}
+	r.Skip(n - 5)
+	return v
+}
+
+func bungeeAppendTimeParseErrorPointer(b []byte, v *time.ParseError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendTimeParseError(b, *v)
+	return b
+}
+
+func bungeeReadTimeParseErrorPointer(r *pack.Reader) (v *time.ParseError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(time.ParseError)
+	*v = bungeeReadTimeParseError(r)
+	return v
 }
