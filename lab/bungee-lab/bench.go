@@ -18,7 +18,7 @@ func benchCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(paper001Command(), executorCommand(), channelCommand(), handoverCommand(), soakCommand(), networksCommand(), callerCommand(), floodCommand(), sinkCommand(), siegeCommand(), besiegerCommand(), hostileCommand(), controlCommand(), policyCommand(), benchManagerCommand(), profileCommand(), benchCheckCommand(), benchHostCommand(), benchFreshCommand(), benchCrowdCommand(), admissionCommand(), admissionUECommand(), streamCommand(), table3Command())
+	c.AddCommand(paper001Command(), executorCommand(), channelCommand(), handoverCommand(), soakCommand(), networksCommand(), callerCommand(), floodCommand(), sinkCommand(), siegeCommand(), besiegerCommand(), hostileCommand(), controlCommand(), policyCommand(), offloadgenCommand(), benchManagerCommand(), profileCommand(), benchCheckCommand(), benchHostCommand(), benchFreshCommand(), benchCrowdCommand(), admissionCommand(), admissionUECommand(), streamCommand(), table3Command())
 	return c
 }
 
