@@ -21,7 +21,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	os.RemoveAll(proxyFolder.dir)
+	os.Exit(status)
 }
 
 // makeModule writes the files of a txtar archive into dir, as a module outside

@@ -47,13 +47,13 @@ func readStamp(dir string) (s stamp, ok bool) {
 			s.inputs = v
 		} else if v, found := strings.CutPrefix(line, "// outputs: sha256:"); found {
 			s.outputs = v
-		} else if v, found := strings.CutPrefix(line, "// packages: "); found {
+		} else if v, found := strings.CutPrefix(line, "// packages:"); found {
 			s.packages = strings.Fields(v)
 		} else if strings.HasPrefix(line, "package ") {
 			break
 		}
 	}
-	return s, s.inputs != "" && s.outputs != "" && len(s.packages) > 0
+	return s, s.inputs != "" && s.outputs != ""
 }
 
 // current says whether the generated files in dir are those that would be

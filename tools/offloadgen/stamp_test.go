@@ -213,3 +213,19 @@ func TestUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingLocal checks that the second run does nothing in a module whose guest has no
+// package that can change, since it gets ours as a release.
+func TestNothingLocal(t *testing.T) {
+	c := newConsumer(t, "-- plain.go --\npackage plain\n\nimport \"context\"\n\n//offload:func\nfunc twice(ctx context.Context, n int) (int, error) { return 2 * n, nil }\n")
+	if said, status := c.offloadgen(); status != 0 {
+		t.Fatalf("exit status %d\n%s", status, said)
+	}
+	if said, status := c.offloadgen("-v"); status != 0 || !strings.Contains(said, "nothing has changed") {
+		t.Errorf("the second run: exit status %d\n%s", status, said)
+	}
+	c.change(t, "plain.go", "2 * n", "3 * n")
+	if said, status := c.offloadgen("-v"); status != 0 || !strings.Contains(said, "built the guest") {
+		t.Errorf("after a change of a body: exit status %d\n%s", status, said)
+	}
+}
