@@ -71,6 +71,11 @@ func (o *overlay) fill(s *slice, extra map[string][]byte) (target string, err er
 			return "", err
 		}
 	}
+	if text := s.guestImports(); text != "" {
+		if err := o.put(filepath.Join(s.dir, "bungee_guest_imports.go"), []byte(text)); err != nil {
+			return "", err
+		}
+	}
 	if s.types.Name() == "main" {
 		return ".", o.put(filepath.Join(s.dir, guestMain+".go"), []byte("package main\n\nfunc main() {}\n"))
 	}

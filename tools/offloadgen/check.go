@@ -10,6 +10,9 @@ import (
 	"os"
 )
 
+// ourPath is the path of our module.
+const ourPath = "github.com/bungee-xr/bungee"
+
 // The packages that generated code imports.
 const (
 	offloadPath = "github.com/bungee-xr/bungee/offload"
@@ -29,18 +32,24 @@ type checked struct {
 	errs   []types.Error
 	deps   []*listed          // what the guest may link, dependencies included
 	broken map[string]*listed // imports that do not build for Wasm
+	first  *initial
+	imp    types.Importer
+	lines  *directives
 }
 
 // check type-checks the package's files for Wasm. Only imports that the marks
-// may reach are built, so a package that no guest could import costs nothing.
-func check(g goCmd, s *source, marks []*mark) (*checked, error) {
-	c := &checked{source: s, broken: map[string]*listed{}}
+// and the initialisation of what they reach may need are built, so a package that no guest could import costs nothing.
+func check(g goCmd, s *source, marks []*mark, lines *directives) (*checked, error) {
+	c := &checked{source: s, broken: map[string]*listed{}, lines: lines}
 	names, err := c.importNames(g)
 	if err != nil {
 		return nil, err
 	}
-	need := nearbyImports(s, marks, names)
-	c.deps, err = g.list(append([]string{"-export", "-deps", offloadPath, codegenPath, packPath, guestPath}, need...)...)
+	var need []string
+	if c.first, need, err = findInitial(g, c.path, s, marks, names, lines); err != nil {
+		return nil, err
+	}
+	c.deps, err = g.list(append([]string{"-export", "-deps", "-trimpath", offloadPath, codegenPath, packPath, guestPath}, need...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -106,15 +115,16 @@ func (c *checked) typeCheck(marks []*mark, names map[string]string, exports map[
 		Defs:      map[*ast.Ident]types.Object{},
 		Implicits: map[ast.Node]types.Object{},
 	}
+	c.imp = importFunc(func(path string) (*types.Package, error) {
+		if p := exports[path]; path == "unsafe" || p != nil && p.Export != "" {
+			return gc.Import(path)
+		}
+		return types.NewPackage(path, names[path]), errNotBuilt
+	})
 	conf := types.Config{
-		Sizes: types.SizesFor("gc", "wasm"),
-		Error: func(err error) { c.errs = append(c.errs, err.(types.Error)) },
-		Importer: importFunc(func(path string) (*types.Package, error) {
-			if p := exports[path]; path == "unsafe" || p != nil && p.Export != "" {
-				return gc.Import(path)
-			}
-			return types.NewPackage(path, names[path]), errNotBuilt
-		}),
+		Sizes:    types.SizesFor("gc", "wasm"),
+		Error:    func(err error) { c.errs = append(c.errs, err.(types.Error)) },
+		Importer: c.imp,
 	}
 	var files []*ast.File
 	for _, f := range c.files {

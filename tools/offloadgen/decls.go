@@ -84,6 +84,8 @@ func (d *decl) label() string {
 		return d.recv + "." + d.names[0].Name
 	case len(d.names) == 0:
 		return "const ()"
+	case d.names[0].Name == "_":
+		return "var _"
 	}
 	return d.names[0].Name
 }
@@ -123,28 +125,6 @@ func localName(f *file, path, name string) string {
 	return ""
 }
 
-// nearbyImports returns the imports that the marks may reach, found by the
-// spelling of names. It errs on the side of too many.
-func nearbyImports(s *source, marks []*mark, names map[string]string) []string {
-	near := nearby{names: names, byName: map[string][]*decl{}, kept: map[*decl]bool{}, seen: map[string]bool{}}
-	var roots []*decl
-	for _, f := range s.files {
-		if !f.guest {
-			continue
-		}
-		for _, d := range declarations(f) {
-			near.index(d)
-			if d.root() || marked(marks, d) {
-				roots = append(roots, d)
-			}
-		}
-	}
-	for _, d := range roots {
-		near.visit(d)
-	}
-	return near.imports
-}
-
 func marked(marks []*mark, d *decl) bool {
 	for _, m := range marks {
 		if m.decl == d.node {
@@ -154,46 +134,15 @@ func marked(marks []*mark, d *decl) bool {
 	return false
 }
 
-// nearby walks declarations by the spelling of names.
-type nearby struct {
-	names   map[string]string // package names by import path
-	byName  map[string][]*decl
-	kept    map[*decl]bool
-	seen    map[string]bool
-	imports []string
-}
-
-func (n *nearby) index(d *decl) {
-	if d.recv != "" {
-		n.byName[d.recv] = append(n.byName[d.recv], d) // methods come with their type
-		return
+// initial says whether d runs before main begins, apart from what it declares.
+func (d *decl) initial() bool {
+	switch n := d.node.(type) {
+	case *ast.FuncDecl:
+		return n.Recv == nil && n.Name.Name == "init"
+	case *ast.ValueSpec:
+		return len(n.Values) > 0
 	}
-	for _, id := range d.names {
-		n.byName[id.Name] = append(n.byName[id.Name], d)
-	}
-}
-
-func (n *nearby) visit(d *decl) {
-	if n.kept[d] {
-		return
-	}
-	n.kept[d] = true
-	used := map[string]bool{"_": true, ".": true}
-	ast.Inspect(d.node, func(x ast.Node) bool {
-		if id, ok := x.(*ast.Ident); ok && id.Name != "init" && id.Name != "_" {
-			used[id.Name] = true
-			for _, next := range n.byName[id.Name] {
-				n.visit(next)
-			}
-		}
-		return true
-	})
-	for _, i := range d.file.ast.Imports {
-		if p := importPath(i); used[localName(d.file, p, n.names[p])] && !n.seen[p] {
-			n.seen[p] = true
-			n.imports = append(n.imports, p)
-		}
-	}
+	return false
 }
 
 // slice returns the text of n.

@@ -26,7 +26,7 @@ func (g generator) run() error {
 	if err != nil {
 		return err
 	}
-	cmd := goCmd{dir}
+	cmd := goCmd{dir: dir}
 	if !g.force && current(cmd, dir) {
 		fmt.Fprintf(g.log, "%s: nothing has changed (%d ms)\n", g.dir, time.Since(begin).Milliseconds())
 		return nil
@@ -72,7 +72,8 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 	if len(marks) == 0 {
 		return nil, nil, fmt.Errorf("%s: nothing is marked; write //%s into the doc comment of a function, or //%s into that of a type", dir, funcMark, endpointMark)
 	}
-	c, err := check(cmd, src, marks)
+	lines := findDirectives(src, bad)
+	c, err := check(cmd, src, marks, lines)
 	if err != nil {
 		return nil, nil, err
 	}

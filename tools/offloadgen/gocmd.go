@@ -8,11 +8,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
-// A goCmd runs the go command for the guest's platform.
-type goCmd struct{ dir string }
+// A goCmd runs the go command for the guest's platform, or for a UE's.
+type goCmd struct {
+	dir    string
+	native bool
+}
 
 // A listed package is what go list tells of one.
 type listed struct {
@@ -20,7 +24,10 @@ type listed struct {
 	Name       string
 	Dir        string
 	Export     string // file with its export data
+	Standard   bool
+	Imports    []string
 	GoFiles    []string
+	CgoFiles   []string
 	SFiles     []string
 	EmbedFiles []string
 	Module     *struct {
@@ -43,6 +50,9 @@ func (p *listed) local() bool {
 	return p.Module.Version == ""
 }
 
+// goFiles returns the names of the package's Go files.
+func (p *listed) goFiles() []string { return slices.Concat(p.GoFiles, p.CgoFiles) }
+
 // trouble returns what is wrong with the package for Wasm, in one line.
 func (p *listed) trouble() string {
 	if p == nil || p.Error == nil {
@@ -58,7 +68,7 @@ func (p *listed) trouble() string {
 
 // list runs go list with args. A broken package is listed with its error.
 func (g goCmd) list(args ...string) (all []*listed, err error) {
-	const fields = "-json=ImportPath,Name,Dir,Export,GoFiles,SFiles,EmbedFiles,Module,Error"
+	const fields = "-json=ImportPath,Name,Dir,Export,Standard,Imports,GoFiles,CgoFiles,SFiles,EmbedFiles,Module,Error"
 	out, err := g.run(append([]string{"list", "-e", fields}, args...)...)
 	if err != nil {
 		return nil, err
@@ -96,7 +106,10 @@ func (e *goError) Error() string {
 func (g goCmd) run(args ...string) ([]byte, error) {
 	var out, stderr bytes.Buffer
 	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Env = g.dir, guestEnv(os.Environ())
+	cmd.Dir, cmd.Env = g.dir, append(plainEnv(os.Environ()), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	if g.native { // the same one on every machine, since what is found shows in the module
+		cmd.Env = append(plainEnv(os.Environ()), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1")
+	}
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	var failed *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &failed) {
@@ -107,10 +120,8 @@ func (g goCmd) run(args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// guestEnv returns env for the guest's platform. What could make the module
-// differ from machine to machine is taken out.
-func guestEnv(env []string) []string {
-	var kept []string
+// plainEnv returns env without what could make the module differ from machine to machine.
+func plainEnv(env []string) (kept []string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		switch name {
@@ -121,7 +132,7 @@ func guestEnv(env []string) []string {
 			kept = append(kept, e)
 		}
 	}
-	return append(kept, "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	return kept
 }
 
 // moduleFlags keeps of GOFLAGS what says where modules are: tags and the like

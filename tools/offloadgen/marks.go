@@ -26,6 +26,7 @@ type mark struct {
 	deadline   time.Duration
 	idempotent bool
 	redundancy int       // 0: not given
+	unchanged  []string  // parameters that it writes through without its caller seeing it
 	elastic    string    // what name= says, "" for the name with an upper-case letter
 	recv       string    // of a method: the name of its receiver's type
 	pos        token.Pos // of the name, where the mark is
@@ -123,7 +124,7 @@ func parseMark(c *ast.Comment, bad *complaints) (kind, options string, ok bool) 
 	switch {
 	case word == funcMark, word == endpointMark:
 		return word, options, true
-	case strings.HasPrefix(text, moduleMark): // findAsk reads it
+	case strings.HasPrefix(text, moduleMark), directiveOf(c) != "": // findAsk and findDirectives read them
 	case strings.HasPrefix(text, "offload:"), strings.HasPrefix(bare, funcMark), strings.HasPrefix(bare, endpointMark):
 		bad.add(c.Pos(), "%q is not a mark; write //%s or //%s, without a space before it and with one behind it", c.Text, funcMark, endpointMark)
 	}
@@ -153,13 +154,15 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 				bad.add(c.Pos(), "%s: redundancy %q is no number of hosts; write 2 to find a fault, or 3 to outvote it; at most %d", m.name, value, maxRedundancy)
 			}
 			m.redundancy = n
+		case key == "unchanged" && m.kind == funcMark && value != "":
+			m.unchanged = append(m.unchanged, strings.Split(value, ",")...)
 		case key == "name":
 			if !token.IsIdentifier(value) || !token.IsExported(value) {
 				bad.add(c.Pos(), "%s: name %q is no exported name; write one such as name=%s", m.name, value, upper(m.name))
 			}
 			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N and unchanged=PARAMETER", m.name, opt)
 		}
 	}
 }
@@ -211,6 +214,7 @@ func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
 // join takes over what a second mark of the same name has: one is on the native
 // version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
+	m.unchanged = append(m.unchanged, n.unchanged...)
 	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}

@@ -72,7 +72,7 @@ func sliced(t *testing.T, archive string) (*slice, *emitter, error) {
 	t.Helper()
 	dir := t.TempDir()
 	makeModule(t, dir, archive)
-	s, bad, err := slicePackage(goCmd{dir}, dir)
+	s, bad, err := slicePackage(goCmd{dir: dir}, dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,7 +28,7 @@ func compiles(t *testing.T, archive string, packages ...string) {
 // generateGo writes the generated Go files into dir, with an empty module.
 func generateGo(t *testing.T, dir string) {
 	t.Helper()
-	s, bad, err := slicePackage(goCmd{dir}, dir)
+	s, bad, err := slicePackage(goCmd{dir: dir}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

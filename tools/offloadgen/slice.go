@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/types"
 	"slices"
@@ -19,8 +20,9 @@ type slice struct {
 	faults  map[*decl][]complaint
 	refs    map[*decl][]*decl
 	kept    map[*decl]bool
-	from    map[*decl]*decl // who made it kept
-	left    []string        // what was left out, and why
+	from    map[*decl]*decl  // who made it kept
+	why     map[*decl]string // of what is kept for the initialisation: what it does
+	left    []string         // what was left out, and why
 }
 
 // cut returns the slice of the package. What the marks reach and cannot be
@@ -30,7 +32,7 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 		checked: c, marks: marks,
 		byObj: map[types.Object]*decl{}, methods: map[string][]*decl{},
 		faults: map[*decl][]complaint{}, refs: map[*decl][]*decl{},
-		kept: map[*decl]bool{}, from: map[*decl]*decl{},
+		kept: map[*decl]bool{}, from: map[*decl]*decl{}, why: map[*decl]string{},
 	}
 	s.index()
 	for _, d := range s.all {
@@ -39,7 +41,10 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 	}
 	s.ownErrors()
 	for _, d := range s.all {
-		if d.root() || marked(marks, d) {
+		if why := s.first.roots[d.node]; why != "" {
+			s.why[d] = why
+			s.keep(d, nil)
+		} else if d.root() || marked(marks, d) {
 			s.keep(d, nil)
 		}
 	}
@@ -211,12 +216,17 @@ func (s *slice) firstFault(d *decl, seen map[*decl]bool) *complaint {
 
 // complain of the faults in what is kept.
 func (s *slice) complain(bad *complaints) {
+	for _, b := range s.first.blanks {
+		if p := s.broken[b.path]; p != nil {
+			bad.add(b.pos, "%s: %s does not build for Wasm (%s); if no mark needs what it sets, write //%s REASON above the import", b.why, b.path, p.trouble(), nativeMark)
+		}
+	}
 	for _, d := range s.all {
 		if !s.kept[d] {
 			continue
 		}
 		for _, c := range s.faults[d] {
-			c.text = s.chain(d) + ": " + c.text + wayOut(c.text)
+			c.text = s.chain(d) + ": " + c.text + s.wayOut(d, c.text)
 			bad.list = append(bad.list, c)
 		}
 		if fn, ok := d.node.(*ast.FuncDecl); ok && fn.Body == nil && !hasDirective(fn.Doc, "go:linkname", "go:wasmimport") {
@@ -225,8 +235,14 @@ func (s *slice) complain(bad *complaints) {
 	}
 }
 
-func wayOut(text string) string {
+// wayOut says what to do about a fault in d.
+func (s *slice) wayOut(d *decl, text string) string {
+	for s.from[d] != nil {
+		d = s.from[d]
+	}
 	switch {
+	case s.why[d] != "":
+		return "; take that out of " + d.label() + ", or, if no mark needs what it sets, write //" + nativeMark + " REASON above it"
 	case strings.HasPrefix(text, "undefined: "):
 		return "; the guest has the files that are built for GOOS=wasip1 without cgo: declare it in one of them"
 	case strings.Contains(text, "which does not build for Wasm"):
@@ -237,9 +253,13 @@ func wayOut(text string) string {
 
 // chain returns how the guest comes to d.
 func (s *slice) chain(d *decl) string {
-	names := []string{d.label()}
-	for d = s.from[d]; d != nil; d = s.from[d] {
-		names = append(names, d.label())
+	var names []string
+	for ; d != nil; d = s.from[d] {
+		name := d.label()
+		if why := s.why[d]; why != "" {
+			name += ", which " + why + ","
+		}
+		names = append(names, name)
 	}
 	slices.Reverse(names)
 	if len(names) == 1 {
@@ -259,6 +279,31 @@ func hasDirective(g *ast.CommentGroup, names ...string) bool {
 		}
 	}
 	return false
+}
+
+// guestImports returns a file that imports what the guest has for its initialisation alone,
+// "" for nothing.
+func (s *slice) guestImports() string {
+	var b strings.Builder
+	for _, p := range s.first.blanks {
+		fmt.Fprintf(&b, "import _ %q\n", p.path)
+	}
+	for _, d := range s.all {
+		found := false
+		if s.kept[d] {
+			s.uses(d, func(_ *ast.Ident, o types.Object) {
+				found = found || o.Pkg() != nil && o.Pkg().Path() == "time" && o.Name() == "LoadLocation"
+			})
+		}
+		if found { // an edge host gives no files, and those of zones may differ
+			b.WriteString("import _ \"time/tzdata\"\n")
+			break
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "package " + s.types.Name() + "\n\n" + b.String()
 }
 
 // keeps says whether the guest has any declaration of f, or any function.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/build"
+	"go/build/constraint"
 	"go/parser"
 	"go/scanner"
 	"go/token"
@@ -39,6 +40,9 @@ type file struct {
 	ast   *ast.File
 	guest bool // it is built for Wasm
 	only  bool // it is built for Wasm and for no UE
+	// It is built for UEs and not for Wasm, and nothing in its name or its build
+	// constraint says that somebody thought of Wasm.
+	implicit bool
 }
 
 // wasip1 and natives are the platforms that files are matched against. The
@@ -99,6 +103,7 @@ func (s *source) read(name string, bad *complaints) error {
 	}
 	f.guest = f.guest && !usesCgo(f.ast)
 	f.only = f.guest && !s.native(name)
+	f.implicit = !f.guest && s.native(name) && !namesWasm(name, f.ast)
 	s.files = append(s.files, f)
 	return nil
 }
@@ -122,6 +127,36 @@ func (s *source) native(name string) bool {
 		}
 	}
 	return false
+}
+
+// namesWasm says whether the name of a file or its build constraint speaks of Wasm.
+func namesWasm(name string, f *ast.File) (found bool) {
+	if strings.HasSuffix(name, "_wasip1.go") || strings.HasSuffix(name, "_wasm.go") {
+		return true
+	}
+	if x := buildConstraint(f); x != nil {
+		x.Eval(func(tag string) bool {
+			found = found || tag == "wasip1" || tag == "wasm"
+			return false
+		})
+	}
+	return found
+}
+
+// buildConstraint returns that of f, nil for none.
+func buildConstraint(f *ast.File) constraint.Expr {
+	for _, g := range f.Comments {
+		for _, c := range g.List {
+			if c.Pos() > f.Package {
+				return nil
+			}
+			if constraint.IsGoBuild(c.Text) {
+				x, _ := constraint.Parse(c.Text)
+				return x
+			}
+		}
+	}
+	return nil
 }
 
 func generated(name string) bool {

@@ -93,7 +93,7 @@ func TestCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		tt.change(dir)
-		if got := current(goCmd{dir}, dir); got != tt.want {
+		if got := current(goCmd{dir: dir}, dir); got != tt.want {
 			t.Errorf("%s: current is %t; want %t", tt.why, got, tt.want)
 		}
 	}
