@@ -78,6 +78,7 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 		return nil, nil, err
 	}
 	sl := cut(c, marks, bad)
+	sl.changedParams(bad)
 	sl.ask = findAsk(src, bad)
 	for _, m := range marks {
 		if m.redundancy > 1 && !sl.ask.Deterministic {

@@ -18,7 +18,7 @@ import (
 
 // sources are the tool's own: another tool may generate other code.
 //
-//go:embed *.go
+//go:embed *.go internal
 var sources embed.FS
 
 // A stamp tells what the generated files were made from. It is kept in comments
