@@ -120,7 +120,7 @@ func (o *overlay) buildError(err error, s *slice) error {
 		}
 	}
 	lines = append(lines, "the guest, which is what the marks reach, does not compile for GOOS=wasip1; the manual of offloadgen says what is in it")
-	return errors.New(strings.Join(append(lines, s.left...), "\n"))
+	return errors.New(strings.Join(append(lines, s.told...), "\n"))
 }
 
 // compress returns wasm in gzip form, without a name or a date.

@@ -17,6 +17,7 @@ type generator struct {
 	dir   string
 	force bool
 	log   io.Writer // gets what -v says
+	told  io.Writer // gets what the developer is to know at every generate
 }
 
 // run generates, unless nothing has changed. On error it has written nothing.
@@ -38,8 +39,8 @@ func (g generator) run() error {
 	if err != nil {
 		return err
 	}
-	for _, line := range s.left {
-		fmt.Fprintln(g.log, line)
+	for _, line := range s.told {
+		fmt.Fprintln(g.told, line)
 	}
 	e := plan(s, bad)
 	if err := bad.err(); err != nil {
@@ -78,8 +79,9 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 		return nil, nil, err
 	}
 	sl := cut(c, marks, bad)
-	sl.changedParams(bad)
 	sl.ask = findAsk(src, bad)
+	sl.changedParams(bad)
+	sl.changingVars(bad)
 	for _, m := range marks {
 		if m.redundancy > 1 && !sl.ask.Deterministic {
 			bad.add(m.pos, "%s: redundancy compares answers to the byte; write //%s deterministic, so that hosts which are sound agree", m.name, moduleMark)

@@ -26,7 +26,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fs.Usage()
 		return 2
 	}
-	g := generator{dir: ".", force: *force, log: io.Discard}
+	g := generator{dir: ".", force: *force, log: io.Discard, told: stderr}
 	if fs.NArg() == 1 {
 		g.dir = fs.Arg(0)
 	}

@@ -22,7 +22,9 @@ type slice struct {
 	kept    map[*decl]bool
 	from    map[*decl]*decl  // who made it kept
 	why     map[*decl]string // of what is kept for the initialisation: what it does
-	left    []string         // what was left out, and why
+	native  []*decl          // of files that UEs have and the guest has not
+	reached map[*mark]map[*decl]bool
+	told    []string // what the developer is told at every generate
 }
 
 // cut returns the slice of the package. What the marks reach and cannot be
@@ -33,6 +35,7 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 		byObj: map[types.Object]*decl{}, methods: map[string][]*decl{},
 		faults: map[*decl][]complaint{}, refs: map[*decl][]*decl{},
 		kept: map[*decl]bool{}, from: map[*decl]*decl{}, why: map[*decl]string{},
+		reached: map[*mark]map[*decl]bool{},
 	}
 	s.index()
 	for _, d := range s.all {
@@ -57,6 +60,9 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 func (s *slice) index() {
 	for _, f := range s.files {
 		if !f.guest {
+			if f.native {
+				s.native = append(s.native, declarations(f)...)
+			}
 			continue
 		}
 		for _, d := range declarations(f) {
@@ -191,7 +197,7 @@ func (s *slice) keepMethods() {
 
 func (s *slice) tryMethod(m, from *decl) {
 	if bad := s.firstFault(m, map[*decl]bool{}); bad != nil {
-		s.left = append(s.left, "method "+m.label()+" is left out of the guest: "+bad.pos.String()+": "+bad.text)
+		s.told = append(s.told, "method "+m.label()+" is left out of the guest: "+bad.pos.String()+": "+bad.text)
 		return
 	}
 	s.keep(m, from)

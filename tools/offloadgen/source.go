@@ -40,6 +40,8 @@ type file struct {
 	ast   *ast.File
 	guest bool // it is built for Wasm
 	only  bool // it is built for Wasm and for no UE
+	// It is built for UEs of some kind.
+	native bool
 	// It is built for UEs and not for Wasm, and nothing in its name or its build
 	// constraint says that somebody thought of Wasm.
 	implicit bool
@@ -102,8 +104,9 @@ func (s *source) read(name string, bad *complaints) error {
 		return s.badSyntax(f, err, bad)
 	}
 	f.guest = f.guest && !usesCgo(f.ast)
-	f.only = f.guest && !s.native(name)
-	f.implicit = !f.guest && s.native(name) && !namesWasm(name, f.ast)
+	f.native = s.native(name)
+	f.only = f.guest && !f.native
+	f.implicit = !f.guest && f.native && !namesWasm(name, f.ast)
 	s.files = append(s.files, f)
 	return nil
 }
