@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"image"
+	"image/jpeg"
 	"time"
 
 	"github.com/bungee-xr/bungee/offload"
@@ -14,7 +16,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -67,6 +69,16 @@ var findMotionFunc = codegen.Func[findMotionIn, Motion]{
 	ReadOut:   bungeeReadMotion,
 }
 
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.Sentinel("bytes.ErrTooLarge", bytes.ErrTooLarge)
+	codegen.Sentinel("image.ErrFormat", image.ErrFormat)
+	codegen.ErrorType("image/jpeg.FormatError", func(b []byte, v jpeg.FormatError) []byte { return pack.AppendString(b, string(v)) }, func(r *pack.Reader) jpeg.FormatError { return jpeg.FormatError(r.String()) })
+	codegen.ErrorType("*image/jpeg.FormatError", bungeeAppendJpegFormatErrorPointer, bungeeReadJpegFormatErrorPointer)
+	codegen.ErrorType("image/jpeg.UnsupportedError", func(b []byte, v jpeg.UnsupportedError) []byte { return pack.AppendString(b, string(v)) }, func(r *pack.Reader) jpeg.UnsupportedError { return jpeg.UnsupportedError(r.String()) })
+	codegen.ErrorType("*image/jpeg.UnsupportedError", bungeeAppendJpegUnsupportedErrorPointer, bungeeReadJpegUnsupportedErrorPointer)
+}
+
 func bungeeAppendFindMotionIn(b []byte, v findMotionIn) []byte {
 	b = pack.AppendArray(b, 2)
 	b = pack.AppendBytes(b, v.before)
@@ -75,11 +87,14 @@ func bungeeAppendFindMotionIn(b []byte, v findMotionIn) []byte {
 }
 
 func bungeeReadFindMotionIn(r *pack.Reader) (v findMotionIn) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.before = r.Bytes()
 	}
-	v.before = r.Bytes()
-	v.now = r.Bytes()
+	if n > 1 {
+		v.now = r.Bytes()
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -91,11 +106,14 @@ func bungeeAppendImagePoint(b []byte, v image.Point) []byte {
 }
 
 func bungeeReadImagePoint(r *pack.Reader) (v image.Point) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.X = int(r.IntN(0))
 	}
-	v.X = int(r.IntN(0))
-	v.Y = int(r.IntN(0))
+	if n > 1 {
+		v.Y = int(r.IntN(0))
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -107,11 +125,14 @@ func bungeeAppendImageRectangle(b []byte, v image.Rectangle) []byte {
 }
 
 func bungeeReadImageRectangle(r *pack.Reader) (v image.Rectangle) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Min = bungeeReadImagePoint(r)
 	}
-	v.Min = bungeeReadImagePoint(r)
-	v.Max = bungeeReadImagePoint(r)
+	if n > 1 {
+		v.Max = bungeeReadImagePoint(r)
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -123,10 +144,47 @@ func bungeeAppendMotion(b []byte, v Motion) []byte {
 }
 
 func bungeeReadMotion(r *pack.Reader) (v Motion) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Box = bungeeReadImageRectangle(r)
 	}
-	v.Box = bungeeReadImageRectangle(r)
-	v.Share = r.Float64()
+	if n > 1 {
+		v.Share = r.Float64()
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendJpegFormatErrorPointer(b []byte, v *jpeg.FormatError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendString(b, string(*v))
+	return b
+}
+
+func bungeeReadJpegFormatErrorPointer(r *pack.Reader) (v *jpeg.FormatError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(jpeg.FormatError)
+	*v = jpeg.FormatError(r.String())
+	return v
+}
+
+func bungeeAppendJpegUnsupportedErrorPointer(b []byte, v *jpeg.UnsupportedError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendString(b, string(*v))
+	return b
+}
+
+func bungeeReadJpegUnsupportedErrorPointer(r *pack.Reader) (v *jpeg.UnsupportedError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(jpeg.UnsupportedError)
+	*v = jpeg.UnsupportedError(r.String())
 	return v
 }

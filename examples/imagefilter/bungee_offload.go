@@ -14,7 +14,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -60,6 +60,11 @@ var outlineFunc = codegen.Func[image.Gray, image.Gray]{
 	ReadOut:   bungeeReadImageGray,
 }
 
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.Sentinel("image.ErrFormat", image.ErrFormat)
+}
+
 func bungeeAppendImagePoint(b []byte, v image.Point) []byte {
 	b = pack.AppendArray(b, 2)
 	b = pack.AppendInt(b, int64(v.X))
@@ -68,11 +73,14 @@ func bungeeAppendImagePoint(b []byte, v image.Point) []byte {
 }
 
 func bungeeReadImagePoint(r *pack.Reader) (v image.Point) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.X = int(r.IntN(0))
 	}
-	v.X = int(r.IntN(0))
-	v.Y = int(r.IntN(0))
+	if n > 1 {
+		v.Y = int(r.IntN(0))
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -84,11 +92,14 @@ func bungeeAppendImageRectangle(b []byte, v image.Rectangle) []byte {
 }
 
 func bungeeReadImageRectangle(r *pack.Reader) (v image.Rectangle) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Min = bungeeReadImagePoint(r)
 	}
-	v.Min = bungeeReadImagePoint(r)
-	v.Max = bungeeReadImagePoint(r)
+	if n > 1 {
+		v.Max = bungeeReadImagePoint(r)
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -101,11 +112,16 @@ func bungeeAppendImageGray(b []byte, v image.Gray) []byte {
 }
 
 func bungeeReadImageGray(r *pack.Reader) (v image.Gray) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Pix = r.Bytes()
 	}
-	v.Pix = r.Bytes()
-	v.Stride = int(r.IntN(0))
-	v.Rect = bungeeReadImageRectangle(r)
+	if n > 1 {
+		v.Stride = int(r.IntN(0))
+	}
+	if n > 2 {
+		v.Rect = bungeeReadImageRectangle(r)
+	}
+	r.Skip(n - 3)
 	return v
 }

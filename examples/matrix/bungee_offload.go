@@ -13,7 +13,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -59,43 +59,31 @@ var multiplyFunc = codegen.Func[multiplyIn, Matrix]{
 	ReadOut:   bungeeReadMatrix,
 }
 
-func bungeeAppendFloat64Slice(b []byte, v []float64) []byte {
-	if v == nil {
-		return pack.AppendNil(b)
-	}
-	b = pack.AppendArray(b, len(v))
-	for i := range v {
-		b = pack.AppendFloat64(b, v[i])
-	}
-	return b
-}
-
-func bungeeReadFloat64Slice(r *pack.Reader) (v []float64) {
-	if r.Nil() {
-		return nil
-	}
-	v = make([]float64, r.ArrayOf(5))
-	for i := range v {
-		v[i] = r.Float64()
-	}
-	return v
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.Sentinel("github.com/bungee-xr/bungee/examples/matrix.errShape", errShape)
 }
 
 func bungeeAppendMatrix(b []byte, v Matrix) []byte {
 	b = pack.AppendArray(b, 3)
 	b = pack.AppendInt(b, int64(v.Rows))
 	b = pack.AppendInt(b, int64(v.Columns))
-	b = bungeeAppendFloat64Slice(b, v.Numbers)
+	b = pack.AppendNumbers(b, v.Numbers)
 	return b
 }
 
 func bungeeReadMatrix(r *pack.Reader) (v Matrix) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Rows = int(r.IntN(0))
 	}
-	v.Rows = int(r.IntN(0))
-	v.Columns = int(r.IntN(0))
-	v.Numbers = bungeeReadFloat64Slice(r)
+	if n > 1 {
+		v.Columns = int(r.IntN(0))
+	}
+	if n > 2 {
+		v.Numbers = pack.ReadNumbers[float64](r)
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -107,10 +95,13 @@ func bungeeAppendMultiplyIn(b []byte, v multiplyIn) []byte {
 }
 
 func bungeeReadMultiplyIn(r *pack.Reader) (v multiplyIn) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.a = bungeeReadMatrix(r)
 	}
-	v.a = bungeeReadMatrix(r)
-	v.b = bungeeReadMatrix(r)
+	if n > 1 {
+		v.b = bungeeReadMatrix(r)
+	}
+	r.Skip(n - 2)
 	return v
 }

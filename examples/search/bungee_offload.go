@@ -15,7 +15,7 @@ import (
 
 // If this does not compile, this file was made for another version of the
 // module github.com/bungee-xr/bungee. Run "go generate" again.
-const _ = codegen.GeneratedV2
+const _ = codegen.GeneratedV3
 
 // If this does not compile, what is marked or a type that crosses has changed.
 // Run "go generate" again. The native and the Wasm version have these signatures.
@@ -54,6 +54,13 @@ var (
 		Hits []Hit
 		Tags map[string]int
 	}(Result{})
+	_ = struct {
+		Layout     string
+		Value      string
+		LayoutElem string
+		ValueElem  string
+		Message    string
+	}(time.ParseError{})
 )
 
 // Search is the elastic version of search: it returns the notes that have all
@@ -86,6 +93,12 @@ var searchFunc = codegen.Func[searchIn, Result]{
 	ReadOut:   bungeeReadResult,
 }
 
+// These errors are the same on the UE and on edge hosts.
+func init() {
+	codegen.Sentinel("github.com/bungee-xr/bungee/examples/search.errNoWords", errNoWords)
+	codegen.ErrorType("*time.ParseError", bungeeAppendTimeParseErrorPointer, bungeeReadTimeParseErrorPointer)
+}
+
 func bungeeAppendStringSlice(b []byte, v []string) []byte {
 	if v == nil {
 		return pack.AppendNil(b)
@@ -116,11 +129,14 @@ func bungeeAppendAuthor(b []byte, v Author) []byte {
 }
 
 func bungeeReadAuthor(r *pack.Reader) (v Author) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Name = r.String()
 	}
-	v.Name = r.String()
-	v.Team = r.String()
+	if n > 1 {
+		v.Team = r.String()
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -152,14 +168,23 @@ func bungeeAppendNote(b []byte, v Note) []byte {
 }
 
 func bungeeReadNote(r *pack.Reader) (v Note) {
-	if !r.Tuple(5) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Title = r.String()
 	}
-	v.Title = r.String()
-	v.Text = r.String()
-	v.Tags = bungeeReadStringSlice(r)
-	v.Written = r.Time()
-	v.Author = bungeeReadAuthorPointer(r)
+	if n > 1 {
+		v.Text = r.String()
+	}
+	if n > 2 {
+		v.Tags = bungeeReadStringSlice(r)
+	}
+	if n > 3 {
+		v.Written = r.Time()
+	}
+	if n > 4 {
+		v.Author = bungeeReadAuthorPointer(r)
+	}
+	r.Skip(n - 5)
 	return v
 }
 
@@ -178,7 +203,7 @@ func bungeeReadNoteSlice(r *pack.Reader) (v []Note) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]Note, r.ArrayOf(6))
+	v = make([]Note, r.ArrayOf(1))
 	for i := range v {
 		v[i] = bungeeReadNote(r)
 	}
@@ -195,13 +220,20 @@ func bungeeAppendQuery(b []byte, v Query) []byte {
 }
 
 func bungeeReadQuery(r *pack.Reader) (v Query) {
-	if !r.Tuple(4) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Words = bungeeReadStringSlice(r)
 	}
-	v.Words = bungeeReadStringSlice(r)
-	v.Tag = r.String()
-	v.Since = r.Time()
-	v.Most = int(r.IntN(0))
+	if n > 1 {
+		v.Tag = r.String()
+	}
+	if n > 2 {
+		v.Since = r.Time()
+	}
+	if n > 3 {
+		v.Most = int(r.IntN(0))
+	}
+	r.Skip(n - 4)
 	return v
 }
 
@@ -213,11 +245,14 @@ func bungeeAppendSearchIn(b []byte, v searchIn) []byte {
 }
 
 func bungeeReadSearchIn(r *pack.Reader) (v searchIn) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.notes = bungeeReadNoteSlice(r)
 	}
-	v.notes = bungeeReadNoteSlice(r)
-	v.q = bungeeReadQuery(r)
+	if n > 1 {
+		v.q = bungeeReadQuery(r)
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -229,11 +264,14 @@ func bungeeAppendPlace(b []byte, v Place) []byte {
 }
 
 func bungeeReadPlace(r *pack.Reader) (v Place) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.From = int(r.IntN(0))
 	}
-	v.From = int(r.IntN(0))
-	v.To = int(r.IntN(0))
+	if n > 1 {
+		v.To = int(r.IntN(0))
+	}
+	r.Skip(n - 2)
 	return v
 }
 
@@ -252,7 +290,7 @@ func bungeeReadPlaceSlice(r *pack.Reader) (v []Place) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]Place, r.ArrayOf(3))
+	v = make([]Place, r.ArrayOf(1))
 	for i := range v {
 		v[i] = bungeeReadPlace(r)
 	}
@@ -268,12 +306,17 @@ func bungeeAppendHit(b []byte, v Hit) []byte {
 }
 
 func bungeeReadHit(r *pack.Reader) (v Hit) {
-	if !r.Tuple(3) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Note = bungeeReadNote(r)
 	}
-	v.Note = bungeeReadNote(r)
-	v.Score = r.Float64()
-	v.At = bungeeReadPlaceSlice(r)
+	if n > 1 {
+		v.Score = r.Float64()
+	}
+	if n > 2 {
+		v.At = bungeeReadPlaceSlice(r)
+	}
+	r.Skip(n - 3)
 	return v
 }
 
@@ -292,7 +335,7 @@ func bungeeReadHitSlice(r *pack.Reader) (v []Hit) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]Hit, r.ArrayOf(13))
+	v = make([]Hit, r.ArrayOf(2))
 	for i := range v {
 		v[i] = bungeeReadHit(r)
 	}
@@ -332,10 +375,61 @@ func bungeeAppendResult(b []byte, v Result) []byte {
 }
 
 func bungeeReadResult(r *pack.Reader) (v Result) {
-	if !r.Tuple(2) {
-		return v
+	n := r.Array()
+	if n > 0 {
+		v.Hits = bungeeReadHitSlice(r)
 	}
-	v.Hits = bungeeReadHitSlice(r)
-	v.Tags = bungeeReadStringIntMap(r)
+	if n > 1 {
+		v.Tags = bungeeReadStringIntMap(r)
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendTimeParseError(b []byte, v time.ParseError) []byte {
+	b = pack.AppendArray(b, 5)
+	b = pack.AppendString(b, v.Layout)
+	b = pack.AppendString(b, v.Value)
+	b = pack.AppendString(b, v.LayoutElem)
+	b = pack.AppendString(b, v.ValueElem)
+	b = pack.AppendString(b, v.Message)
+	return b
+}
+
+func bungeeReadTimeParseError(r *pack.Reader) (v time.ParseError) {
+	n := r.Array()
+	if n > 0 {
+		v.Layout = r.String()
+	}
+	if n > 1 {
+		v.Value = r.String()
+	}
+	if n > 2 {
+		v.LayoutElem = r.String()
+	}
+	if n > 3 {
+		v.ValueElem = r.String()
+	}
+	if n > 4 {
+		v.Message = r.String()
+	}
+	r.Skip(n - 5)
+	return v
+}
+
+func bungeeAppendTimeParseErrorPointer(b []byte, v *time.ParseError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendTimeParseError(b, *v)
+	return b
+}
+
+func bungeeReadTimeParseErrorPointer(r *pack.Reader) (v *time.ParseError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(time.ParseError)
+	*v = bungeeReadTimeParseError(r)
 	return v
 }
