@@ -341,6 +341,7 @@ func (l *ledger) did(now time.Time, name string, p peer, f wire.Did) {
 			h.modules[o.probe] = module{state: wire.ModuleCompiled}
 		}
 		l.setHost(now, h)
+		l.audit(record{now: now, what: "probed", host: name, why: fmt.Sprintf("module %s took %.1f ms", short(o.probe), h.learned.Service(now, o.probe).Probe.Seconds()*1e3)})
 		l.probeOver(now, h, o.probe)
 	}
 }
@@ -370,6 +371,7 @@ func (l *ledger) failed(now time.Time, h *host, o *order, why string) {
 			l.drop(o.lease)
 		}
 	case wire.OrderProbe:
+		l.audit(record{now: now, what: "probe failed", host: h.name, why: why})
 		l.probeOver(now, h, o.probe)
 	}
 }

@@ -427,6 +427,16 @@ type Host struct {
 	Sessions  int           `json:"sessions"`
 	Since     time.Duration `json:"since"` // it has registered
 	Version   string        `json:"version,omitempty"`
+	Modules   []Service     `json:"modules,omitempty"` // what is known of those that it has, by digest
+}
+
+// A Service is what calls of a module take at a host.
+type Service struct {
+	Module    string  `json:"module"`           // the first 8 bytes of its digest
+	Turn      float64 `json:"turn_ms"`          // on a core; 0: not known
+	Inference float64 `json:"l_inf_ms"`         // with the wait for one: L_inf as it is now
+	Probe     float64 `json:"probe_ms"`         // what the last probe showed; 0: there was none
+	Rate      float64 `json:"calls_per_second"` // lately
 }
 
 // A Session is one in a State.

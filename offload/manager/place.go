@@ -62,6 +62,7 @@ func (l *ledger) orderProbe(now time.Time, h *host, s *session) bool {
 	h.unasked[module] = now.Add(probeAlone)
 	h.probing[module] = now.Add(probeTime)
 	l.count.Probes++
+	l.audit(record{now: now, what: "probe", host: h.name, why: "module " + short(module)})
 	return true
 }
 
