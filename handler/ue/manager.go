@@ -3,7 +3,6 @@ package ue
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -27,8 +26,9 @@ type manager struct {
 	discover Discoverer
 	dial     dialer
 
-	wake  chan struct{} // cap 1: a note that something below, or a host, has changed
-	moved chan struct{} // cap 1: a note that the path has changed
+	at    atomic.Pointer[string] // where the manager is that is connected; nil: none is
+	wake  chan struct{}          // cap 1: a note that something below, or a host, has changed
+	moved chan struct{}          // cap 1: a note that the path has changed
 
 	mu         sync.Mutex // leaf
 	placements map[offload.Digest]*placement
@@ -74,24 +74,6 @@ func newManager(h *Handler, d Discoverer, need Need) *manager {
 	}
 	m.dial.bare, m.dial.conf, m.dial.tcpPort = true, identity.ForManager(h.dialer.conf), 0
 	return m
-}
-
-// SetNeed changes what the offload manager is asked for, Config.Need, and asks again. It is an error if
-// there is no manager, or if a manager would refuse n.
-func (h *Handler) SetNeed(n Need) error {
-	if h.manager == nil {
-		return errors.New("SetNeed needs a handler with Config.Managers")
-	}
-	if err := n.check(); err != nil {
-		return err
-	}
-	n.Labels = slices.Clone(n.Labels)
-	h.manager.mu.Lock()
-	h.manager.need = n
-	h.manager.needs++
-	h.manager.mu.Unlock()
-	h.manager.nudge()
-	return nil
 }
 
 // placementOf returns where the module of d runs. Asked says that the manager is asked for a host, whatever the policy expects.
@@ -347,7 +329,9 @@ func (m *manager) answered(t *talk) {
 		return
 	}
 	m.talk, t.begun = t, time.Now()
-	m.h.log.Info("offload manager is connected", "addr", t.s.addr.String(), "over", t.s.transport.String())
+	addr := t.s.addr.String()
+	m.at.Store(&addr)
+	m.h.log.Info("offload manager is connected", "addr", addr, "over", t.s.transport.String())
 	all, _, _ := m.all()
 	for _, p := range all {
 		p.asked.latency, p.number = -1, 0
@@ -398,6 +382,7 @@ func (m *manager) hangUp() {
 func (m *manager) end() {
 	t := m.talk
 	m.talk = nil
+	m.at.Store(nil)
 	if t == nil {
 		return
 	}
@@ -495,6 +480,7 @@ func (m *manager) tellMeasured(r measurement) {
 	if r.round != r.p.round {
 		return // others were named meanwhile
 	}
+	r.p.tellNear(r.links)
 	f := r.p.feel()
 	f.Links = r.links
 	m.say(f)

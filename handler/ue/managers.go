@@ -125,3 +125,21 @@ func (n Need) ask(session uint64, module [32]byte, required asked, hosts []strin
 		},
 	}
 }
+
+// SetNeed changes what the offload manager is asked for, Config.Need, and asks again. It is an error if
+// there is no manager, or if a manager would refuse n.
+func (h *Handler) SetNeed(n Need) error {
+	if h.manager == nil {
+		return errors.New("SetNeed needs a handler with Config.Managers")
+	}
+	if err := n.check(); err != nil {
+		return err
+	}
+	n.Labels = slices.Clone(n.Labels)
+	h.manager.mu.Lock()
+	h.manager.need = n
+	h.manager.needs++
+	h.manager.mu.Unlock()
+	h.manager.nudge()
+	return nil
+}

@@ -32,7 +32,8 @@ type placement struct {
 	module  *offload.Module
 	nudge   func() // wakes run
 
-	where, pair atomic.Pointer[hostSet] // of functions that run on one host, and on two; stored by run
+	where, pair atomic.Pointer[hostSet]   // of functions that run on one host, and on two; stored by run
+	told        atomic.Pointer[Placement] // for people; stored by run
 
 	mu     sync.Mutex // leaf
 	change chan struct{}
@@ -104,6 +105,7 @@ var (
 
 func newPlacement(m *offload.Module, nudge func()) *placement {
 	p := &placement{session: rand.Uint64() | 1, module: m, nudge: nudge, change: make(chan struct{}), why: errUnasked, unwanted: true, required: map[*offload.Desc]policy.Requirements{}}
+	p.told.Store(&Placement{Session: p.session})
 	p.publish()
 	return p
 }
@@ -173,6 +175,7 @@ func (p *placement) place(now time.Time, h *Handler, f wire.Place) {
 			p.retry = now.Add(f.RetryAfter)
 		}
 	}
+	p.tell(f.Why)
 	p.settle(now, h)
 	p.publish()
 }
