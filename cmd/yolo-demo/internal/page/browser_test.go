@@ -4,99 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/browse"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 )
-
-// A scheme is the colours that a viewer prefers, as Chromium numbers them.
-type scheme string
-
-const (
-	dark  scheme = "0"
-	light scheme = "1"
-)
-
-// browse opens the page in headless Chromium.
-func browse(t *testing.T, p *Page, width, height int64, colours scheme) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("no Chromium here; apt-get install -y --no-install-recommends chromium, " +
-			"then go test ./cmd/yolo-demo/internal/page")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.DisableGPU,
-		chromedp.Flag("blink-settings", "preferredColorScheme="+string(colours)),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	if os.Getuid() == 0 {
-		opts = append(opts, chromedp.NoSandbox)
-	}
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
-	t.Cleanup(cancel)
-	ctx, end := chromedp.NewContext(ctx)
-	t.Cleanup(end)
-	do(t, ctx, chromedp.EmulateViewport(width, height), chromedp.Navigate(p.URL()))
-	return ctx
-}
-
-func do(t *testing.T, ctx context.Context, actions ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// until waits for a JavaScript condition, as long as the test may take. The
-// page's policy forbids eval, so that the condition is part of the script.
-func until(t *testing.T, ctx context.Context, why, condition string) {
-	t.Helper()
-	script := fmt.Sprintf(`new Promise((done) => {
-		const look = () => (%s) ? done(true) : setTimeout(look, 20);
-		look();
-	})`, condition)
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
-		t.Fatalf("%s: waiting for %s: %v", why, condition, err)
-	}
-}
-
-// eval returns what an expression gives.
-func eval[T any](t *testing.T, ctx context.Context, expression string) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		t.Fatalf("%s: %v", expression, err)
-	}
-	return v
-}
-
-// shoot keeps a screenshot where BUNGEE_SHOTS says, for a person to look at.
-func shoot(t *testing.T, ctx context.Context, name string) {
-	t.Helper()
-	dir := os.Getenv("BUNGEE_SHOTS")
-	if dir == "" {
-		return
-	}
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // inked counts the pixels of a chart that have the colour of its line.
 const inked = `((id, r, g, b) => {
@@ -124,12 +37,12 @@ func TestPageInABrowser(t *testing.T) {
 	for n := range 270 { // some came before the viewer did
 		show(frame(n))
 	}
-	ctx := browse(t, p, 1360, 900, dark)
-	until(t, ctx, "history", `state.frames.length === 270`)
-	until(t, ctx, "the place", `document.getElementById("where").textContent === "Edge host" || document.getElementById("where").textContent === "UE"`)
+	ctx := browse.Open(t, p.URL(), 1360, 900, browse.Dark)
+	browse.Until(t, ctx, "history", `state.frames.length === 270`)
+	browse.Until(t, ctx, "the place", `document.getElementById("where").textContent === "Edge host" || document.getElementById("where").textContent === "UE"`)
 
 	p.Picture(picture(t, 40))
-	until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth === 640`)
+	browse.Until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth === 640`)
 	if !p.Watching() {
 		t.Error("not watching while the page is open; want true")
 	}
@@ -139,14 +52,14 @@ func TestPageInABrowser(t *testing.T) {
 	for n := 271; n < 380; n++ {
 		show(frame(n))
 	}
-	until(t, ctx, "the place at frame 379", `state.frames.length === 380 && document.getElementById("where").textContent === "Edge host"`)
+	browse.Until(t, ctx, "the place at frame 379", `state.frames.length === 380 && document.getElementById("where").textContent === "Edge host"`)
 	checkCharts(t, ctx, 4, lineColours)
 	checkTexts(t, ctx, map[string]string{
 		"frame": "frame 380 of 600", "fallbacks": "1", "moves": "7", "host": "edge-1",
 		"reasonlist": "no answer within 500ms", "tempchart": "modelled", "temptitle": "modelled",
 		"info": "yolo-fastest-1.1-xl", "state": "live",
 	})
-	shoot(t, ctx, "page-live.png")
+	browse.Shoot(t, ctx, "page-live.png")
 
 	for n := 380; n < 600; n++ {
 		show(frame(n))
@@ -154,20 +67,20 @@ func TestPageInABrowser(t *testing.T) {
 	run.Fallbacks = 1
 	p.Picture(picture(t, 90))
 	p.Done(report.Summarize(run))
-	until(t, ctx, "the summary", `!document.getElementById("summary").hidden && state.frames.length === 600`)
+	browse.Until(t, ctx, "the summary", `!document.getElementById("summary").hidden && state.frames.length === 600`)
 	checkTexts(t, ctx, map[string]string{"rows": "latency p50", "notes": "600 frames, 11 moves", "state": "finished"})
 	checkCharts(t, ctx, 6, lineColours)
-	until(t, ctx, "the last picture", `picture.src.endsWith("still") && picture.complete && picture.naturalWidth === 640`)
-	shoot(t, ctx, "page-done.png")
+	browse.Until(t, ctx, "the last picture", `picture.src.endsWith("still") && picture.complete && picture.naturalWidth === 640`)
+	browse.Shoot(t, ctx, "page-done.png")
 }
 
 // checkCharts wants points, a line that can be seen, and shaded stretches.
 func checkCharts(t *testing.T, ctx context.Context, stretches int, colours map[string]string) {
 	t.Helper()
 	for id, colour := range colours {
-		until(t, ctx, id+" has its stretches",
+		browse.Until(t, ctx, id+" has its stretches",
 			fmt.Sprintf(`document.getElementById(%q).dataset.stretches === "%d"`, id, stretches))
-		if got := eval[int](t, ctx, fmt.Sprintf("%s(%q, %s)", inked, id, colour)); got < 200 {
+		if got := browse.Eval[int](t, ctx, fmt.Sprintf("%s(%q, %s)", inked, id, colour)); got < 200 {
 			t.Errorf("%s has %d pixels of its line's colour; want 200 or more", id, got)
 		}
 		// Within the second stretch, near the top of the chart, over the page.
@@ -176,7 +89,7 @@ func checkCharts(t *testing.T, ctx context.Context, stretches int, colours map[s
 			const x = 44 + 160 / 600 * (w - 52);
 			return c.getContext("2d").getImageData(Math.round(x * r), Math.round(10 * r), 1, 1).data[3];
 		})()`, id)
-		if got := eval[int](t, ctx, shaded); got == 0 {
+		if got := browse.Eval[int](t, ctx, shaded); got == 0 {
 			t.Errorf("%s is not shaded at frame 160, which ran at the edge", id)
 		}
 	}
@@ -185,7 +98,7 @@ func checkCharts(t *testing.T, ctx context.Context, stretches int, colours map[s
 func checkTexts(t *testing.T, ctx context.Context, want map[string]string) {
 	t.Helper()
 	for id, text := range want {
-		got := eval[string](t, ctx, fmt.Sprintf(`document.getElementById(%q).textContent`, id))
+		got := browse.Eval[string](t, ctx, fmt.Sprintf(`document.getElementById(%q).textContent`, id))
 		if !strings.Contains(got, text) {
 			t.Errorf("#%s says %q; want %q in it", id, got, text)
 		}
@@ -200,24 +113,24 @@ func TestPageOnAPhone(t *testing.T) {
 		p.Frame(f)
 	}
 	p.Picture(picture(t, 10))
-	ctx := browse(t, p, 390, 844, light)
-	until(t, ctx, "history", `state.frames.length === 120`)
-	until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
-	if wide := eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
+	ctx := browse.Open(t, p.URL(), 390, 844, browse.Light)
+	browse.Until(t, ctx, "history", `state.frames.length === 120`)
+	browse.Until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
+	if wide := browse.Eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
 		t.Errorf("the page is %d pixels wide on a phone of 390; want no sideways scrolling", wide)
 	}
 	checkTexts(t, ctx, map[string]string{"temp": "unknown", "tempchart": "unknown"})
-	shoot(t, ctx, "page-phone.png")
+	browse.Shoot(t, ctx, "page-phone.png")
 }
 
 // A page that is not looked at asks for no pictures, and asks again later.
 func TestAHiddenPageAsksForNoPictures(t *testing.T) {
 	p := listen(t, Info{})
 	p.Picture(picture(t, 0))
-	ctx := browse(t, p, 800, 600, dark)
-	until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
+	ctx := browse.Open(t, p.URL(), 800, 600, browse.Dark)
+	browse.Until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
 	set := func(hidden bool) {
-		eval[bool](t, ctx, fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true});
+		browse.Eval[bool](t, ctx, fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true});
 			document.dispatchEvent(new Event("visibilitychange"))`, hidden))
 	}
 	set(true)
@@ -225,7 +138,7 @@ func TestAHiddenPageAsksForNoPictures(t *testing.T) {
 		p.Picture(picture(t, 1)) // a write tells the server that the viewer left
 	}
 	set(false)
-	until(t, ctx, "a picture again", `document.getElementById("picture").naturalWidth > 0`)
+	browse.Until(t, ctx, "a picture again", `document.getElementById("picture").naturalWidth > 0`)
 	if !p.Watching() {
 		t.Error("not watching after the page came back; want true")
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/browse"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 )
 
@@ -39,10 +40,10 @@ func decided(n int) report.Frame {
 func TestDecisionsOnThePage(t *testing.T) {
 	for _, look := range []struct {
 		name    string
-		colours scheme
+		colours browse.Scheme
 		call    string // the line of what calls took
 		text    string // what is written in
-	}{{"dark", dark, "230, 236, 245", "rgb(230, 236, 245)"}, {"light", light, "23, 32, 51", "rgb(23, 32, 51)"}} {
+	}{{"dark", browse.Dark, "230, 236, 245", "rgb(230, 236, 245)"}, {"light", browse.Light, "23, 32, 51", "rgb(23, 32, 51)"}} {
 		t.Run(look.name, func(t *testing.T) {
 			p := listen(t, Info{Model: "yolo-fastest-1.1-xl", TempSource: "modelled", Frames: 600, UECPU: 0.5, FPSOffered: 10,
 				Policy: "adaptive", Requirements: "latency=100ms rate=10", Deadline: 100,
@@ -52,14 +53,14 @@ func TestDecisionsOnThePage(t *testing.T) {
 				p.Frame(decided(n))
 			}
 			p.Picture(picture(t, 10))
-			ctx := browse(t, p, 1360, 900, look.colours)
-			until(t, ctx, "the decisions", `state.frames.length === 240 && document.getElementById("chart-decisions").dataset.decisions === "7"`)
-			until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
+			ctx := browse.Open(t, p.URL(), 1360, 900, look.colours)
+			browse.Until(t, ctx, "the decisions", `state.frames.length === 240 && document.getElementById("chart-decisions").dataset.decisions === "7"`)
+			browse.Until(t, ctx, "a picture", `document.getElementById("picture").naturalWidth > 0`)
 			checkTexts(t, ctx, map[string]string{
 				"info": "adaptive", "facts": "51.5 °C, modelled", "late": "1", "deadline": "100 ms",
 				"why": "within 100ms", "decisionlist": "frame 100", "reasonlist": "no answer",
 			})
-			list := eval[string](t, ctx, `[...document.getElementById("decisionlist").children].map((li) => li.textContent).join("|")`)
+			list := browse.Eval[string](t, ctx, `[...document.getElementById("decisionlist").children].map((li) => li.textContent).join("|")`)
 			for _, want := range []string{
 				"frame 0UEquality 75", "frame 100edge hostquality 75, full size, because it takes 0.05 J here and 0.036 there",
 				"frame 150edge hostquality 60, 75 %", "frame 200UEquality 75, full size, because it fell back: edge-1:7443: no answer",
@@ -72,13 +73,13 @@ func TestDecisionsOnThePage(t *testing.T) {
 				t.Errorf("a look is listed as a decision: %q", list)
 			}
 			// Pointing at a chart tells the decision of that frame.
-			eval[bool](t, ctx, `(state.hover = 120, redraw(), true)`)
-			until(t, ctx, "the reason of frame 120", `charts[0].output.value === "frame 120: edge host, because it takes 0.04 J here and 0.036 there"`)
+			browse.Eval[bool](t, ctx, `(state.hover = 120, redraw(), true)`)
+			browse.Until(t, ctx, "the reason of frame 120", `charts[0].output.value === "frame 120: edge host, because it takes 0.04 J here and 0.036 there"`)
 			checkCharts(t, ctx, 2, map[string]string{"chart-latency": look.call, "chart-level": look.call})
-			if got := eval[string](t, ctx, `getComputedStyle(document.body).color`); got != look.text {
+			if got := browse.Eval[string](t, ctx, `getComputedStyle(document.body).color`); got != look.text {
 				t.Errorf("text is %s; want %s", got, look.text)
 			}
-			shoot(t, ctx, "page-decisions-"+look.name+".png")
+			browse.Shoot(t, ctx, "page-decisions-"+look.name+".png")
 		})
 	}
 }
@@ -89,9 +90,9 @@ func TestToggleOnThePage(t *testing.T) {
 	for n := range 120 {
 		p.Frame(frame(n))
 	}
-	ctx := browse(t, p, 1000, 800, dark)
-	until(t, ctx, "history", `state.frames.length === 120`)
-	if !eval[bool](t, ctx, `document.getElementById("fidelity").hidden && document.getElementById("deadline").hidden`) {
+	ctx := browse.Open(t, p.URL(), 1000, 800, browse.Dark)
+	browse.Until(t, ctx, "history", `state.frames.length === 120`)
+	if !browse.Eval[bool](t, ctx, `document.getElementById("fidelity").hidden && document.getElementById("deadline").hidden`) {
 		t.Error("a chart of the only fidelity, or a deadline that there is not")
 	}
 	checkTexts(t, ctx, map[string]string{"info": "50 frames", "decisionlist": "because it is turn 1"})

@@ -19,12 +19,17 @@
 // the newest picture and all frames since the last. One that reads nothing for
 // [stall] is cut off, and its browser comes back by itself.
 //
+// Where Info.Act is set, the table of edge hosts has buttons. What they ask for is done only when it comes from the page itself, by its
+// origin and a token, and only where the page listens on loopback.
+//
 // The page needs nothing from elsewhere: no script, font or style of others. A
 // page that listens on loopback refuses requests for other host names, so that
 // a web site cannot reach it through the browser.
 package page
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -70,6 +75,11 @@ type Info struct {
 	UECPU float64 `json:"ueCPU"`
 	// FPSOffered is the rate at which frames come. 0 means flat out.
 	FPSOffered float64 `json:"fpsOffered"`
+	// Act does to a host what somebody has pressed a button for. It may be called by many goroutines; its error is shown. Nil means that
+	// there are no buttons. Nor are there any on a page that does not listen on loopback.
+	Act func(ctx context.Context, host string, a Action) error `json:"-"`
+	// Token is what the page's own requests show, and no other site can read. Listen makes it.
+	Token string `json:"token,omitempty"`
 }
 
 // A Page is served until it is closed. Its methods may be called by many
@@ -77,6 +87,8 @@ type Info struct {
 type Page struct {
 	// Set by Listen, then constant.
 	info  Info
+	act   func(ctx context.Context, host string, a Action) error // nil: nothing can be done
+	token string
 	url   string
 	local bool // listens on loopback
 	http  http.Server
@@ -88,10 +100,15 @@ type Page struct {
 	closed   bool
 	viewers  sync.WaitGroup // handlers that stream; added to only while not closed
 	watching int            // handlers that stream pictures
+	looking  int            // handlers that stream events
 	frames   []point        // the newest maxFrames or so
 	dropped  int            // older ones
 	summary  *report.Summary
 	facts    []Fact
+	board    *Board
+	boards   int     // how many there were
+	events   []Event // the newest maxEvents or so
+	lost     int     // older ones
 	picture  []byte
 	pictures int           // how many there were
 	news     chan struct{} // closed when something above changed, and replaced
@@ -114,10 +131,16 @@ func Listen(addr string, info Info) (*Page, error) {
 	at, _ := l.Addr().(*net.TCPAddr)
 	p := &Page{
 		info:  info,
+		act:   info.Act,
 		url:   "http://" + l.Addr().String() + "/",
 		local: at != nil && at.IP.IsLoopback(),
 		quit:  make(chan struct{}),
 		news:  make(chan struct{}),
+	}
+	p.info.Token = ""
+	if p.mayAct() {
+		p.token = rand.Text()
+		p.info.Token = p.token
 	}
 	p.http = http.Server{Handler: p.routes(), ReadHeaderTimeout: stall, IdleTimeout: time.Minute}
 	p.serve.Go(func() { _ = p.http.Serve(l) }) // ends with ErrServerClosed
@@ -215,9 +238,9 @@ func (p *Page) tellLocked() {
 	p.news = make(chan struct{})
 }
 
-// enter counts a viewer in, unless the page is closed; pictures says whether
-// it is one that looks at pictures. The caller calls leave at its end.
-func (p *Page) enter(pictures int) (leave func(), ok bool) {
+// enter counts a viewer in, unless the page is closed; pictures and events say what it
+// looks at. The caller calls leave at its end.
+func (p *Page) enter(pictures, events int) (leave func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -225,9 +248,11 @@ func (p *Page) enter(pictures int) (leave func(), ok bool) {
 	}
 	p.viewers.Add(1)
 	p.watching += pictures
+	p.looking += events
 	return func() {
 		p.mu.Lock()
 		p.watching -= pictures
+		p.looking -= events
 		p.mu.Unlock()
 		p.viewers.Done()
 	}, true

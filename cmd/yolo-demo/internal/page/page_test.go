@@ -220,14 +220,15 @@ func TestHistoryIsBounded(t *testing.T) {
 	for n := range maxFrames * 2 {
 		p.Frame(frame(n))
 	}
-	b, now, _ := p.since(0, false)
+	b, at, _ := p.since(seen{})
+	now := at.frames
 	if len(b.Frames) > maxFrames || len(b.Frames) < maxFrames/2 {
 		t.Errorf("history has %d frames; want %d to %d", len(b.Frames), maxFrames/2, maxFrames)
 	}
 	if last := b.Frames[len(b.Frames)-1].Number; now != maxFrames*2 || last != now-1 {
 		t.Errorf("after %d frames the count is %d and the last %d", maxFrames*2, now, last)
 	}
-	if b, _, _ := p.since(now-3, false); len(b.Frames) != 3 {
+	if b, _, _ := p.since(seen{frames: now - 3}); len(b.Frames) != 3 {
 		t.Errorf("someone who has all but 3 frames gets %d; want 3", len(b.Frames))
 	}
 }
@@ -246,7 +247,7 @@ func TestOnlyForThisMachine(t *testing.T) {
 		{"IPv6", "loopback as well", "GET", "[::1]:1", http.StatusOK},
 		{"rebound name", "a web site whose name points to 127.0.0.1 must not read the camera", "GET", "evil.example:80", http.StatusForbidden},
 		{"look-alike", "a suffix is not the name", "GET", "localhost.evil.example", http.StatusForbidden},
-		{"post", "nothing on the page changes anything", "POST", "localhost", http.StatusMethodNotAllowed},
+		{"post", "the page itself is only read", "POST", "localhost", http.StatusMethodNotAllowed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -269,7 +270,7 @@ func TestOnlyForThisMachine(t *testing.T) {
 
 func TestNothingFromElsewhere(t *testing.T) {
 	p := listen(t, Info{})
-	for _, name := range []string{"", "style.css", "chart.js", "page.js", "icon.svg"} {
+	for _, name := range []string{"", "style.css", "chart.js", "edge.js", "page.js", "icon.svg"} {
 		resp := get(t, p, name)
 		text, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != http.StatusOK {

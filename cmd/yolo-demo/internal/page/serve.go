@@ -26,6 +26,7 @@ func (p *Page) routes() http.Handler {
 	mux.HandleFunc("GET /events", p.serveEvents)
 	mux.HandleFunc("GET /picture", p.servePictures)
 	mux.HandleFunc("GET /still", p.serveStill)
+	mux.HandleFunc("POST /act", p.serveAct)
 	return p.guard(mux)
 }
 
@@ -70,20 +71,31 @@ type batch struct {
 	Frames  []point         `json:"frames,omitempty"`
 	Summary *report.Summary `json:"summary,omitempty"`
 	Facts   []Fact          `json:"facts,omitempty"`
+	Board   *Board          `json:"board,omitempty"`
+	Events  []Event         `json:"events,omitempty"`
 	// Rows and Notes are the summary as the terminal has it.
 	Rows  []report.Row `json:"rows,omitempty"`
 	Notes []string     `json:"notes,omitempty"`
 }
 
-// since returns what came after the first seen frames, how many there are now,
-// and what tells of more. withSummary is set for a viewer that has none yet.
-func (p *Page) since(seen int, withSummary bool) (b batch, now int, news <-chan struct{}) {
+// seen is what a viewer has.
+type seen struct {
+	frames, boards, events int
+	summary                bool
+}
+
+// since returns what a viewer has not seen, and what tells of more.
+func (p *Page) since(s seen) (b batch, now seen, news <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now = p.dropped + len(p.frames)
-	b.Frames = append(b.Frames, p.frames[max(seen-p.dropped, 0):]...)
+	now = seen{p.dropped + len(p.frames), p.boards, p.lost + len(p.events), s.summary || p.summary != nil}
+	b.Frames = append(b.Frames, p.frames[max(s.frames-p.dropped, 0):]...)
+	b.Events = append(b.Events, p.events[max(s.events-p.lost, 0):]...)
 	b.Facts = p.facts
-	if withSummary && p.summary != nil {
+	if now.boards > s.boards {
+		b.Board = p.board
+	}
+	if now.summary && !s.summary {
 		b.Summary, b.Rows, b.Notes = p.summary, p.summary.Rows(), p.summary.Notes()
 	}
 	return b, now, p.news
@@ -92,7 +104,7 @@ func (p *Page) since(seen int, withSummary bool) (b batch, now int, news <-chan 
 // serveEvents sends the frames so far and then those that come, as one event
 // each beat.
 func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
-	leave, ok := p.enter(0)
+	leave, ok := p.enter(0, 1)
 	if !ok {
 		return
 	}
@@ -101,17 +113,17 @@ func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	send := &stream{w: w, ctl: http.NewResponseController(w)}
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
-	seen, done := 0, false
+	var has seen
 	for first := true; ; first = false {
-		b, now, news := p.since(seen, !done)
+		b, now, news := p.since(has)
 		if first {
 			b.Info = &p.info
 		}
-		if first || now > seen || b.Summary != nil {
+		if first || now != has {
 			if !send.event(b) {
 				return
 			}
-			seen, done = now, done || b.Summary != nil
+			has = now
 		}
 		if !wait(p, r, news) || !wait(p, r, tick.C) {
 			return
@@ -149,7 +161,7 @@ func (s *stream) write(parts ...[]byte) bool {
 // servePictures sends the newest picture whenever one has come and the viewer
 // is ready for it.
 func (p *Page) servePictures(w http.ResponseWriter, r *http.Request) {
-	leave, ok := p.enter(1)
+	leave, ok := p.enter(1, 0)
 	if !ok {
 		return
 	}

@@ -3,10 +3,11 @@
 const byId = (id) => document.getElementById(id);
 const keep = 18000; // frames, as the page's history
 
-const state = { info: {}, frames: [], stretches: [], fallbacks: [], decisions: [], moves: 0, late: 0, hover: -1, done: false };
+const state = { info: {}, frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false };
 
 const charts = [
   new Strip(byId("chart-decisions"), (f) => `frame ${f.n}: ${placeOf(f)}${f.level ? `, fidelity ${f.level}` : ""}, because ${reasonOf(f)}`),
+  new Lanes(byId("chart-control")),
   new Chart(byId("chart-fps"), [{ of: (f) => f.fps, color: "fps" }], { digits: 1 }),
   new Chart(byId("chart-latency"), [
     { of: (f) => f.call, color: "call" },
@@ -97,6 +98,7 @@ function trim() {
   state.stretches = state.stretches.filter((s) => s.to >= first).map((s) => ({ from: Math.max(s.from, first), to: s.to }));
   state.fallbacks = state.fallbacks.filter((n) => n >= first);
   state.decisions = state.decisions.filter((d) => d.to >= first);
+  state.events = state.events.filter((e) => e.n >= first);
 }
 
 function reason(f) {
@@ -210,7 +212,8 @@ function setState(name, text) {
 }
 
 function restart() {
-  Object.assign(state, { frames: [], stretches: [], fallbacks: [], decisions: [], moves: 0, late: 0, hover: -1, done: false });
+  Object.assign(state, { frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false });
+  byId("eventlist").replaceChildren();
   byId("reasonlist").replaceChildren();
   byId("decisionlist").replaceChildren();
   byId("reasons").hidden = byId("summary").hidden = true;
@@ -227,7 +230,12 @@ events.onmessage = (message) => {
     setState("live", "live");
   }
   for (const f of batch.frames ?? []) add(f);
+  for (const e of batch.events ?? []) {
+    state.events.push(e);
+    listEvent(e);
+  }
   if (batch.facts) showFacts(batch.facts);
+  if (batch.board) showBoard(batch.board);
   trim();
   showNow();
   if (batch.summary) {
