@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
+	"strings"
+	"time"
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/stage"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/notifier"
 	"github.com/bungee-xr/bungee/hostfunc/nn"
@@ -33,11 +35,11 @@ type demo struct {
 	backend *opencv.Backend
 	device  *notifier.Notifier
 	handler *ue.Handler
-	host    *edgeHost // nil with -edge
-	addr    string    // of the edge host
+	stage   *stage.Stage // nil with -edge and -manager
 	tls     *tls.Config
 	limit   *cgroup.Group // nil without -ue-cpu
 	page    *page.Page    // nil without -http
+	control *control      // nil without a page or a manager
 	win     *window       // nil without -display
 
 	undo []func() error // in the order made
@@ -51,7 +53,7 @@ func newDemo(ctx context.Context, o options) (*demo, error) {
 	}
 	d := &demo{opt: o, fidelities: fidelities(o.quality, o.levels), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	steps := []func(context.Context) error{
-		d.openOut, d.openVideo, d.openModel, d.openEdge, d.limitUE, d.openDevice, d.openHandler, d.openViews,
+		d.openOut, d.openVideo, d.findModel, d.beginEdge, d.openModel, d.awaitEdge, d.limitUE, d.openDevice, d.openHandler, d.openViews, d.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -100,13 +102,16 @@ func (d *demo) openVideo(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) openModel(ctx context.Context) error {
+func (d *demo) findModel(ctx context.Context) (err error) {
 	o := catalog.Options{Head: d.opt.head, InputSize: d.opt.input, Progress: downloadProgress()}
-	var err error
 	if d.model, err = catalog.Resolve(ctx, d.opt.model, o); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "model:", d.model.Why)
+	return nil
+}
+
+func (d *demo) openModel(ctx context.Context) (err error) {
 	d.backend, err = opencv.New(opencv.Config{Threads: d.threads(), Nets: 1, Models: []opencv.Model{d.model.Model}})
 	if err != nil {
 		return err
@@ -125,31 +130,15 @@ func (d *demo) threads() int {
 	return 0
 }
 
-// openEdge starts an edge host, if none was named.
-func (d *demo) openEdge(ctx context.Context) (err error) {
-	if d.opt.edge != "" {
-		d.addr = d.opt.edge
-		d.tls, err = ue.LoadTLS(d.opt.certs)
-		return err
-	}
-	args, err := d.hostArgs()
-	if err != nil {
-		return err
-	}
-	if d.host, err = startEdgeHost(ctx, args, d.log); err != nil {
-		return err
-	}
-	d.atEnd(d.host.Close)
-	d.addr, d.tls = d.host.addr, d.host.tls
-	return nil
-}
-
 // openHandler starts the handler, with what is required and the fidelities, and makes the edge host ready. It is the last one: the
 // device has its size by then.
 func (d *demo) openHandler(ctx context.Context) error {
 	cfg := ue.Config{
-		Name: "yolo-demo", Edge: d.addr, TLS: d.tls, Transport: transports[d.opt.over], Logger: d.log,
+		Name: stage.UE, Edge: d.opt.edge, TLS: d.tls, Transport: transports[d.opt.over], Logger: d.log,
 		Policy: policies[d.opt.policy](&d.opt), Notifier: d.device, MaxTemperature: d.opt.maxTemp,
+	}
+	if managers := d.managers(); len(managers) > 0 {
+		cfg.Managers, cfg.Need.Latency = managers, d.bound()
 	}
 	if err := d.openLog(&cfg); err != nil {
 		return err
@@ -166,6 +155,29 @@ func (d *demo) openHandler(ctx context.Context) error {
 	defer cancel()
 	if err := d.handler.Prepare(ctx, &detectObjectsFunc.Desc); err != nil {
 		d.log.Warn("the edge host is not ready; frames meant for it are computed here until it is", "why", err)
+	}
+	return nil
+}
+
+// patience is within which time the demo's own hosts must answer unless -requirements says so: on a slow machine a late frame is better to
+// look at than a refusal.
+const patience = 5 * time.Second
+
+// bound returns what the manager is asked for. 0 means what is required of a call.
+func (d *demo) bound() time.Duration {
+	if d.stage == nil || d.opt.requirements != "" {
+		return 0
+	}
+	return patience
+}
+
+// managers returns where the offload managers are, if there are any.
+func (d *demo) managers() ue.Addresses {
+	switch {
+	case d.stage != nil:
+		return ue.Addresses{d.stage.Manager()}
+	case d.opt.manager != "":
+		return strings.Split(d.opt.manager, ",")
 	}
 	return nil
 }
@@ -206,29 +218,6 @@ func (d *demo) require() error {
 	return d.handler.SetLevels(&detectObjectsFunc.Desc, levels)
 }
 
-// hostArgs returns the command line of the edge host, but for what
-// startEdgeHost adds.
-func (d *demo) hostArgs() ([]string, error) {
-	model := d.opt.model
-	if model == "" {
-		model = d.model.Name
-	}
-	// As the UE has it: boxes of two libraries do not agree to the bit.
-	args := []string{"--model", model, "--nn", "opencv"}
-	if d.opt.head != "" {
-		args = append(args, "--head", d.opt.head)
-	}
-	if d.opt.input != 0 {
-		args = append(args, "--input", strconv.Itoa(d.opt.input))
-	}
-	if d.opt.host == "native" {
-		self, err := os.Executable()
-		return append([]string{self, nativeHostCommand}, args...), err
-	}
-	bungee, err := findBungee()
-	return append([]string{bungee, "host"}, args...), err
-}
-
 func (d *demo) openViews(context.Context) error {
 	if d.opt.display {
 		w, err := openWindow(d.cam)
@@ -241,11 +230,15 @@ func (d *demo) openViews(context.Context) error {
 	if d.opt.http == "" {
 		return nil
 	}
-	p, err := page.Listen(d.opt.http, page.Info{
+	info := page.Info{
 		Model: d.model.Name, Frames: d.opt.frames, Policy: d.opt.policy, Toggle: d.opt.toggle,
 		Requirements: d.opt.require.String(), Deadline: report.Number(d.opt.require.Latency.Seconds() * 1e3), Fidelities: d.names(),
 		TempSource: tempSource(d.device.Sample()), UECPU: d.opt.ueCPU, FPSOffered: d.opt.fps,
-	})
+	}
+	if d.stage != nil {
+		info.Act = d.act
+	}
+	p, err := page.Listen(d.opt.http, info)
 	if err != nil {
 		d.log.Warn("there is no page; name another address with -http", "why", err)
 		return nil
@@ -271,11 +264,11 @@ func (d *demo) limitUE(context.Context) error {
 	d.limit = g
 	d.atEnd(g.Close)
 	fmt.Fprintln(os.Stderr, "limit:", g)
-	if d.host == nil {
+	if d.stage == nil {
 		return nil
 	}
-	if err := d.host.moveOut(g.MoveOut); err != nil {
-		d.log.Warn("the edge host shares the UE's CPU limit", "why", err)
+	if err := d.stage.MoveOut(g.MoveOut); err != nil {
+		d.log.Warn("the edge shares the UE's CPU limit", "why", err)
 	}
 	return nil
 }

@@ -3,193 +3,71 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
-	"time"
+	"strconv"
 
-	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/stage"
+	"github.com/bungee-xr/bungee/handler/ue"
 )
 
-// hostStart bounds the start of the edge host: it loads its networks and, on a
-// machine that has not seen the module yet, compiles it when it comes.
-const hostStart = 60 * time.Second
+// killedFor is how long a host that was killed stays dead. Tests have less time.
+var killedFor = stage.KilledFor
 
-// An edgeHost is a child process that serves as the edge host of the demo, with
-// certificates that nobody else has. When it dies it is started again, at the
-// same address.
-type edgeHost struct {
-	addr string
-	tls  *tls.Config
-	log  *slog.Logger
-	dir  string // its certificates
-	args []string
-	out  func(pid int) error // moves it out of the UE's limits
-
-	stop func()
-	done chan struct{} // closed once the last process has ended
-
-	mu  sync.Mutex
-	cmd *exec.Cmd
-}
-
-// startEdgeHost starts the host and returns once it listens. args are the
-// program and what it serves.
-func startEdgeHost(ctx context.Context, args []string, log *slog.Logger) (*edgeHost, error) {
-	dir, err := os.MkdirTemp("", "bungee-demo-")
-	if err != nil {
-		return nil, err
-	}
-	h := &edgeHost{log: log, dir: dir, args: args, done: make(chan struct{})}
-	if err := h.begin(ctx); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	return h, nil
-}
-
-func (h *edgeHost) begin(ctx context.Context) error {
-	certs := filepath.Join(h.dir, "certs")
-	if err := identity.Write(certs); err != nil {
+// beginEdge begins what the demo brings along, an offload manager and edge hosts, unless a manager or a host was named. They load their
+// networks while this process loads its own.
+func (d *demo) beginEdge(ctx context.Context) (err error) {
+	if d.opt.edge != "" || d.opt.manager != "" {
+		d.tls, err = ue.LoadTLS(d.opt.certs)
 		return err
 	}
-	var err error
-	if h.tls, err = identity.Load(certs, identity.UE); err != nil {
+	c := stage.Config{Log: d.log, KilledFor: killedFor}
+	if c.Bungee, err = findBungee(); err != nil {
 		return err
 	}
-	h.args = append(h.args, "--certs", certs, "--until-eof", "--name", "edge-host")
-	p, err := h.start(ctx, "127.0.0.1:0")
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go h.supervise(ctx, p)
+	c.Host = append([]string{c.Bungee, "host", "--log-level", "error"}, d.hostArgs()...)
+	if d.opt.host == "native" {
+		c.Host = append([]string{self, nativeHostCommand}, d.hostArgs()...)
+	}
+	c.Crowd = []string{self, crowdCommand, "--model", d.model.Model.Name, "--head", d.model.Head, "--video", d.cam.path}
+	if d.stage, err = stage.Start(ctx, c); err != nil {
+		return err
+	}
+	d.atEnd(d.stage.Close)
+	d.tls = d.stage.TLS()
 	return nil
 }
 
-// A hostProcess is one life of the child.
-type hostProcess struct {
-	cmd   *exec.Cmd
-	stdin io.Closer // its end tells the child to drain and exit
-	ended chan struct{}
-	err   error // once ended
+// awaitEdge waits until the demo's own hosts are there.
+func (d *demo) awaitEdge(ctx context.Context) error {
+	if d.stage == nil {
+		return nil
+	}
+	return d.stage.Ready(ctx)
 }
 
-// start starts a process and waits until it listens.
-func (h *edgeHost) start(ctx context.Context, listen string) (*hostProcess, error) {
-	cmd := exec.Command(h.args[0], append(h.args[1:len(h.args):len(h.args)], "--listen", listen)...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
+// hostArgs returns what the demo's own hosts serve.
+func (d *demo) hostArgs() []string {
+	model := d.opt.model
+	if model == "" {
+		model = d.model.Name
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	// As the UE has it: boxes of two libraries do not agree to the bit.
+	args := []string{"--model", model, "--nn", "opencv"}
+	if d.opt.head != "" {
+		args = append(args, "--head", d.opt.head)
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("edge host: %w", err)
+	if d.opt.input != 0 {
+		args = append(args, "--input", strconv.Itoa(d.opt.input))
 	}
-	p := &hostProcess{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
-	ready := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		ready <- line
-		p.err = cmd.Wait()
-		close(p.ended)
-	}()
-	select {
-	case line := <-ready:
-		addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-		if !ok {
-			<-p.ended
-			return nil, fmt.Errorf("the edge host did not start: %v (its own words are above)", p.err)
-		}
-		h.addr = addr
-	case <-time.After(hostStart):
-		err = fmt.Errorf("the edge host did not listen within %v", hostStart)
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		cmd.Process.Kill()
-		<-p.ended
-		return nil, err
-	}
-	h.mu.Lock()
-	h.cmd = cmd
-	h.mu.Unlock()
-	return p, nil
-}
-
-// supervise keeps a process running until ctx ends, and then ends the last one.
-func (h *edgeHost) supervise(ctx context.Context, p *hostProcess) {
-	defer close(h.done)
-	for {
-		select {
-		case <-ctx.Done():
-			p.end()
-			return
-		case <-p.ended:
-		}
-		h.log.Warn("the edge host has died and is started again", "why", p.err)
-		next, err := h.start(ctx, h.addr)
-		if err != nil {
-			h.log.Error("the edge host cannot be started again; every frame is computed here", "why", err)
-			return
-		}
-		p = next
-		h.mu.Lock()
-		out := h.out
-		h.mu.Unlock()
-		if out != nil {
-			if err := out(p.cmd.Process.Pid); err != nil {
-				h.log.Warn("the edge host shares the UE's CPU limit", "why", err)
-			}
-		}
-	}
-}
-
-// end tells the process to drain, and kills it when it does not.
-func (p *hostProcess) end() {
-	p.stdin.Close()
-	select {
-	case <-p.ended:
-	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill()
-		<-p.ended
-	}
-}
-
-// moveOut calls out for the running process, and for each later one.
-func (h *edgeHost) moveOut(out func(pid int) error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.out = out
-	return out(h.cmd.Process.Pid)
-}
-
-// pid returns the process id of the running host.
-func (h *edgeHost) pid() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.cmd.Process.Pid
-}
-
-// Close ends the host and removes its certificates.
-func (h *edgeHost) Close() error {
-	h.stop()
-	<-h.done
-	return os.RemoveAll(h.dir)
+	return args
 }
 
 // findBungee returns the bungee command that was built with this program.
@@ -202,7 +80,7 @@ func findBungee() (string, error) {
 	}
 	path, err := exec.LookPath("bungee")
 	if err != nil {
-		return "", errors.New(`the edge host is the program bungee, which is neither beside yolo-demo nor on the path; run "make build", or name a running host with -edge`)
+		return "", errors.New(`the offload manager and the edge hosts are the program bungee, which is neither beside yolo-demo nor on the path; run "make build", or name a running one with -manager or -edge`)
 	}
 	return path, nil
 }

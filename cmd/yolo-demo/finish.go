@@ -74,9 +74,10 @@ func (l *loop) count(before *notifier.Sample) {
 			l.run.Throttled = n
 		}
 	}
-	if l.host != nil {
+	if l.stage != nil {
+		pid := l.stage.PID(l.handler.Placement(&detectObjectsFunc.Desc).Primary)
 		for key, name := range map[string]string{"VmRSS": "host_rss_mb", "VmHWM": "host_rss_peak_mb"} {
-			if mb, err := processMemory(l.host.pid(), key); err == nil {
+			if mb, err := processMemory(pid, key); err == nil {
 				l.run.Extra[name] = mb
 			}
 		}

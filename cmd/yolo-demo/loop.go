@@ -101,6 +101,9 @@ func (l *loop) wait(ctx context.Context) error {
 // frame computes frame n and shows it.
 func (l *loop) frame(ctx context.Context, n int) (report.Frame, error) {
 	f := report.Frame{Number: n, Where: report.UE, Start: time.Since(l.begin)}
+	if l.control != nil {
+		l.control.begins(time.Now())
+	}
 	if err := l.cam.next(); err != nil {
 		return f, err
 	}

@@ -4,21 +4,23 @@
 // video, computed on the UE for 50 frames, on an edge host for the next 50, and so
 // on, with what that does to the frame rate and to the UE.
 //
-//	yolo-demo                       # an edge host of its own, on this machine
-//	yolo-demo -ue-cpu 0.25          # with a weak UE: a quarter of a core
-//	yolo-demo -edge 192.0.2.7:4433  # with "bungee host" on another machine
+//	yolo-demo                          # an offload manager and two edge hosts of its own, on this machine
+//	yolo-demo -ue-cpu 0.25             # with a weak UE: a quarter of a core
+//	yolo-demo -manager 192.0.2.7:4434  # where a "bungee manager" says: its hosts need "bungee host --model"
+//	yolo-demo -edge 192.0.2.7:4433     # with a "bungee host" that has no manager
 //
 // With -policy the UE decides otherwise: by thresholds, or by what it predicts of both places. The policy
 // adaptive is told what is required, and at which fidelities frames can be encoded:
 //
 //	yolo-demo -ue-cpu 0.5 -fps 10 -policy adaptive -requirements latency=150ms,rate=10
 //
-// While it runs, a page shows the annotated video and four live charts; at the
+// While it runs, a page shows the annotated video, the edge hosts, what the offload manager does, and live charts. Where the hosts are the
+// demo's own, its table has buttons: kill one, drain one, fill one with sessions of another application. At the
 // end -out has metrics.csv, figure3.svg and .png, annotated.mp4 and summary.json.
 //
 // The network is Yolo-Fastest-1.1-xl unless -model says otherwise. Your own is a
 // file: "-model my-yolov8n.onnx" for an export of YOLOv8 with an input of 640
-// pixels, "-head" and "-input" for others. With -edge, start the host with the
+// pixels, "-head" and "-input" for others. With -manager or -edge, start the hosts with the
 // same --model.
 package main
 
@@ -27,8 +29,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,8 +60,13 @@ func main() {
 }
 
 func start(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == nativeHostCommand {
-		return nativeHost(ctx, args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case nativeHostCommand:
+			return nativeHost(ctx, args[1:])
+		case crowdCommand:
+			return crowd(ctx, args[1:])
+		}
 	}
 	o, err := parse(args)
 	if err != nil {
@@ -72,13 +81,13 @@ func start(ctx context.Context, args []string) error {
 
 // options are the flags.
 type options struct {
-	video, edge, certs, model, head, out, http, host, over string
-	policy, requirements, explain                          string
-	loop, display, verbose, hedge                          bool
-	frames, toggle, input, quality, levels                 int
-	fps, ueCPU, maxTemp                                    float64
-	require                                                policy.Requirements // what requirements says
-	wait                                                   time.Duration
+	video, edge, manager, socket, certs, model, head, out, http, host, over string
+	policy, requirements, explain                                           string
+	loop, display, verbose, hedge                                           bool
+	frames, toggle, input, quality, levels                                  int
+	fps, ueCPU, maxTemp                                                     float64
+	require                                                                 policy.Requirements // what requirements says
+	wait                                                                    time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -95,8 +104,10 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.levels, "levels", len(steps), "with -policy adaptive: how many fidelities of frames it may choose from; 1: the quality is fixed")
 	fs.BoolVar(&o.hedge, "hedge", true, "with -policy adaptive: begin a frame on the UE, too, when the edge host does not answer in time")
 	fs.StringVar(&o.explain, "explain", "", "file for the log of decisions, which \"bungee explain\" reads (default: there is none)")
-	fs.StringVar(&o.edge, "edge", "", "address of a running edge host (default: start one on this machine)")
-	fs.StringVar(&o.certs, "certs", "", "with -edge: folder of ca.pem, ue.pem, ue.key (default: the user's own; see \"bungee ca\")")
+	fs.StringVar(&o.manager, "manager", "", "addresses of running offload managers, with commas between them; they say on which edge host (default: start one, and two hosts, on this machine)")
+	fs.StringVar(&o.socket, "socket", "", "with -manager: the operator's socket of that manager, if it runs on this machine, for all that the page shows of hosts (default: what the UE knows)")
+	fs.StringVar(&o.edge, "edge", "", "address of a running edge host that has no manager")
+	fs.StringVar(&o.certs, "certs", "", "with -manager or -edge: folder of ca.pem, ue.pem, ue.key, by \"bungee enroll\" or \"bungee ca\" (default: the user's own)")
 	fs.Float64Var(&o.ueCPU, "ue-cpu", 0, "limit this process to so much of a core, such as 0.25; 0: no limit")
 	fs.StringVar(&o.model, "model", "", "network: a name of the catalog or a file of your own (default: yolo-fastest-1.1-xl)")
 	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: darknet, yolox, centernet, yolov8 (default: the model's own)")
@@ -105,7 +116,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.out, "out", "", "folder for the report (default: none is written)")
 	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the live page; empty: no page")
 	fs.BoolVar(&o.display, "display", false, "show the video in a window")
-	fs.StringVar(&o.host, "host", "wasm", "what the edge host that is started runs: wasm, or native for a comparison")
+	fs.StringVar(&o.host, "host", "wasm", "what the edge hosts that are started run: wasm, or native for a comparison")
 	fs.StringVar(&o.over, "over", "auto", "what carries frames to the edge host: quic, tcp, or auto, which takes TCP where UDP is blocked")
 	fs.DurationVar(&o.wait, "wait", 20*time.Second, "longest to wait for the edge host before the first frame; without it, frames meant for it are computed here")
 	fs.BoolVar(&o.verbose, "v", false, "log what the handlers do, not only warnings")
@@ -124,6 +135,19 @@ var transports = map[string]ue.Transport{"auto": ue.Auto, "quic": ue.QUIC, "tcp"
 func isTransport(name string) bool {
 	_, ok := transports[name]
 	return ok
+}
+
+// areAddresses says whether a list of addresses with commas between them, which may be empty, can be used.
+func areAddresses(list string) bool {
+	if list == "" {
+		return true
+	}
+	for a := range strings.SplitSeq(list, ",") {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // policies are what -policy names.
@@ -193,8 +217,14 @@ func (o *options) check(rest int) error {
 		return wrong("-host must be wasm or native")
 	case !isTransport(o.over):
 		return wrong("-over must be auto, quic or tcp")
-	case o.host == "native" && o.edge != "":
-		return wrong("-host is for the edge host that the demo starts; a running one is as it is")
+	case o.host == "native" && (o.edge != "" || o.manager != ""):
+		return wrong("-host is for the edge hosts that the demo starts; running ones are as they are")
+	case o.edge != "" && o.manager != "":
+		return wrong("-edge and -manager exclude each other: a manager says which edge host")
+	case !areAddresses(o.manager):
+		return wrong("-manager must be host:port, such as manager.example:4434; several have commas between them")
+	case o.socket != "" && o.manager == "":
+		return wrong("-socket is that of a manager: name it with -manager")
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ func nativeHost(ctx context.Context, args []string) error {
 	model := fs.String("model", "", "")
 	head := fs.String("head", "", "")
 	input := fs.Int("input", 0, "")
+	manager := fs.String("manager", "", "")
+	label := fs.String("label", "", "")
 	fs.String("nn", "", "")
 	fs.Bool("until-eof", true, "")
 	if err := fs.Parse(args); err != nil {
@@ -78,7 +80,7 @@ func nativeHost(ctx context.Context, args []string) error {
 	}
 	nn.Use(b)
 	h, err := host.New(host.Config{
-		Name: *name, Engine: nativeEngine, TLS: conf,
+		Name: *name, Engine: nativeEngine, TLS: conf, Manager: &host.Manager{Addresses: []string{*manager}, Labels: []string{*label}},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

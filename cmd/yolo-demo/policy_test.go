@@ -15,6 +15,7 @@ import (
 
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/stage"
 	"github.com/bungee-xr/bungee/handler/ue/policy"
 )
 
@@ -99,24 +100,33 @@ func TestAdaptiveRun(t *testing.T) {
 	}
 }
 
-// An edge host that stands still: each frame has an answer all the same, and the host is asked no more. How late the first ones are the
+// Edge hosts that stand still: each frame has an answer all the same, and they are asked no more. How late the first ones are the
 // bench judges ("bungee bench policy --case demo"), as that is a matter of the machine.
 func TestHostStandsStill(t *testing.T) {
 	d := open(t, "-frames", "100000", "-policy", "adaptive", "-requirements", "latency=400ms")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l := d.newLoop()
-	host := d.host.pid()
-	t.Cleanup(func() { syscall.Kill(host, syscall.SIGCONT) })
+	signal := func(s syscall.Signal) {
+		for _, name := range stage.HostNames() {
+			pid := d.stage.PID(name)
+			if pid == 0 { // to the kernel that is whoever asks
+				t.Errorf("%s does not run", name)
+				continue
+			}
+			if err := syscall.Kill(pid, s); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(func() { signal(syscall.SIGCONT) })
 	stopped, there, here := false, 0, 0
 	err := l.frames(ctx, func(f *report.Frame) {
 		switch {
 		case !stopped && f.Where == report.Edge:
 			if there++; there == 20 {
 				stopped = true
-				if err := syscall.Kill(host, syscall.SIGSTOP); err != nil {
-					t.Error(err)
-				}
+				signal(syscall.SIGSTOP)
 			}
 		case stopped && f.Where == report.UE && !f.Hedged:
 			if here++; here == 30 {

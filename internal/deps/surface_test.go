@@ -14,8 +14,8 @@ import (
 // What a UE application sees: the names of these packages, and with them the methods
 // and fields of their types. Constants of one type count as one name.
 const (
-	mostNames   = 60
-	mostMembers = 230 // names included; ten of them are what a Link says of a network, five choose its transport, 22 are for offload managers
+	mostNames   = 62
+	mostMembers = 244 // names included; ten of them are what a Link says of a network, five choose its transport, 36 are for offload managers
 )
 
 func TestUEApplicationsSeeLittle(t *testing.T) {
