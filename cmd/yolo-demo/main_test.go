@@ -28,8 +28,12 @@ import (
 var programs string
 
 // TestMain builds the real programs, with the race detector, for the tests to
-// start.
+// start. As a crowd this program is the demo.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == crowdCommand { // a demo in this process starts itself as its crowd
+		main()
+		return
+	}
 	os.Exit(func() int {
 		if os.Getenv("BUNGEE_MODELS") == "" || os.Getenv("BUNGEE_VIDEO") == "" {
 			return m.Run() // the tests that need them skip
