@@ -11,7 +11,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate paper000 paper001 bench pgo setup clean
+.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate reference paper000 paper001 bench pgo setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -137,6 +137,11 @@ generated:
 	$(GO) generate ./...
 	@changed=$$(git status --porcelain -- '*bungee_offload*'); \
 	if [ -n "$$changed" ]; then echo "generated code is not current; run \"make generate\" and commit:"; echo "$$changed"; exit 1; fi
+
+# The pages of all commands and flags.
+reference:
+	$(GO) run -pgo=off ./cmd/bungee reference docs/cli.md
+	$(GO) run -pgo=off ./lab/bungee-lab reference docs/cli-lab.md
 
 clean:
 	rm -rf $(BIN) $(OUT)

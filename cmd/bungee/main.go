@@ -13,8 +13,12 @@ import (
 
 func main() {
 	compilerMain()
+	cli.Main(rootCommand())
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{Use: "bungee", Short: "Edge hosts for elastic functions", Version: version()}
 	root.SetVersionTemplate("{{.Version}}")
 	root.AddCommand(upCommand(), hostCommand(), managerCommand(), lsCommand(), enrollCommand(), doctorCommand(), explainCommand(), caCommand(), benchCommand(), versionCommand(), manCommand())
-	cli.Main(root)
+	return root
 }

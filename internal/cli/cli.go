@@ -31,6 +31,7 @@ func (s Status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	root.AddCommand(referenceCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", ErrUsage, err) })
 	root.SetArgs(longFlags(os.Args[1:]))

@@ -12,8 +12,10 @@ import (
 	"github.com/bungee-xr/bungee/internal/cli"
 )
 
-func main() {
+func main() { cli.Main(rootCommand()) }
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{Use: "bungee-lab", Short: "Measure and check Bungee"}
 	root.AddCommand(benchCommand())
-	cli.Main(root)
+	return root
 }
