@@ -11,7 +11,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate reference paper000 paper001 bench pgo setup clean
+.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate reference site paper000 paper001 bench pgo setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -142,6 +142,11 @@ generated:
 reference:
 	$(GO) run -pgo=off ./cmd/bungee reference docs/cli.md
 	$(GO) run -pgo=off ./lab/bungee-lab reference docs/cli-lab.md
+
+# docs/ as a site in bin/site, for any web server. Needs npm. "cd docs/.vitepress && npx vitepress dev .."
+# shows it while you write.
+site:
+	cd docs/.vitepress && npm ci && npx vitepress build ..
 
 clean:
 	rm -rf $(BIN) $(OUT)
