@@ -23,19 +23,6 @@ var (
 	memory  = regexp.MustCompile(`\bDESIGN\b|(?i)\bissue \d`)
 )
 
-// documents returns the documents of the repository, by their paths in it.
-func documents(t *testing.T) []string {
-	t.Helper()
-	all, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil || len(all) == 0 {
-		t.Fatalf("no documents in docs: %v", err)
-	}
-	for i := range all {
-		all[i] = "docs/" + filepath.Base(all[i])
-	}
-	return append(all, "README.md")
-}
-
 func exists(name string) bool {
 	_, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
 	return err == nil
@@ -45,7 +32,7 @@ func exists(name string) bool {
 // the commands of bungee. And they cite nothing that a reader does not have.
 func TestNamesAreThere(t *testing.T) {
 	commands, targets := commandNames(t), makeTargets(t)
-	for _, doc := range documents(t) {
+	for _, doc := range pages(t) {
 		text, err := os.ReadFile(filepath.Join(root, doc))
 		if err != nil {
 			t.Fatal(err)
