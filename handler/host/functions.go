@@ -135,13 +135,13 @@ func (c *Config) standsIn(g capability.Grant) StandIn {
 	return nil
 }
 
-// withheld says why a module does not get host functions that this host has: its
-// manifest does not ask for them. Refusals by the policy have been reported before.
+// withheld says why a module does not get host functions: its manifest does not ask for them, or
+// this host has none of the name. Refusals by the policy have been reported before.
 func (c *Config) withheld(module string) error {
 	for _, p := range c.Functions {
 		if p.Name == module {
 			return fmt.Errorf("its manifest does not ask for host functions %q, see the options of offloadgen", module)
 		}
 	}
-	return nil
+	return fmt.Errorf("this host has no host functions %q; what it offers is its operator's choice", module)
 }

@@ -178,8 +178,8 @@ func withheld(cfg executor.InstanceConfig, imports []FuncType) []error {
 	return why
 }
 
-// maxNamed bounds the imports that an error names: a hostile module has many.
-const maxNamed = 16
+// maxNamed bounds the imports that an error names: a line of a log is read by a person, and a hostile module has many.
+const maxNamed = 4
 
 func missingError(missing []FuncType, why []error) error {
 	var names []string

@@ -80,7 +80,7 @@ func TestNewLinkageRefuses(t *testing.T) {
 		{"no such function", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "fly"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.fly"},
 		{"of another type", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "now", Results: "i"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now() i"},
 		{"no function", guest.Need{Imports: []guest.FuncType{{Module: "bungee", Name: "now", Params: "?"}}}, executor.InstanceConfig{}, executor.ErrABI, "bungee.now(?)"},
-		{"a hostile module has many", guest.Need{Imports: many}, executor.InstanceConfig{}, executor.ErrABI, "and 84 more"},
+		{"a hostile module has many", guest.Need{Imports: many}, executor.InstanceConfig{}, executor.ErrABI, "and 96 more"},
 		{"memory", guest.Need{Memory: 1<<20 + 1}, executor.InstanceConfig{Limits: executor.Limits{Memory: 1 << 20}}, executor.ErrABI, "1048577"},
 		{"table", guest.Need{Table: 11}, executor.InstanceConfig{Limits: executor.Limits{Table: 10}}, executor.ErrABI, "11 table elements"},
 		{"fuel that nobody counts", guest.Need{}, executor.InstanceConfig{Limits: executor.Limits{Fuel: 1}}, nil, "Source.Meter"},
