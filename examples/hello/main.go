@@ -12,7 +12,8 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"time"
+	"os"
+	"os/signal"
 
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/offload"
@@ -39,7 +40,9 @@ func main() {
 	edge := flag.String("edge", "", "address of an edge host (default: none, run here)")
 	manager := flag.String("manager", "", "address of an offload manager, which says on which edge host")
 	flag.Parse()
-	if err := run(context.Background(), *edge, *manager); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *edge, *manager); err != nil {
 		log.Fatal("hello: ", err)
 	}
 }
@@ -68,8 +71,8 @@ func run(ctx context.Context, edge, manager string) error {
 	return nil
 }
 
-// start starts the handler and, with an edge host or a manager, waits until the host is ready. A
-// program whose first calls may run on the UE need not wait.
+// start starts the handler and, with an edge host or a manager, waits until the host is ready, or
+// ctx ends. A program whose first calls may run on the UE need not wait.
 func start(ctx context.Context, edge, manager string) (*ue.Handler, error) {
 	if edge == "" && manager == "" {
 		return ue.Start(ctx, ue.Config{})
@@ -86,9 +89,8 @@ func start(ctx context.Context, edge, manager string) (*ue.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := h.Prepare(wait, &brightnessFunc.Desc); err != nil {
+	log.Print("waiting for the edge host, which compiles the module the first time (Ctrl-C ends)")
+	if err := h.Prepare(ctx, &brightnessFunc.Desc); err != nil {
 		log.Print(err, "; going on without it")
 	}
 	return h, nil

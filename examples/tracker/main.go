@@ -16,6 +16,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/bungee-xr/bungee/elastic"
@@ -31,7 +32,9 @@ func main() {
 	manager := flag.String("manager", "", "address of an offload manager, which says on which edge host")
 	frames := flag.Int("frames", 300, "frames to track")
 	flag.Parse()
-	if err := start(context.Background(), *edge, *manager, *frames); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, *edge, *manager, *frames); err != nil {
 		log.Fatal("tracker: ", err)
 	}
 }
@@ -54,21 +57,44 @@ func start(ctx context.Context, edge, manager string, frames int) error {
 		return err
 	}
 	defer h.Close()
-	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	if manager != "" {
-		if err := h.Prepare(wait, &trackerEndpoint.Desc); err != nil {
-			return fmt.Errorf("the offload manager at %s has no host ready; is \"bungee up\" running? %w", manager, err)
+		if err := ready(ctx, log.Print, func(ctx context.Context) error { return h.Prepare(ctx, &trackerEndpoint.Desc) }); err != nil {
+			return fmt.Errorf("the offload manager at %s has no host ready: %w", manager, err)
 		}
 		return run(ctx, os.Stdout, elastic.Config{}, follow(h), frames)
 	}
 	target := h.Target(edge)
-	place, err := target.Prepare(wait, &trackerEndpoint.Desc)
+	var place elastic.Host
+	err = ready(ctx, log.Print, func(ctx context.Context) (err error) {
+		place, err = target.Prepare(ctx, &trackerEndpoint.Desc)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("edge host %s is not ready; is \"bungee host\" running there? %w", edge, err)
+		return fmt.Errorf("edge host %s is not ready: %w", edge, err)
 	}
 	defer place.Release()
 	return run(ctx, os.Stdout, elastic.Config{}, toAndFro(target), frames)
+}
+
+// tellEvery is how often ready says what it waits for.
+const tellEvery = 3 * time.Second
+
+// errWaiting marks what prepare lacked when it was time to say so.
+var errWaiting = errors.New("still waiting; Ctrl-C ends")
+
+// ready calls prepare until a host is ready, or ctx ends, and says meanwhile what is missing: a host
+// that compiles the module for the first time may take long, and one that is not there may come yet.
+// A host that refuses the module ends the wait.
+func ready(ctx context.Context, say func(...any), prepare func(context.Context) error) error {
+	for {
+		wait, cancel := context.WithTimeoutCause(ctx, tellEvery, errWaiting)
+		err := prepare(wait)
+		cancel()
+		if !errors.Is(err, errWaiting) || ctx.Err() != nil {
+			return err
+		}
+		say(err)
+	}
 }
 
 // A guide is called before each frame. It may move the tracker.
