@@ -43,12 +43,14 @@ export default {
   vite: { resolve: { alias: [{ find: /^vue\/server-renderer$/, replacement: renderer }] } },
   themeConfig: {
     nav: [
+      { text: 'Tutorial', link: '/tutorial' },
       { text: 'Concepts', link: '/concepts/function' },
       { text: 'How-to', link: '/howto/own-model' },
       { text: 'Reference', link: '/cli' },
       { text: 'Source', link: repository + 'README.md' },
     ],
     sidebar: [
+      group('Begin', false, 'tutorial'),
       group('Concepts', false, 'concepts/function', 'concepts/channel', 'concepts/module', 'concepts/policy', 'concepts/lease'),
       group('How to', false, 'howto/camera', 'howto/own-model', 'howto/tenants', 'howto/weak-links', 'howto/ci', 'howto/debugging-a-difference'),
       group('Operation', false, 'operate', 'configuration', 'identities', 'policy', 'manager', 'metrics'),
