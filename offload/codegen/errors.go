@@ -168,7 +168,7 @@ func (e *errorReader) read(r *pack.Reader, depth int) error {
 	known := abi.RegisteredError(r.String())
 	if n >= 4 {
 		name, fields := r.String(), r.BytesRef()
-		if err := readFields(name, fields); err != nil {
+		if err := readFields(r, name, fields); err != nil {
 			known = err
 		}
 	}
@@ -212,16 +212,18 @@ func (e *errorReader) causes(r *pack.Reader, depth int) error {
 
 // readFields returns the error of the type called name, nil if that is not known or has
 // other fields.
-func readFields(name string, fields []byte) error {
+func readFields(r *pack.Reader, name string, fields []byte) error {
 	for _, t := range knownTypes() {
-		if t.name == name && fields != nil {
-			r := pack.NewReader(fields)
-			err := t.read(&r)
-			if r.Done() != nil {
-				return nil
-			}
-			return err
+		if t.name != name || fields == nil || !r.Down() { // a field may be an error of such a type, too
+			continue
 		}
+		defer r.Up()
+		in := r.Inside(fields)
+		err := t.read(&in)
+		if in.Done() != nil {
+			return nil
+		}
+		return err
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package codegen_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -199,4 +200,28 @@ func FuzzReadError(f *testing.F) {
 			t.Errorf("%q came as %q", text, got)
 		}
 	})
+}
+
+// A host may send errors of known types within each other, as many as a reply holds: that costs the UE no stack without end.
+func TestErrorsWithinEachOther(t *testing.T) {
+	const levels = pack.MaxDepth + 2000
+	outer := pack.AppendString(pack.AppendString(pack.AppendString(pack.AppendArray(nil, 4), "deep"), ""), "strconv.NumError")
+	fields := pack.AppendString(pack.AppendString(pack.AppendArray(nil, 3), "f"), "1")
+	const bin32 = 0xc6 // of a length that four bytes tell
+	var b []byte
+	for left := levels - 1; left >= 0; left-- {
+		inside := left*(len(outer)+5+len(fields)) + len(fields) + 1
+		b = binary.BigEndian.AppendUint32(append(append(b, outer...), bin32), uint32(inside))
+		b = append(b, fields...)
+	}
+	b = pack.AppendNil(b)
+	r := pack.NewReader(b)
+	err := codegen.ReadError(&r)
+	depth := 0
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		depth++
+	}
+	if depth > pack.MaxDepth+1 {
+		t.Errorf("an error wraps %d others; want %d at most", depth, pack.MaxDepth)
+	}
 }

@@ -39,6 +39,9 @@ func (r *Reader) Down() bool {
 // Up ends what Down began.
 func (r *Reader) Up() { r.depth-- }
 
+// Inside returns a Reader of b, a part of what r reads, which is as deep as r.
+func (r *Reader) Inside(b []byte) Reader { return Reader{b: b, depth: r.depth} }
+
 // AppendSorted appends the pairs of a map, each of which is encoded, in the order of their
 // bytes. It changes the order in pairs.
 func AppendSorted(b []byte, pairs []string) []byte {
