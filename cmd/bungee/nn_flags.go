@@ -21,8 +21,8 @@ type nnOptions struct {
 
 func nnFlags(fl *pflag.FlagSet, o *nnOptions) {
 	fl.StringArrayVar(&o.models, "model", nil, "network that modules may run: a name of the catalog or a file; may be repeated (default: the one that yolo-demo takes, if it is on this machine)")
-	fl.StringVar(&o.head, "head", "", "form of a network of your own: darknet, yolox, centernet, yolov8 (default: by its outputs)")
-	fl.Var(number[int]{&o.input, 1, 1 << 14}, "input", "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fl.StringVar(&o.head, "head", "", "form of a network of your own, which says how images are prepared: darknet, yolox, centernet, yolov8 and others of YOLO (default: what its file says, else yolov8)")
+	fl.Var(number[int]{&o.input, 1, 1 << 14}, "input", "side of the input of a network of your own, in pixels, where its file leaves it open (default: what the file notes, else as the head has it)")
 	o.backend, o.device = "auto", "cpu"
 	fl.Var(choice{&o.backend, []string{"auto", "onnx", "opencv"}}, "nn", "what runs networks: onnx, opencv, or auto, which takes ONNX Runtime for ONNX files where its library is there, and else OpenCV")
 	fl.StringVar(&o.library, "nn-library", "", "file of ONNX Runtime's library (default: what BUNGEE_ONNXRUNTIME names, the user's cache, the usual names)")

@@ -15,7 +15,8 @@
 // [Default], and if that cannot be found, for "centernet".
 //
 // A name that ends in .onnx or .weights is the path of a file of the user's own: see
-// [Options].
+// [Options]. The size of its input, its labels and its head are read in an ONNX file, as
+// far as it says them. One whose first input is no image has no size: it takes tensors.
 //
 // # Limits
 //
@@ -46,8 +47,8 @@ const fallback = "centernet"
 type Entry struct {
 	// Name is the name that [Resolve] and [Lookup] take.
 	Name string
-	// Head is the form of its outputs: darknet, yolox, centernet or yolov8. Empty
-	// means that their shape tells.
+	// Head is the form of its outputs, one of those that [Options] has. Empty means that
+	// their shape and the number of labels have to tell.
 	Head string
 	// Labels are the names of its classes.
 	Labels []string
@@ -106,7 +107,9 @@ func darknetEntry(name, source string, weights, cfg model.File) Entry {
 }
 
 // heads are the values of Entry.Head.
-var heads = []string{"darknet", "yolox", "centernet", "yolov8"}
+var heads = []string{
+	"darknet", "yolox", "yolov6", "centernet", "yolov5", "yolov8", "yolov8-pose", "yolov8-obb", "yolov8-seg", "end2end",
+}
 
 // input returns the model of a network with a square input, prepared as
 // detectors with that head are trained.

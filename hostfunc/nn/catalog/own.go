@@ -39,20 +39,10 @@ func ownFile(path string, opt Options) (Found, error) {
 		e.Head = cmp.Or(opt.Head, e.Head)
 		return Found{e, "took " + path + ", which is the catalog's " + e.Name}, nil
 	}
-	e, err := describe(stem, paths, opt)
-	if err != nil {
-		return Found{}, err
+	if filepath.Ext(path) == ".weights" {
+		return ownDarknet(stem, paths, opt)
 	}
-	if err := e.Model.Check(); err != nil {
-		return Found{}, err
-	}
-	prepared := "the head of " + e.Head
-	if e.Head == "" {
-		prepared = "prepared as for yolov8 and read by its outputs' shape, since no head was given"
-	}
-	why := fmt.Sprintf("took %s as asked, not one of the catalog: input %dx%d, %s, %d labels",
-		path, e.Model.InputW, e.Model.InputH, prepared, len(e.Labels))
-	return Found{e, why}, nil
+	return ownONNX(stem, path, opt)
 }
 
 // sameAs returns the entry whose files these are.
@@ -73,31 +63,47 @@ func sameAs(paths []string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// describe makes an entry for the user's own files.
-func describe(stem string, paths []string, opt Options) (Entry, error) {
-	head, side := opt.Head, cmp.Or(opt.InputSize, 640)
-	switch {
-	case len(paths) == 2 && head == "":
-		head = "darknet"
-	case head == "centernet":
-		side = cmp.Or(opt.InputSize, 512)
+// ownDarknet returns the user's network of Darknet.
+func ownDarknet(stem string, paths []string, opt Options) (Found, error) {
+	w, h := opt.InputSize, opt.InputSize
+	if w == 0 {
+		var err error
+		if w, h, err = darknetSize(paths[1]); err != nil {
+			return Found{}, err
+		}
 	}
+	labels, from, err := labelsOf(stem, nil, COCO())
+	if err != nil {
+		return Found{}, err
+	}
+	return own(stem, paths, cmp.Or(opt.Head, "darknet"), w, h, labels, from)
+}
+
+// own makes an entry of the user's files.
+func own(stem string, paths []string, head string, w, h int, labels []string, from string) (Found, error) {
 	files := make([]model.File, len(paths))
 	for i, p := range paths {
 		files[i].Path = p
 	}
-	m := input(filepath.Base(stem), head, side, files...)
-	if len(paths) == 2 && opt.InputSize == 0 {
-		var err error
-		if m.InputW, m.InputH, err = darknetSize(paths[1]); err != nil {
-			return Entry{}, err
-		}
+	m := input(filepath.Base(stem), head, 0, files...)
+	m.InputW, m.InputH = w, h
+	if err := m.Check(); err != nil {
+		return Found{}, err
 	}
-	labels, err := readLabels(stem + ".names")
-	if err != nil {
-		return Entry{}, err
+	e := Entry{Name: m.Name, Head: head, Labels: labels, Model: m, Licence: "unknown", Source: paths[0]}
+	return Found{e, fmt.Sprintf("took %s as asked, not one of the catalog: %s", paths[0], e.prepared(from))}, nil
+}
+
+// prepared says how the user's network is used.
+func (e *Entry) prepared(labels string) string {
+	if !e.Model.TakesImage() {
+		return "it takes tensors and no image"
 	}
-	return Entry{Name: m.Name, Head: head, Labels: labels, Model: m, Licence: "unknown", Source: paths[0]}, nil
+	head := "the head of " + e.Head
+	if e.Head == "" {
+		head = "its head by what it gives, since neither -head nor the file names one"
+	}
+	return fmt.Sprintf("input %dx%d, %s, %d labels %s", e.Model.InputW, e.Model.InputH, head, len(e.Labels), labels)
 }
 
 // darknetSize returns the input size that a .cfg gives in its section [net].
@@ -138,11 +144,27 @@ func parseNet(r io.Reader) (w, h int) {
 	return w, h
 }
 
-// readLabels returns the lines of a file, COCO's where it does not exist.
+// labelsOf returns the labels of a network, and where they are from: the file beside it, or
+// what its own file says, or else those that are usual.
+func labelsOf(stem string, own, usual []string) (labels []string, from string, err error) {
+	path := stem + ".names"
+	if labels, err = readLabels(path); err != nil {
+		return nil, "", err
+	}
+	switch {
+	case labels != nil:
+		return labels, "of " + path, nil
+	case own != nil:
+		return own, "of the file itself", nil
+	}
+	return usual, "that are usual, since there is no " + path, nil
+}
+
+// readLabels returns the lines of a file, nil where it does not exist.
 func readLabels(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return COCO(), nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err

@@ -29,12 +29,16 @@ type Options struct {
 	Offline bool
 
 	// Head is the form of the outputs and of the input of the user's own model:
-	// darknet, yolox, centernet or yolov8. Empty means darknet for .weights; for .onnx
-	// it means that the shape of the outputs tells, and an input as for yolov8. For a
-	// model of the catalog it replaces the entry's Head.
+	// darknet, yolox, yolov6, centernet, yolov5 (v7, too), yolov8 (v9, 11 and 12, too),
+	// yolov8-pose, yolov8-obb, yolov8-seg or end2end (v10, and what has its suppression
+	// inside). Empty means darknet for .weights; for .onnx it means what the file says
+	// of itself, or else what its outputs tell, and an input as for yolov8. For a model
+	// of the catalog it replaces the entry's Head.
 	Head string
-	// InputSize is the side of the input of the user's own model, in pixels. Zero
-	// means that of the .cfg, or else 512 for centernet and 640 for others.
+	// InputSize is the side of the input of the user's own model, in pixels, where its
+	// file leaves it open. Zero means what the file notes, and else 512 for centernet
+	// and 640 for others. A size that an ONNX file fixes is an error here; for .weights
+	// this replaces that of the .cfg.
 	InputSize int
 
 	// HTTP fetches files. Nil means a client with time limits.
@@ -85,7 +89,7 @@ type Found struct {
 
 // Resolve finds the model called name, and fetches it if necessary. The empty name asks
 // for the default. A path that ends in .onnx or .weights asks for the user's own file; its
-// labels come from a file beside it that ends in .names, or are those of COCO.
+// labels come from a file beside it that ends in .names, or from itself, or are those of COCO.
 //
 // When no usable files are found the error wraps [ErrNotFound]. When ctx ends the error is
 // its cause.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bungee-xr/bungee/hostfunc/nn/model"
+	"github.com/bungee-xr/bungee/hostfunc/nn/nntest"
 )
 
 // models returns the folder with the files of Yolo-Fastest and YOLOX.
@@ -174,8 +175,9 @@ func TestResolveRefuses(t *testing.T) {
 func TestResolveOwnFile(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	write(t, path("my-yolov8n.onnx"), []byte("any"))
-	write(t, path("two.onnx"), []byte("any"))
+	own := nntest.Detector(nntest.Float32, 0, 0, one).Encode()
+	write(t, path("my-yolov8n.onnx"), own)
+	write(t, path("two.onnx"), own)
 	write(t, path("two.names"), []byte("cup\r\ntea pot\n\n"))
 	write(t, path("dark.weights"), []byte("any"))
 	write(t, path("dark.cfg"), []byte("# comment\n[net]\n width = 416\nheight=352\n[convolutional]\nwidth=1\n"))
@@ -217,7 +219,7 @@ func TestResolveOwnFileRefuses(t *testing.T) {
 	write(t, path("bad.weights"), []byte("any"))
 	write(t, path("bad.cfg"), []byte("[net]\nwidth=wide\n"))
 	write(t, path("empty.onnx"), nil)
-	write(t, path("blank.onnx"), []byte("any"))
+	write(t, path("blank.onnx"), nntest.Detector(nntest.Float32, 0, 0, one).Encode())
 	write(t, path("blank.names"), []byte("\n\n"))
 	for file, says := range map[string]string{
 		"none.onnx": "none.onnx", "alone.weights": "alone.cfg", "bad.weights": "no width and height",
