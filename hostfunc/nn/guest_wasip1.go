@@ -128,7 +128,7 @@ func Load(name string) (*Graph, error) {
 	return &g, nil
 }
 
-// Inputs returns the shapes of the graph's inputs.
+// Inputs returns the shapes of the graph's inputs. A size that is 0 is open: SetInput gives it.
 func (g *Graph) Inputs() [][]int { return g.inputs }
 
 // shape appends to dst the shape that ask gives.

@@ -17,7 +17,8 @@ type Backend interface {
 
 // A BackendGraph is a network that is ready to run.
 type BackendGraph interface {
-	// Inputs returns the shapes of the inputs, NCHW for images.
+	// Inputs returns the shapes of the inputs, NCHW for images. A size that is 0 is
+	// that of the tensor which SetInput gives.
 	Inputs() [][]int
 	// NewSession returns a session, which one goroutine at a time uses.
 	NewSession() (BackendSession, error)
@@ -82,7 +83,7 @@ func Load(name string) (*Graph, error) {
 	return &Graph{g}, nil
 }
 
-// Inputs returns the shapes of the graph's inputs.
+// Inputs returns the shapes of the graph's inputs. A size that is 0 is open: SetInput gives it.
 func (g *Graph) Inputs() [][]int { return g.g.Inputs() }
 
 // NewSession returns a session of the graph. The caller closes it.

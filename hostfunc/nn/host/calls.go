@@ -26,7 +26,7 @@ func (s *state) init(a args) error {
 	if i < 0 {
 		return fmt.Errorf("%w: %d contexts are open; drop one", errTooLarge, MaxContexts)
 	}
-	c := &session{inputs: g.inputs}
+	c := &session{inputs: g.inputs, given: slices.Clone(g.inputs)}
 	if account := executor.AccountOf(a.ctx); account != nil {
 		c.tenant = account.Tenant
 	}
@@ -66,19 +66,28 @@ func (s *state) setInput(a args) error {
 		return err
 	}
 	index := a.u32(1)
-	if uint64(index) >= uint64(len(c.inputs)) || !slices.Equal(t.shape(), c.inputs[index]) {
+	if uint64(index) >= uint64(len(c.inputs)) || !takes(c.inputs[index], t.shape()) {
 		return fmt.Errorf("%w: input %d of shape %v; want one of %v", errArgument, index, t.shape(), c.inputs)
 	}
-	// The shape is the graph's own, so the guest has not chosen this size.
-	s.floats = s.floats[:0]
-	for b := t.data; len(b) > 0; b = b[4:] {
-		s.floats = append(s.floats, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+	if slices.Contains(c.inputs[index], 0) { // the guest chooses the size
+		c.given[index] = slices.Clone(t.shape())
+		if err := c.hold(sizeOfAll(c.given)); err != nil {
+			return err
+		}
+	}
+	if s.floats, err = t.floats(s.floats[:0]); err != nil {
+		return err
 	}
 	if err := c.SetInput(int(index), nn.Tensor{Shape: t.shape(), Data: s.floats}); err != nil {
 		return err
 	}
 	c.reported = c.Timings()
 	return nil
+}
+
+// takes says whether a tensor of a shape fits an input. Its sizes that are 0 are open.
+func takes(input, shape []int) bool {
+	return slices.EqualFunc(input, shape, func(want, d int) bool { return d == want || want == 0 && d > 0 })
 }
 
 // setImage is bungee_set_image(ctx, index, ptr, len, fit *[7]u32).
@@ -153,7 +162,7 @@ func (c *session) holdOutputs() error {
 	if err != nil {
 		return err
 	}
-	size := sizeOfAll(c.inputs)
+	size := sizeOfAll(c.given)
 	for _, t := range out {
 		size += sizeOf(t.Shape)
 	}

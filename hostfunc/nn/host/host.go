@@ -89,7 +89,8 @@ type graph struct {
 // A session is an execution context.
 type session struct {
 	nn.BackendSession
-	inputs   [][]int
+	inputs   [][]int    // their shapes; a size of 0 is open
+	given    [][]int    // the same, with the open sizes that were given
 	reported nn.Timings // that spans tell already
 
 	tenant *executor.Tenant // whose memory it holds

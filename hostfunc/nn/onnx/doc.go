@@ -13,11 +13,17 @@
 //
 // # Networks
 //
-// A network has up to 16 inputs and 16 outputs of float32. The shapes of its inputs are
-// fixed, except that the first dimension may be free: then the network computes one
-// session, or several as one batch. The image of a [model.Model] with an image size is
-// input 0; a model without one takes tensors only. Each network runs once on zeros when it
+// A network has up to 16 inputs and 16 outputs, which may be scalars. If the first dimension
+// of all is free, and no other, the network computes one session, or several as one batch.
+// Other sizes of inputs that are free are those of the tensor that a session is given; such a network
+// has no batches. The image of a [model.Model] with an image size is
+// input 0; a model without one takes tensors only. Each network of fixed sizes runs once on zeros when it
 // is loaded, which warms it up.
+//
+// Sessions have float32. Inputs of float16, float64, int64, int32, uint8 and bool are
+// converted from it, and numbers that these types do not have are refused; outputs are
+// converted to it, and whole numbers beyond 2^24 are rounded. An output of float16 needs
+// sizes that are fixed.
 //
 // # Model files
 //

@@ -47,7 +47,7 @@ func (g *graph) load() error {
 		return err
 	}
 	n, err := newNetwork(&g.m, files[0], g.options)
-	if err == nil {
+	if err == nil && !n.open { // there are no zeros of an open size
 		if err = n.run(context.Background(), n.frame(1), 1); err != nil {
 			err = errors.Join(fmt.Errorf("run on zeros: %w", err), n.close())
 		}
@@ -80,11 +80,15 @@ func (g *graph) close() error {
 	return g.net.close()
 }
 
-// Inputs returns the shapes of the inputs, for one session.
+// Inputs returns the shapes of the inputs, for one session. A size that is open is 0.
 func (g *graph) Inputs() [][]int {
 	var shapes [][]int
 	for _, p := range g.net.in {
-		shapes = append(shapes, slices.Clone(p.shape))
+		shape := slices.Clone(p.shape)
+		for i, d := range shape {
+			shape[i] = max(d, 0)
+		}
+		shapes = append(shapes, shape)
 	}
 	return shapes
 }

@@ -25,9 +25,16 @@ func (s *session) SetInput(index int, t nn.Tensor) error {
 	if err := s.use(index); err != nil {
 		return err
 	}
-	p := s.g.net.in[index]
-	if !slices.Equal(t.Shape, p.shape) || len(t.Data) != p.size {
+	p := &s.g.net.in[index]
+	if size := volume(t.Shape); !p.takes(t.Shape) || len(t.Data) != size || size > nn.MaxTensor/4 {
 		return fmt.Errorf("onnx: input %d of %q has shape %v and %d numbers; want %v", index, s.g.m.Name, t.Shape, len(t.Data), p.shape)
+	}
+	if err := p.check(t.Data); err != nil {
+		return fmt.Errorf("onnx: input %d of %q: %w", index, s.g.m.Name, err)
+	}
+	if p.size == anySize {
+		s.f.shapes[index] = slices.Clone(t.Shape)
+		s.f.in[index] = slices.Grow(s.f.in[index][:0], len(t.Data))[:len(t.Data)]
 	}
 	copy(s.f.in[index], t.Data)
 	s.set[index], s.timings = true, nn.Timings{}
@@ -74,7 +81,7 @@ func (s *session) Timings() nn.Timings { return s.timings }
 
 // Close frees the session. It may be called twice.
 func (s *session) Close() error {
-	if s.f != nil {
+	if s.f != nil && !s.g.net.open { // a frame of open sizes may be of any size
 		s.g.spare.Put(s.f)
 	}
 	s.f, s.done = nil, false
