@@ -12,7 +12,7 @@
 // bit; pixels of a JPEG differ by a few levels, since JPEG decoders round differently.
 // Images are bounded before they are decoded: see [Bound].
 //
-// Prepare ignores the orientation in the EXIF header of a JPEG. OpenCV applies it.
+// Images are turned upright, as the EXIF data of a JPEG or PNG say, by every backend: see [OrientationOf].
 //
 // # Concurrency
 //

@@ -54,7 +54,8 @@ func bound(encoded []byte) error {
 	return nil
 }
 
-// A Preparer fills input, the tensor [1, 3, InputH, InputW] of m, with an encoded image.
+// A Preparer fills input, the tensor [1, 3, InputH, InputW] of m, with an encoded image, turned upright as
+// [OrientationOf] says; so is what the [nn.Fit] is about.
 // It returns how the image was placed, and how long decoding and letterboxing took. It
 // keeps none of its arguments. After an error input has any content; when the bytes
 // cannot be decoded, the error wraps [nn.ErrBadImage]. A Preparer may be called by many
@@ -72,6 +73,7 @@ func Prepare(m *Model, encoded []byte, input []float32) (nn.Fit, nn.Timings, err
 	if err != nil {
 		return nn.Fit{}, t, fmt.Errorf("%w: %d bytes: %w", nn.ErrBadImage, len(encoded), err)
 	}
+	img = OrientationOf(encoded).upright(img)
 	decoded := time.Now()
 	fit := m.letterbox(img, input)
 	t.Decode, t.Letterbox = decoded.Sub(start), time.Since(decoded)

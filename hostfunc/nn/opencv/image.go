@@ -18,7 +18,7 @@ func decode(encoded []byte) (gocv.Mat, error) {
 	if err := model.Bound(encoded); err != nil {
 		return gocv.Mat{}, err
 	}
-	m, err := gocv.IMDecode(encoded, gocv.IMReadColor)
+	m, err := gocv.IMDecode(encoded, gocv.IMReadColor|gocv.IMReadIgnoreOrientation)
 	if err != nil {
 		return gocv.Mat{}, fmt.Errorf("%w: %w", nn.ErrBadImage, err)
 	}
@@ -26,7 +26,26 @@ func decode(encoded []byte) (gocv.Mat, error) {
 		m.Close()
 		return gocv.Mat{}, fmt.Errorf("%w: its header is good, but OpenCV cannot read on", nn.ErrBadImage)
 	}
+	upright(&m, model.OrientationOf(encoded))
 	return m, nil
+}
+
+// upright turns an image upright. OpenCV could, too, but understands EXIF in its own way.
+func upright(m *gocv.Mat, o model.Orientation) {
+	if o.Swapped() {
+		t := gocv.NewMat()
+		gocv.Transpose(*m, &t)
+		m.Close()
+		*m = t
+	}
+	switch leftRight, upDown := o.Mirrored(); {
+	case leftRight && upDown:
+		gocv.Flip(*m, m, -1)
+	case leftRight:
+		gocv.Flip(*m, m, 1)
+	case upDown:
+		gocv.Flip(*m, m, 0)
+	}
 }
 
 // letterbox fills the input with img: scaled to fit m's input with its aspect

@@ -5,6 +5,7 @@ package opencv
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -31,6 +32,12 @@ func noise(w, h int) image.Image {
 		}
 	}
 	return img
+}
+
+// oriented returns a JPEG that says by EXIF how it is turned.
+func oriented(jpeg []byte, o byte) []byte {
+	segment := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00" + string([]byte{o}) + "\x00\x00\x00\x00\x00\x00"
+	return append([]byte("\xff\xd8"+segment), jpeg[2:]...)
 }
 
 // TestPreparersAgree compares the preparer of the standard library with OpenCV's,
@@ -69,6 +76,12 @@ func TestPreparersAgree(t *testing.T) {
 		{"jpeg, odd", "half a pixel of chroma at the end", encode(noise(415, 333), true), 4, 0.3},
 		{"jpeg, gray", "no chroma", encode(gray, true), 4, 0.3},
 		{"photograph", "as a camera gives it", func(t *testing.T) []byte { return read(t, file(t, "BUNGEE_MEDIA", "dog.jpg")) }, 4, 0.3},
+	}
+	for o := range byte(9) {
+		turned := func(t *testing.T) []byte { return oriented(encode(noise(640, 480), true)(t), o) }
+		tests = append(tests, tests[0])
+		last := &tests[len(tests)-1]
+		last.name, last.why, last.img, last.most, last.mean = fmt.Sprintf("orientation %d", o), "a phone's camera turns none", turned, 4, 0.3
 	}
 	models := []Model{
 		{Name: "as it is", InputW: 416, InputH: 416, Pad: 114, Align: model.TopLeft},
