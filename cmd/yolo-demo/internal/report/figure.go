@@ -33,6 +33,7 @@ var (
 	cpuInk  = color.NRGBA{R: 0xc2, G: 0x41, B: 0x0c, A: 0xff}
 	tempInk = color.NRGBA{R: 0xb9, G: 0x1c, B: 0x1c, A: 0xff}
 	netInk  = color.NRGBA{R: 0x04, G: 0x78, B: 0x57, A: 0xff}
+	backInk = color.NRGBA{R: 0xbe, G: 0x12, B: 0x3c, A: 0xff} // of frames that fell back
 )
 
 const (
@@ -195,19 +196,41 @@ func (p panel) addRun(one *plot.Plot, points plotter.XYs) error {
 	return nil
 }
 
+// backMark is the height of the mark of a fallback, in heights of a panel.
+const backMark = 0.12
+
+// addShades shades the stretches at the edge, and marks frames that fell back: at the foot of the panel, and as wide
+// as can be seen.
 func addShades(one *plot.Plot, frames []Frame, lo, hi float64) error {
 	for _, s := range Stretches(frames) {
 		if s.Where != Edge {
 			continue
 		}
-		x0, x1 := float64(s.From), float64(s.To+1)
-		area, err := plotter.NewPolygon(plotter.XYs{{X: x0, Y: lo}, {X: x1, Y: lo}, {X: x1, Y: hi}, {X: x0, Y: hi}})
-		if err != nil {
+		if err := addArea(one, float64(s.From), float64(s.To+1), lo, hi, shade); err != nil {
 			return err
 		}
-		area.Color, area.Width = shade, 0
-		one.Add(area)
 	}
+	seen := float64(len(frames)) / 400 // half a millimetre
+	for _, s := range fellBack(frames) {
+		if s.Where != fallback {
+			continue
+		}
+		middle, half := float64(s.From+s.To+1)/2, max(float64(s.To+1-s.From), seen)/2
+		if err := addArea(one, middle-half, middle+half, lo, lo+backMark*(hi-lo), backInk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addArea fills a rectangle.
+func addArea(one *plot.Plot, x0, x1, y0, y1 float64, c color.Color) error {
+	area, err := plotter.NewPolygon(plotter.XYs{{X: x0, Y: y0}, {X: x1, Y: y0}, {X: x1, Y: y1}, {X: x0, Y: y1}})
+	if err != nil {
+		return err
+	}
+	area.Color, area.Width = c, 0
+	one.Add(area)
 	return nil
 }
 
@@ -236,12 +259,22 @@ func drawHead(dc draw.Canvas, r *Run) {
 
 	x, y := dc.Max.X-0.9*vg.Centimeter, top-0.05*vg.Centimeter
 	style.XAlign = draw.XRight
-	dc.FillText(style, vg.Point{X: x, Y: y}, "offloaded to the edge host")
-	dc.FillText(style, vg.Point{X: x, Y: y - 0.5*vg.Centimeter}, "thin: each frame; thick: mean of 9")
-	width := style.Width("offloaded to the edge host") + 0.25*vg.Centimeter
+	legend(dc, style, x, y, "offloaded to the edge host", shade)
+	y -= 0.5 * vg.Centimeter
+	if n := len(reasons(r.Frames)); n > 0 {
+		legend(dc, style, x, y, "meant for it, and fallen back to the UE", backInk)
+		y -= 0.5 * vg.Centimeter
+	}
+	dc.FillText(style, vg.Point{X: x, Y: y}, "thin: each frame; thick: mean of 9")
+}
+
+// legend writes what a colour means, to the left of x.
+func legend(dc draw.Canvas, style draw.TextStyle, x, y vg.Length, text string, c color.Color) {
+	dc.FillText(style, vg.Point{X: x, Y: y}, text)
+	width := style.Width(text) + 0.25*vg.Centimeter
 	box := vg.Rectangle{Min: vg.Point{X: x - width - 0.7*vg.Centimeter, Y: y - 0.36*vg.Centimeter},
 		Max: vg.Point{X: x - width, Y: y}}
-	dc.SetColor(shade)
+	dc.SetColor(c)
 	dc.Fill(box.Path())
 }
 

@@ -42,7 +42,7 @@ type Frame struct {
 
 	// FPS is the frame rate at this frame, smoothed as the page shows it.
 	FPS float64
-	// CPU is how many cores the UE's process used over Period.
+	// CPU is how many cores the UE's process used, over the frames of the last half second.
 	CPU float64
 	// CPUTime is the processor time that the UE's process used over Period.
 	CPUTime time.Duration

@@ -56,8 +56,10 @@ type Summary struct {
 	Duplicated int    `json:"duplicated"`
 	Fallbacks  int    `json:"fallbacks"`
 	Missed     int    `json:"missed"`
-	Moves      int    `json:"moves"` // times that a frame was computed elsewhere than the one before
+	Moves      int    `json:"moves"` // times that a frame was meant for another place than the one before; a fallback is none
 	Agreement  Number `json:"agreement"`
+	// Reasons are why frames fell back, the most frequent first.
+	Reasons []Reason `json:"fallback_reasons,omitempty"`
 	// Late and Hedged are of calls that took longer than Deadline, the longest latency that was required in ms (0: none was), and of
 	// those that were begun on the UE, too.
 	Late     int    `json:"late"`
@@ -141,12 +143,10 @@ func Summarize(r *Run) Summary {
 		}
 		s.Extra[name] = Number(x)
 	}
+	s.Moves, s.Reasons = moves(r.Frames), reasons(r.Frames)
 	var local, edge []*Frame
 	for i := range r.Frames {
 		f := &r.Frames[i]
-		if i > 0 && f.Where != r.Frames[i-1].Where {
-			s.Moves++
-		}
 		if f.Where == Edge {
 			edge = append(edge, f)
 		} else {

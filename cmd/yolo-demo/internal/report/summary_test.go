@@ -46,7 +46,8 @@ func TestSummarizeByHand(t *testing.T) {
 	nan := Number(math.NaN())
 	want := Summary{
 		Frames: 6, Policy: Toggle, Toggle: 2, Kept: nan, Fallbacks: 1, Missed: 3, Moves: 2, Agreement: 1,
-		Model: "yolo-fastest-1.1-xl", TempSource: "modelled", UECPU: 0.25, FPSOffered: 20, NrThrottled: 9, Joules: nan,
+		Reasons: []Reason{{"edge-1:7443, no answer within 500ms again", 1}},
+		Model:   "yolo-fastest-1.1-xl", TempSource: "modelled", UECPU: 0.25, FPSOffered: 20, NrThrottled: 9, Joules: nan,
 		Local: Place{Frames: 4, FPSMean: 8, LatencyP50: 100, LatencyP99: 100, UECPUMean: 0.2, UECPUPerFrame: 25,
 			OutsideP50: 10, OutsideP99: 10, TempMean: 50, PredictionOff: nan, Split: Split{Decode: 4, Letterbox: 5, Compute: 90, Guest: 1}},
 		Edge: Place{Frames: 2, FPSMean: 40, LatencyP50: 30, LatencyP99: 40, UECPUMean: 0.2, UECPUPerFrame: 5,

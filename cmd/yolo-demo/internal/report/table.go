@@ -52,12 +52,18 @@ func (s *Summary) Rows() []Row {
 	}
 }
 
+// maxReasons is how many reasons of fallbacks are told; summary.json has all.
+const maxReasons = 5
+
 // Notes returns further remarks on s, one sentence on each line.
 func (s *Summary) Notes() []string {
 	notes := []string{
 		fmt.Sprintf("%d frames, %d moves (%s), %d lost, %d duplicated, %d missed, %d fallbacks",
 			s.Frames, s.Moves, s.who(), s.Lost, s.Duplicated, s.Missed, s.Fallbacks),
 		fmt.Sprintf("model %s; %s; %s", s.Model, s.offered(), s.limit()),
+	}
+	for _, r := range s.Reasons[:min(len(s.Reasons), maxReasons)] {
+		notes = append(notes, fmt.Sprintf("%d fell back: %s", r.Frames, r.Text))
 	}
 	if s.Deadline > 0 {
 		notes = append(notes, fmt.Sprintf("latency required: %s ms; %d late, %d begun on the UE, too", format(s.Deadline, 0), s.Late, s.Hedged))
