@@ -4,54 +4,27 @@
 // [Decode] turns them into boxes in pixels of the image that was put in, and
 // keeps the most confident box of each cluster of one class.
 //
+// # What is no proof
+//
+// Networks of several kinds have outputs of one shape, and what is read as another
+// kind gives boxes, too: wrong ones. So the number of classes that a shape has is held
+// against that of the labels, and what fits several kinds is refused ([Recognise]).
+// Scores are held against 0 to 1, and boxes against the size of the input, in each
+// frame ([ValueError]).
+//
+// # Bits
+//
 // It links into a guest, so it has no fmt and no reflection. The same tensors
 // give the same bits on every platform: products are rounded before they are
-// added, which forbids fused multiply-add, and exp is our own.
+// added, which forbids fused multiply-add, and exp, sine and cosine are our own.
 package head
 
 import (
 	"errors"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/bungee-xr/bungee/hostfunc/nn"
 )
-
-// A Kind names how a detector's outputs are laid out. The empty Kind means:
-// recognise it by the outputs' shapes.
-type Kind string
-
-// The kinds known.
-const (
-	// Darknet is YOLO as OpenCV's Region layers give it: outputs
-	// [N, 5+classes], rows of cx cy w h relative to the input, objectness,
-	// and class scores that are multiplied with it.
-	Darknet Kind = "darknet"
-	// YOLOX is one output [1, N, 5+classes] of cells at strides 8, 16, 32: cx
-	// cy relative to the cell, in strides, log w and h, objectness, classes.
-	YOLOX Kind = "yolox"
-	// CenterNet is a heat map [1, classes, H, W] and [1, 4, H, W] with the
-	// distances from a cell's corner to the box's left, top, right and bottom
-	// in pixels of the input. Where both have 4 channels the heat map is first.
-	CenterNet Kind = "centernet"
-	// YOLOv8 is one output [1, 4+classes, N]: cx cy w h in pixels of the
-	// input, class scores.
-	YOLOv8 Kind = "yolov8"
-)
-
-// ParseKind returns the kind of that name. The empty name is the empty Kind.
-func ParseKind(s string) (Kind, error) {
-	if s == "" {
-		return "", nil
-	}
-	for _, l := range layouts {
-		if Kind(s) == l.kind {
-			return l.kind, nil
-		}
-	}
-	return "", errors.New("no head is called " + strconv.Quote(s) + "; known are " + kindNames())
-}
 
 // Options say which boxes to keep. The zero Options are ready to use.
 type Options struct {
@@ -60,6 +33,9 @@ type Options struct {
 	// IoU is the most that two boxes of a class overlap, as intersection over
 	// union. Zero, less, or NaN means 0.45.
 	IoU float32
+	// Classes is how many labels the network has. Zero means that it is not known,
+	// and not held against anything.
+	Classes int
 }
 
 func (o Options) filled() Options {
@@ -72,60 +48,6 @@ func (o Options) filled() Options {
 	return o
 }
 
-// A ShapeError reports outputs that the head asked for, or any known head,
-// cannot read.
-type ShapeError struct {
-	Kind           Kind // asked for, or empty
-	Got            [][]int
-	InputW, InputH int
-}
-
-// Error names the shapes that came and all that are known.
-func (e *ShapeError) Error() string {
-	var b strings.Builder
-	b.WriteString("the network's output shapes ")
-	if len(e.Got) == 0 {
-		b.WriteString("(none)")
-	}
-	for i, s := range e.Got {
-		if i > 0 {
-			b.WriteString(" ")
-		}
-		b.WriteString(shapeString(s))
-	}
-	if e.Kind == "" {
-		b.WriteString(" fit no known head")
-	} else {
-		b.WriteString(" do not fit the head " + string(e.Kind))
-	}
-	b.WriteString(" at input " + strconv.Itoa(e.InputW) + "x" + strconv.Itoa(e.InputH) + "; known are ")
-	for i, l := range layouts {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(string(l.kind) + " " + l.shape)
-	}
-	b.WriteString("; N is " + strconv.Itoa(cells(e.InputW, e.InputH)) + " at this input")
-	return b.String()
-}
-
-// A layout is what Decode knows of a kind. fits looks at shapes only; decode
-// may rely on it.
-type layout struct {
-	kind   Kind
-	shape  string
-	fits   func(out []nn.Tensor, fit nn.Fit) bool
-	decode func(c *candidates, out []nn.Tensor)
-}
-
-// layouts is in the order of recognition.
-var layouts = [...]layout{
-	{Darknet, "[any, 5+classes], one or more", darknetFits, darknet},
-	{YOLOX, "[1, N, 5+classes]", yoloxFits, yolox},
-	{YOLOv8, "[1, 4+classes, N]", yolov8Fits, yolov8},
-	{CenterNet, "[1, classes, H, W] and [1, 4, H, W]", centerNetFits, centerNet},
-}
-
 // Decode returns the objects that a detector found, the most confident first.
 //
 // out is what the network gave for an image placed as fit says. Boxes are in
@@ -134,35 +56,119 @@ var layouts = [...]layout{
 // than opt.IoU. Of equal scores the one earlier in the output comes first. At
 // most 1000 boxes, the best, are looked at.
 //
-// Outputs that do not fit kind give a [*ShapeError].
+// Outputs that do not fit kind give an error of [Recognise], and numbers that it
+// cannot have given a [*ValueError].
 func Decode(kind Kind, out []nn.Tensor, fit nn.Fit, opt Options) ([]Box, error) {
 	if err := checkFit(fit); err != nil {
 		return nil, err
 	}
-	l := find(kind, out, fit)
-	if l == nil {
-		return nil, shapeError(kind, out, fit)
-	}
 	opt = opt.filled()
 	c := candidates{fit: fit, score: opt.Score}
-	l.decode(&c, out)
+	l, classes, err := c.find(kind, out, opt.Classes)
+	if err != nil {
+		return nil, err
+	}
+	l.decode(&c, source{out: out, classes: classes})
+	if c.strange == "" && c.odd > 0 && c.odd == c.met {
+		c.strange = "none of the boxes that are likely is between a pixel and four inputs large"
+	}
+	if c.strange != "" {
+		return nil, &ValueError{l.kind, c.strange}
+	}
 	return suppress(c.best(), opt.IoU), nil
 }
 
-// find returns the layout for out, nil if there is none.
-func find(kind Kind, out []nn.Tensor, fit nn.Fit) *layout {
-	for _, t := range out {
-		if !whole(t) {
-			return nil
-		}
+// Recognise returns the kind of a network whose outputs have these shapes at an input
+// of w x h pixels, and which has so many classes: as many as it has labels, 0 where
+// that is not known. A kind that is given is checked.
+//
+// The error is a [*ShapeError] where the shapes fit no kind, a [*ClassesError] where
+// they would with another number of classes, and an [*AmbiguousError] where they fit
+// several kinds, or one that has to be named: darknet, yolox, yolov6, centernet,
+// yolov8-pose and yolov8-obb.
+func Recognise(kind Kind, out [][]int, w, h, classes int) (Kind, error) {
+	l, _, err := recognise(kind, shapes{out, w, h}, classes)
+	if err != nil {
+		return "", err
 	}
+	return l.kind, nil
+}
+
+// recognise is Recognise, and returns how many classes the outputs have.
+func recognise(kind Kind, s shapes, want int) (*layout, int, error) {
+	var fits []*layout
+	wrong := ClassesError{Kind: kind, Got: s.out, Labels: want}
+	counts := 0
 	for i := range layouts {
 		l := &layouts[i]
-		if (kind == "" || kind == l.kind) && l.fits(out, fit) {
-			return l
+		if kind != "" && kind != l.kind {
+			continue
+		}
+		n := l.classes(s, want)
+		switch {
+		case n == noFit:
+		case want > 0 && n != unknown && n != want:
+			wrong.As, wrong.Classes = append(wrong.As, l.kind), append(wrong.Classes, n)
+		default:
+			fits, counts = append(fits, l), max(n, want)
 		}
 	}
-	return nil
+	switch {
+	case len(fits) == 1 && (kind != "" || !fits[0].byName):
+		return fits[0], counts, nil
+	case len(fits) > 0:
+		return nil, 0, ambiguous(s.out, fits)
+	case len(wrong.As) > 0:
+		return nil, 0, &wrong
+	}
+	return nil, 0, &ShapeError{Kind: kind, Got: s.out, InputW: s.w, InputH: s.h, Classes: want}
+}
+
+func ambiguous(out [][]int, fits []*layout) error {
+	e := &AmbiguousError{Got: out}
+	for _, l := range fits {
+		e.Fits = append(e.Fits, l.kind)
+	}
+	return e
+}
+
+// find returns the layout for out, and how many classes it has.
+func (c *candidates) find(kind Kind, out []nn.Tensor, classes int) (*layout, int, error) {
+	if l, n := c.sure(kind, out, classes); l != nil {
+		return l, n, nil
+	}
+	s := shapes{w: c.fit.InputW, h: c.fit.InputH}
+	good := true
+	for _, t := range out {
+		s.out = append(s.out, t.Shape)
+		good = good && whole(t)
+	}
+	if !good {
+		return nil, 0, &ShapeError{Kind: kind, Got: s.out, InputW: s.w, InputH: s.h, Classes: classes}
+	}
+	return recognise(kind, s, classes)
+}
+
+// maxOutputs is how many outputs sure looks at.
+const maxOutputs = 16
+
+// sure is find without an allocation, for a kind that is named and fits; else nil.
+func (c *candidates) sure(kind Kind, out []nn.Tensor, classes int) (*layout, int) {
+	l := named(kind)
+	if l == nil || len(out) > maxOutputs {
+		return nil, 0
+	}
+	for i, t := range out {
+		if !whole(t) {
+			return nil, 0
+		}
+		c.shapes[i] = t.Shape
+	}
+	n := l.classes(shapes{c.shapes[:len(out)], c.fit.InputW, c.fit.InputH}, classes)
+	if n == noFit || classes > 0 && n != unknown && n != classes {
+		return nil, 0
+	}
+	return l, max(n, classes)
 }
 
 // whole reports whether t has as many numbers as its shape says.
@@ -184,30 +190,6 @@ func checkFit(f nn.Fit) error {
 		return nil
 	}
 	return errors.New("the image's fit has a size or a scale that is not positive; pass what nn.Session.SetImage returned")
-}
-
-func shapeError(kind Kind, out []nn.Tensor, fit nn.Fit) error {
-	e := &ShapeError{Kind: kind, InputW: fit.InputW, InputH: fit.InputH}
-	for _, t := range out {
-		e.Got = append(e.Got, t.Shape)
-	}
-	return e
-}
-
-func kindNames() string {
-	names := make([]string, len(layouts))
-	for i, l := range layouts {
-		names[i] = string(l.kind)
-	}
-	return strings.Join(names, ", ")
-}
-
-func shapeString(s []int) string {
-	parts := make([]string, len(s))
-	for i, d := range s {
-		parts[i] = strconv.Itoa(d)
-	}
-	return "[" + strings.Join(parts, ", ") + "]"
 }
 
 func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }

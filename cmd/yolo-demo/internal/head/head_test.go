@@ -15,8 +15,12 @@ import (
 )
 
 var makers = map[Kind]func(nn.Fit, int, []Box) []nn.Tensor{
-	Darknet: makeDarknet, YOLOX: makeYOLOX, CenterNet: makeCenterNet, YOLOv8: makeYOLOv8,
+	Darknet: makeDarknet, YOLOX: makeYOLOX, CenterNet: makeCenterNet, YOLOv8: makeYOLOv8, YOLOv6: makeYOLOv6,
+	YOLOv5: makeYOLOv5, Pose: makePose, OBB: makeOBB, Segment: makeSegment, EndToEnd: makeEndToEnd,
 }
+
+// nameless are the kinds that need no name.
+var nameless = []Kind{YOLOv5, YOLOv8, Segment, EndToEnd}
 
 // fits are placements of an image, with the reason for each.
 var fits = []struct {
@@ -43,9 +47,13 @@ func known(f nn.Fit) []Box {
 func TestDecodeFindsKnownBoxes(t *testing.T) {
 	for kind, make := range makers {
 		for _, f := range fits {
-			for _, asked := range []Kind{kind, ""} {
+			asks := []Kind{kind}
+			if slices.Contains(nameless, kind) {
+				asks = append(asks, "")
+			}
+			for _, asked := range asks {
 				out := make(f.fit, 7, known(f.fit))
-				got, err := Decode(asked, out, f.fit, Options{})
+				got, err := Decode(asked, out, f.fit, Options{Classes: 7})
 				if err != nil {
 					t.Errorf("Decode(%q) of %s tensors, %s: %v", asked, kind, f.name, err)
 					continue
@@ -82,10 +90,10 @@ func TestDecodeScore(t *testing.T) {
 	}
 	for kind, make := range makers {
 		for _, tt := range tests {
-			if kind == YOLOX && tt.score == 0.5 {
+			if slices.Contains([]Kind{YOLOX, YOLOv6, YOLOv5}, kind) && tt.score == 0.5 {
 				continue // a product of two rounded numbers
 			}
-			got, err := Decode(kind, make(f, 7, known(f)), f, Options{Score: tt.score})
+			got, err := Decode(kind, make(f, 7, known(f)), f, Options{Score: tt.score, Classes: 7})
 			if err != nil || len(got) != tt.want {
 				t.Errorf("%s, score %v: got %v, %v; want %d boxes: %s", kind, tt.score, got, err, tt.want, tt.why)
 			}
@@ -113,12 +121,12 @@ func TestDecodeClips(t *testing.T) {
 func TestDecodeEmpty(t *testing.T) {
 	f := fits[0].fit
 	for kind, make := range makers {
-		if got, err := Decode(kind, make(f, 7, nil), f, Options{}); err != nil || len(got) != 0 {
+		if got, err := Decode(kind, make(f, 7, nil), f, Options{Classes: 7}); err != nil || len(got) != 0 {
 			t.Errorf("%s, nothing found: got %v, %v; want no box and no error", kind, got, err)
 		}
 	}
 	none := []nn.Tensor{{Shape: []int{0, 85}}}
-	if got, err := Decode("", none, f, Options{}); err != nil || len(got) != 0 {
+	if got, err := Decode(Darknet, none, f, Options{}); err != nil || len(got) != 0 {
 		t.Errorf("darknet output of no rows: got %v, %v; want no box and no error", got, err)
 	}
 }
@@ -140,6 +148,8 @@ func TestDecodeUnknownShape(t *testing.T) {
 		{"", nil, "no output at all"},
 		{"", []nn.Tensor{tensor(1, 100, 85)}, "100 is not the number of cells"},
 		{"", []nn.Tensor{tensor(1, 3549, 5)}, "no class"},
+		{"", []nn.Tensor{tensor(1, 300, 84)}, "a transformer's boxes"},
+		{"", []nn.Tensor{tensor(1, 3, 52, 52, 85), tensor(1, 3, 26, 26, 85), tensor(1, 3, 13, 13, 85)}, "YOLOv7 without its last layer"},
 		{"", []nn.Tensor{tensor(5, 5)}, "no class"},
 		{"", []nn.Tensor{tensor(3, 85), tensor(3, 84)}, "two numbers of classes"},
 		{"", []nn.Tensor{tensor(1, 80, 4, 4), tensor(1, 2, 4, 4)}, "sizes, not distances to four edges"},
@@ -186,7 +196,7 @@ func TestDecodeBadFit(t *testing.T) {
 }
 
 func TestParseKind(t *testing.T) {
-	for _, s := range []string{"", "darknet", "yolox", "centernet", "yolov8"} {
+	for _, s := range []string{"", "darknet", "yolox", "yolov6", "centernet", "yolov5", "yolov8", "yolov8-pose", "yolov8-obb", "yolov8-seg", "end2end"} {
 		if k, err := ParseKind(s); err != nil || string(k) != s {
 			t.Errorf("ParseKind(%q) = %q, %v", s, k, err)
 		}

@@ -83,3 +83,81 @@ func makeCenterNet(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
 	}
 	return []nn.Tensor{heat, edge}
 }
+
+// makeYOLOv6 is makeYOLOX with boxes in pixels.
+func makeYOLOv6(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
+	return makeRows(f, cells(f.InputW, f.InputH), classes, boxes)
+}
+
+// makeYOLOv5 gives each box an anchor of its own, and adds the maps that older exports have besides.
+func makeYOLOv5(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
+	w, h := f.InputW/8, f.InputH/8
+	raw := nn.Tensor{Shape: []int{1, 3, h, w, 5 + classes}, Data: make([]float32, 3*h*w*(5+classes))}
+	return append(makeRows(f, 3*cells(f.InputW, f.InputH), classes, boxes), raw)
+}
+
+func makeRows(f nn.Fit, n, classes int, boxes []Box) []nn.Tensor {
+	row := 5 + classes
+	t := nn.Tensor{Shape: []int{1, n, row}, Data: make([]float32, n*row)}
+	for i, b := range boxes {
+		d := t.Data[13*(i+1)*row:]
+		cx, cy, w, h := inInput(b, f)
+		copy(d, []float32{cx, cy, w, h, 0.96})
+		d[5+b.Class] = b.Score / 0.96
+	}
+	return []nn.Tensor{t}
+}
+
+// makePose adds 17 keypoints of three numbers.
+func makePose(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
+	return widen(makeYOLOv8(f, classes, boxes), 51, 300)
+}
+
+// makeSegment adds the weights of 32 masks, which have any sign, and the masks.
+func makeSegment(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
+	w, h := f.InputW/4, f.InputH/4
+	masks := nn.Tensor{Shape: []int{1, 32, h, w}, Data: make([]float32, 32*h*w)}
+	return append(widen(makeYOLOv8(f, classes, boxes), 32, -1.5), masks)
+}
+
+// makeOBB turns each box by a right angle.
+func makeOBB(f nn.Fit, classes int, boxes []Box) []nn.Tensor {
+	out := widen(makeYOLOv8(f, classes, boxes), 1, math.Pi/2)
+	n := out[0].Shape[2]
+	w, h := out[0].Data[2*n:3*n], out[0].Data[3*n:4*n]
+	for i := range w {
+		w[i], h[i] = h[i], w[i]
+	}
+	return out
+}
+
+// widen adds numbers to each anchor of YOLOv8.
+func widen(out []nn.Tensor, columns int, value float32) []nn.Tensor {
+	t := &out[0]
+	for range columns * t.Shape[2] {
+		t.Data = append(t.Data, value)
+	}
+	t.Shape[1] += columns
+	return out
+}
+
+func makeEndToEnd(f nn.Fit, _ int, boxes []Box) []nn.Tensor {
+	t := nn.Tensor{Shape: []int{1, 300, 6}, Data: make([]float32, 300*6)}
+	for i, b := range boxes {
+		copy(t.Data[6*i:], append(corners(b, f), b.Score, float32(b.Class)))
+	}
+	return []nn.Tensor{t}
+}
+
+func makeEndToEnd7(f nn.Fit, _ int, boxes []Box) []nn.Tensor {
+	t := nn.Tensor{Shape: []int{len(boxes), 7}}
+	for _, b := range boxes {
+		t.Data = append(t.Data, append(append([]float32{0}, corners(b, f)...), float32(b.Class), b.Score)...)
+	}
+	return []nn.Tensor{t}
+}
+
+func corners(b Box, f nn.Fit) []float32 {
+	cx, cy, w, h := inInput(b, f)
+	return []float32{cx - w/2, cy - h/2, cx + w/2, cy + h/2}
+}
