@@ -118,7 +118,10 @@ func (d *demo) openModel(ctx context.Context) (err error) {
 	}
 	d.atEnd(d.backend.Close)
 	nn.Use(d.backend)
-	return d.backend.Warm(ctx, d.model.Model.Name, 1)
+	if err := d.backend.Warm(ctx, d.model.Model.Name, 1); err != nil {
+		return err
+	}
+	return recognise(ctx, &d.model)
 }
 
 // threads returns how many threads OpenCV gets. At a quota of up to a core a

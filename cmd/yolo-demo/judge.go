@@ -71,7 +71,7 @@ func (s *looks) look(ctx context.Context, l *loop, again *camera, was *report.Fr
 		if err != nil {
 			return err
 		}
-		found, err := detectObjects(ctx, Frame{Image: e.jpeg, Model: l.model.Model.Name, Head: l.model.Head})
+		found, err := detectObjects(ctx, l.question(0, e.jpeg))
 		if err != nil {
 			return errors.Join(errors.New("a frame cannot be computed again"), err)
 		}

@@ -114,7 +114,7 @@ func (l *loop) frame(ctx context.Context, n int) (report.Frame, error) {
 		return f, err
 	}
 	f.Encode = time.Since(begin)
-	in := Frame{Number: uint64(n), Image: image.jpeg, Model: l.model.Model.Name, Head: l.model.Head}
+	in := l.question(uint64(n), image.jpeg)
 	var t offload.Trace
 	var native nn.Timings
 	found, err := DetectObjects(offload.WithTrace(nn.WithTimings(ctx, &native), &t), in)

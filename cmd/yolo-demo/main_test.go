@@ -227,12 +227,12 @@ func TestCorruptFrame(t *testing.T) {
 	for _, place := range []policy.Place{policy.OnUE, policy.OnEdge} {
 		d.handler.SetPolicy(policy.Always(place))
 		for name, image := range map[string][]byte{"noise": []byte("no picture"), "empty": {}, "cut": good[:100]} {
-			in := Frame{Image: image, Model: d.model.Model.Name, Head: d.model.Head}
+			in := d.question(0, image)
 			if _, err := DetectObjects(t.Context(), in); !errors.Is(err, nn.ErrBadImage) {
 				t.Errorf("%s on the %v: %v, want ErrBadImage", name, place, err)
 			}
 		}
-		in := Frame{Number: 7, Image: good, Model: d.model.Model.Name, Head: d.model.Head}
+		in := d.question(7, good)
 		if found, err := DetectObjects(t.Context(), in); err != nil || found.Frame != 7 {
 			t.Errorf("the frame after, on the %v: %d, %v", place, found.Frame, err)
 		}
@@ -438,7 +438,7 @@ func BenchmarkDetectObjects(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in := Frame{Image: image, Model: d.model.Model.Name, Head: d.model.Head}
+	in := d.question(0, image)
 	for _, place := range []policy.Place{policy.OnUE, policy.OnEdge} {
 		b.Run(place.String(), func(b *testing.B) {
 			d.handler.SetPolicy(policy.Always(place))

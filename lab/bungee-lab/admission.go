@@ -57,7 +57,7 @@ target is missed. All runs take some two and a half hours; --case and --repeats 
 	f.StringVar(&b.Out, "out", "out/paper000", "folder for results, compiled modules and figures")
 	f.IntVar(&b.Repeats, "repeats", 0, "repeats of a case at most (default: ten of what is judged first, else five or three)")
 	f.StringVar(&b.Work.Module, "module", "cmd/yolo-demo/bungee_offload.wasm.gz", "file of yolo-demo's module")
-	f.StringVar(&o.model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames")
+	f.StringVar(&o.model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames, one of Darknet with the labels of COCO")
 	f.StringVar(&o.video, "video", "", "file of the video (default: the one that BUNGEE_VIDEO names, else the one of yolo-demo, out of a Debian package)")
 	return c
 }

@@ -116,13 +116,15 @@ func detection(path string) (*codegen.Func[videoFrame, uint64], error) {
 // maxModule bounds a module that is read.
 const maxModule = 64 << 20
 
-// appendVideoFrame is the codec of yolo-demo's Frame; its head is found by the outputs' shape.
+// appendVideoFrame is the codec of yolo-demo's Frame. The network is one of Darknet, with the labels of COCO.
 func appendVideoFrame(b []byte, f videoFrame) []byte {
-	b = pack.AppendArray(b, 4)
+	const head, classes = "darknet", 80
+	b = pack.AppendArray(b, 5)
 	b = pack.AppendUint(b, f.number)
 	b = pack.AppendBytes(b, f.image)
 	b = pack.AppendString(b, f.network)
-	return pack.AppendString(b, "")
+	b = pack.AppendString(b, head)
+	return pack.AppendInt(b, classes)
 }
 
 // readDetections reads yolo-demo's Detections, and returns the frame's number.
