@@ -33,6 +33,7 @@ func crowd(ctx context.Context, args []string) error {
 	in := Frame{}
 	fs.StringVar(&in.Model, "model", "", "")
 	fs.StringVar(&in.Head, "head", "", "")
+	fs.IntVar(&in.Classes, "classes", 0, "")
 	rate := fs.Float64("rate", 0, "")
 	atOnce := fs.Int("in-flight", 1, "")
 	if err := fs.Parse(args); err != nil {
@@ -41,7 +42,7 @@ func crowd(ctx context.Context, args []string) error {
 	if !(*rate > 0) || *atOnce < 1 {
 		return errors.Join(errUsage, errors.New("want a rate above 0, and a call at once"))
 	}
-	frames, err := firstFrames(*video)
+	frames, err := firstFrames(ctx, *video)
 	if err != nil {
 		return err
 	}
@@ -95,14 +96,14 @@ func callAtRate(ctx context.Context, in Frame, frames [][]byte, rate float64, at
 }
 
 // firstFrames returns the first frames of a video as JPEG.
-func firstFrames(path string) (all [][]byte, err error) {
-	c, err := openCamera(path, true)
+func firstFrames(ctx context.Context, path string) (all [][]byte, err error) {
+	c, err := openCamera(ctx, path, true)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	for range crowdFrames {
-		if err := c.next(); err != nil {
+		if err := c.next(ctx); err != nil {
 			return nil, err
 		}
 		image, err := c.jpeg(75)

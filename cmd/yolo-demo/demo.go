@@ -94,11 +94,11 @@ func (d *demo) openVideo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.cam, err = openCamera(path, d.opt.loop); err != nil {
+	if d.cam, err = openCamera(ctx, path, d.opt.loop); err != nil {
 		return err
 	}
 	d.atEnd(func() error { d.cam.Close(); return nil })
-	fmt.Fprintf(os.Stderr, "video: %s, because %s\n", path, why)
+	fmt.Fprintf(os.Stderr, "video: %s, because %s\n", shown(path), why)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (d *demo) beginEdge(ctx context.Context) (err error) {
 	if d.opt.host == "native" {
 		c.Host = append([]string{self, nativeHostCommand}, d.hostArgs()...)
 	}
-	c.Crowd = []string{self, crowdCommand, "--model", d.model.Model.Name, "--head", d.model.Head, "--video", d.cam.path}
+	c.Crowd = []string{self, crowdCommand, "--model", d.model.Model.Name, "--head", d.model.Head, "--classes", strconv.Itoa(len(d.model.Labels)), "--video", d.cam.path}
 	if d.stage, err = stage.Start(ctx, c); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (d *demo) run(ctx context.Context) error {
 		d.page.Done(s)
 	}
 	fmt.Print(report.Table(s))
-	return l.write()
+	return l.write(context.WithoutCancel(ctx))
 }
 
 // count adds the counts that only the whole run has.
@@ -68,6 +68,10 @@ func (l *loop) count(before *notifier.Sample) {
 		l.run.Joules = &j
 	}
 	l.run.Extra = map[string]float64{"bad_frames": float64(l.bad)}
+	if l.cam.short > 0 {
+		l.run.Extra["video_frames_lacking"] = float64(l.cam.short)
+		fmt.Fprintf(os.Stderr, "video: %s says that it has %d frames more than OpenCV decoded\n", shown(l.cam.path), l.cam.short)
+	}
 	if l.limit != nil {
 		n, _, err := l.limit.Throttled()
 		if err == nil {
@@ -134,20 +138,27 @@ func (l *loop) agreement(ctx context.Context) float64 {
 	return float64(same) / float64(n)
 }
 
-// write writes the report.
-func (l *loop) write() error {
+// write writes the report. Frames of a live source cannot be had again, so there is no annotated video of them.
+func (l *loop) write(ctx context.Context) error {
 	if l.opt.out == "" {
 		return nil
 	}
 	if err := report.Write(l.opt.out, &l.run); err != nil {
 		return err
 	}
+	switch {
+	case len(l.run.Frames) == 0:
+		return fmt.Errorf("no frame was computed: %s has none, or the run was stopped before the first; the report in %s is empty", shown(l.cam.path), l.opt.out)
+	case l.cam.src.live():
+		fmt.Fprintln(os.Stderr, "report:", l.opt.out, "(without annotated.mp4: the frames of a live source cannot be had again)")
+		return nil
+	}
 	var pictures []picture
 	for i := range l.run.Frames {
 		pictures = append(pictures, l.picture(&l.run.Frames[i]))
 	}
 	bar := newBar(len(pictures), "annotated.mp4")
-	err := writeVideo(filepath.Join(l.opt.out, "annotated.mp4"), l.cam, pictures, bar.set)
+	err := writeVideo(ctx, filepath.Join(l.opt.out, "annotated.mp4"), l.cam, pictures, bar.set)
 	bar.end()
 	if err == nil {
 		fmt.Fprintln(os.Stderr, "report:", l.opt.out)

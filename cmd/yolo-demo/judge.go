@@ -17,10 +17,10 @@ import (
 const judged = 60
 
 // judge computes frames all over the run again, natively and at each fidelity, and says what a fidelity costs in detections, and how
-// many of full quality's the run has. It does nothing where there is one fidelity.
+// many of full quality's the run has. It does nothing where there is one fidelity, or where frames cannot be had again.
 func (l *loop) judge(ctx context.Context) error {
 	l.run.Kept = math.NaN()
-	if len(l.fidelities) == 1 || len(l.run.Frames) == 0 {
+	if len(l.fidelities) == 1 || len(l.run.Frames) == 0 || l.cam.src.live() {
 		return nil
 	}
 	looks, err := l.lookAgain(ctx)
@@ -41,7 +41,7 @@ type looks struct {
 
 // lookAgain plays the video again, as the run did.
 func (l *loop) lookAgain(ctx context.Context) (*looks, error) {
-	again, err := openCamera(l.cam.path, l.opt.loop)
+	again, err := openCamera(ctx, l.cam.path, l.opt.loop)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (l *loop) lookAgain(ctx context.Context) (*looks, error) {
 	bar := newBar(len(l.run.Frames), "what fidelities cost")
 	defer bar.end()
 	for n := range l.run.Frames {
-		if err := again.next(); err != nil {
+		if err := again.next(ctx); err != nil {
 			return nil, err
 		}
 		if n%every == 0 {

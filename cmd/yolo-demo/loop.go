@@ -21,6 +21,7 @@ type loop struct {
 	next    time.Time // when the next frame is offered, with -fps
 	run     report.Run
 	rate    rate
+	usage   usage
 	before  moment         // the begin of the frame under way
 	answers map[uint64]int // results by frame number
 	samples []Frame        // kept to compare the two sides afterwards
@@ -62,10 +63,13 @@ func (l *loop) frames(ctx context.Context, done func(*report.Frame)) error {
 			return err
 		}
 		f, err := l.frame(ctx, n)
-		if errors.Is(err, errVideoEnd) {
+		switch {
+		case errors.Is(err, errVideoEnd):
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, errLost):
+			l.log.Warn("the run ends early, with a report of the frames so far", "why", err)
+			return nil
+		case err != nil:
 			return err
 		}
 		l.measure(&f)
@@ -104,7 +108,7 @@ func (l *loop) frame(ctx context.Context, n int) (report.Frame, error) {
 	if l.control != nil {
 		l.control.begins(time.Now())
 	}
-	if err := l.cam.next(); err != nil {
+	if err := l.cam.next(ctx); err != nil {
 		return f, err
 	}
 	begin := time.Now()
@@ -210,7 +214,7 @@ func (l *loop) measure(f *report.Frame) {
 	end := now()
 	f.Period = end.at.Sub(l.before.at)
 	f.CPUTime = end.used - l.before.used
-	f.CPU = float64(f.CPUTime) / float64(max(1, f.Period))
+	f.CPU = l.usage.after(f.Period, f.CPUTime)
 	f.FPS = l.rate.after(f)
 	f.Temp = l.temperature()
 	l.before = end

@@ -113,13 +113,13 @@ func TestRunAndReport(t *testing.T) {
 			t.Errorf("%s: %v, %v", f, st, err)
 		}
 	}
-	again, err := openCamera(filepath.Join(out, "annotated.mp4"), false)
+	again, err := openCamera(t.Context(), filepath.Join(out, "annotated.mp4"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer again.Close()
 	n := 0
-	for again.next() == nil {
+	for again.next(t.Context()) == nil {
 		n++
 	}
 	if n != 120 {
@@ -217,7 +217,7 @@ func TestEdgeThatDoesNotAnswer(t *testing.T) {
 // only itself.
 func TestCorruptFrame(t *testing.T) {
 	d := open(t, "-frames", "1")
-	if err := d.cam.next(); err != nil {
+	if err := d.cam.next(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	good, err := d.cam.jpeg(75)
@@ -431,7 +431,7 @@ func BenchmarkDetectObjects(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.cam.next(); err != nil {
+	if err := d.cam.next(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	image, err := d.cam.jpeg(75)

@@ -47,7 +47,7 @@ func TestPolicyFlags(t *testing.T) {
 // What is encoded smaller is found where it is in the frame, and costs fewer bytes the lower the fidelity.
 func TestFidelities(t *testing.T) {
 	d := open(t, "-frames", "1", "-toggle", "0", "-edge", "127.0.0.1:9", "-certs", certs(t), "-wait", "1ms")
-	if err := d.cam.next(); err != nil {
+	if err := d.cam.next(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	last := math.MaxInt
