@@ -29,6 +29,11 @@ func (l *loader) load() (network, error) {
 	}
 	files = append(files, nil) // an ONNX file has no cfg beside it
 	n, err := readNetwork(files[0], files[1])
+	if err == nil && files[1] == nil {
+		if err = fits(&l.m, files[0]); err != nil {
+			n.close()
+		}
+	}
 	if err == nil {
 		if err = try(&l.m, n); err == nil {
 			return n, nil
@@ -36,6 +41,16 @@ func (l *loader) load() (network, error) {
 		n.close()
 	}
 	return network{}, fmt.Errorf("%w: %q: %s: %w", model.ErrModel, l.m.Name, l.m.Files[0].Path, err)
+}
+
+// fits looks whether an ONNX file takes an image of the model's size: OpenCV runs most networks at any
+// size, and what they give at another than their own is wrong.
+func fits(m *Model, onnx []byte) error {
+	o, err := model.ParseONNX(onnx)
+	if err != nil {
+		return err
+	}
+	return o.CheckImage(m)
 }
 
 // try runs n on zeros: it warms it up, and shows that the input's size is right.
