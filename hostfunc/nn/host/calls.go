@@ -87,7 +87,7 @@ func (s *state) setInput(a args) error {
 
 // takes says whether a tensor of a shape fits an input. Its sizes that are 0 are open.
 func takes(input, shape []int) bool {
-	return slices.EqualFunc(input, shape, func(want, d int) bool { return d == want || want == 0 && d > 0 })
+	return slices.EqualFunc(input, shape, func(want, d int) bool { return d > 0 && (d == want || want == 0) })
 }
 
 // setImage is bungee_set_image(ctx, index, ptr, len, fit *[7]u32).

@@ -421,7 +421,7 @@ func FuzzTensor(f *testing.F) {
 			}
 			return
 		}
-		size := 4
+		size := int(widths[got.kind])
 		for _, d := range got.shape() {
 			size *= d
 		}

@@ -111,6 +111,9 @@ func readTensor(a args, ptr uint32) (tensor, error) {
 		t.dims[i] = int(d)
 		want = min(want*uint64(d), nn.MaxTensor+1) // no product overflows
 	}
+	if uint64(size)/widths[t.kind] > nn.MaxTensor/4 {
+		return tensor{}, fmt.Errorf("%w: a tensor of %d numbers; want at most %d", errTooLarge, uint64(size)/widths[t.kind], nn.MaxTensor/4)
+	}
 	if want != uint64(size) {
 		return tensor{}, fmt.Errorf("%w: a tensor of shape %v and %d bytes", errArgument, t.shape(), size)
 	}
