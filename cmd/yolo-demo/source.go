@@ -80,9 +80,13 @@ func (f *file) next(_ context.Context, m *gocv.Mat) error {
 	return errVideoEnd
 }
 
+// counted are the endings of files that hold the number of their frames. Of others OpenCV guesses it, from
+// their length and rate.
+var counted = []string{".mp4", ".m4v", ".mov", ".avi"}
+
 func (f *file) told() (fps float64, frames int) {
 	n := f.src.Get(gocv.VideoCaptureFrameCount)
-	if !(n > 0 && n < 1<<40) {
+	if !(n > 0 && n < 1<<40) || !slices.Contains(counted, strings.ToLower(filepath.Ext(f.path))) {
 		n = 0
 	}
 	return f.src.Get(gocv.VideoCaptureFPS), int(n)
