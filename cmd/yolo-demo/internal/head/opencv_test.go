@@ -88,12 +88,14 @@ func TestDetectorsFindTheDog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, kind := range []head.Kind{head.Kind(found.Head), ""} {
-				boxes, err := head.Decode(kind, out, fit, head.Options{})
-				if err != nil {
-					t.Fatalf("Decode(%q): %v", kind, err)
-				}
-				look(t, boxes, found.Labels)
+			boxes, err := head.Decode(head.Kind(found.Head), out, fit, head.Options{Classes: len(found.Labels)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			look(t, boxes, found.Labels)
+			var ambiguous *head.AmbiguousError
+			if _, err := head.Decode("", out, fit, head.Options{}); !errors.As(err, &ambiguous) {
+				t.Errorf("without its head's name: %v; want an AmbiguousError", err)
 			}
 		})
 	}
