@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs what Bungee needs on Debian 12 or Ubuntu 24.04, and nothing that is
 # there already. "setup.sh demo" is for building and running; "setup.sh test" adds
-# the browser of the page's test, the compiler of the C guest in docs/abi.md, what makes
+# the browser of the page's test, what makes videos, the compiler of the C guest in docs/abi.md, what makes
 # networks, and what starts the service and the image.
 set -eu
 
 missing=""
-optional="nftables iproute2 systemd runc mandoc chromium clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" # of tests, which skip without
+optional="nftables iproute2 systemd runc mandoc chromium ffmpeg clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32" # of tests, which skip without
 need() { # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
 	package=$1
 	shift
@@ -20,6 +20,7 @@ need libopencv-dev pkg-config --exists opencv4
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 if [ "${1:-demo}" = test ]; then
 	need chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
+	need ffmpeg command -v ffmpeg
 	need nftables sh -c 'command -v nft || test -x /usr/sbin/nft'
 	need iproute2 sh -c 'command -v ip || test -x /usr/sbin/ip'
 	need systemd command -v systemd-analyze

@@ -31,7 +31,7 @@ type Detections struct {
 
 // leastScore is the confidence from which on a box is one. Of what Yolo-Fastest-1.1-xl finds on pedestrians from above, two
 // thirds are right then, and two thirds of what is there are found, beside what YOLOX-nano finds; from 0.25 on, nearly every second one was
-// wrong: go test -tags opencv -run Threshold -v ./cmd/yolo-demo.
+// wrong: BUNGEE_THRESHOLD=1 go test -tags opencv -run Threshold -v ./cmd/yolo-demo.
 const leastScore = 0.4
 
 // A frame that does not decode is the same error wherever it was looked at.

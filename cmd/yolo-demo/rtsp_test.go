@@ -110,7 +110,7 @@ func (s *rtspServer) play(c net.Conn) {
 // An RTSP camera that hangs up is connected to again.
 func TestRTSPCamera(t *testing.T) {
 	dir := t.TempDir()
-	makeVideo(t, dir, "raw.h264", "-c:v libx264 -bf 0 -x264-params slices=1")
+	makeVideoOf(t, dir, "raw.h264", "-c:v libx264 -bf 0 -x264-params slices=1")
 	stream, err := os.ReadFile(filepath.Join(dir, "raw.h264"))
 	if err != nil {
 		t.Fatal(err)

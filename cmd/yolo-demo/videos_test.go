@@ -60,7 +60,19 @@ func ffmpeg(t *testing.T, dir, program string, args ...string) string {
 }
 
 // makeVideo makes a video of a kind and returns its path.
-func makeVideo(t *testing.T, dir, name, args string) string {
+func makeVideo(t *testing.T, dir, name string) string {
+	t.Helper()
+	for _, k := range videoKinds {
+		if k.name == name {
+			return makeVideoOf(t, dir, name, k.args)
+		}
+	}
+	t.Fatal("no kind of video is called " + name)
+	return ""
+}
+
+// makeVideoOf makes a video with these arguments of ffmpeg.
+func makeVideoOf(t *testing.T, dir, name, args string) string {
 	t.Helper()
 	line := "-v error -y -f lavfi -i testsrc=size=160x90:rate=25:duration=3 " + args + " " + name
 	ffmpeg(t, dir, "ffmpeg", strings.Fields(strings.ReplaceAll(line, "'", ""))...)
@@ -99,15 +111,33 @@ func played(t *testing.T, path string) (frames, short int) {
 	}
 }
 
-// Every video that ffmpeg plays gives all its frames, or the report says how many it lacks. The table is printed with -v.
+// Every video that ffmpeg plays gives all its frames, or the report says how many it lacks. These are a kind of each
+// way of reading: with a number of frames and without, of a variable rate, and with frames out of order.
 func TestVideos(t *testing.T) {
+	playAll(t, "h264-bframes.mp4", "raw.h264", "live.webm", "mpeg4.avi", "variable.mkv")
+}
+
+// TestVideosOfAllKinds prints its table with -v.
+func TestVideosOfAllKinds(t *testing.T) {
+	if os.Getenv("BUNGEE_ALL_VIDEOS") == "" {
+		t.Skip("all kinds take a while, and five are tested anyway: BUNGEE_ALL_VIDEOS=1 go test -tags opencv -run VideosOfAllKinds -v ./cmd/yolo-demo")
+	}
+	var names []string
+	for _, k := range videoKinds {
+		names = append(names, k.name)
+	}
+	playAll(t, names...)
+}
+
+// playAll makes videos of these kinds, plays them, and those of BUNGEE_CASES where it names a folder.
+func playAll(t *testing.T, names ...string) {
+	t.Helper()
 	dir := t.TempDir()
 	var paths []string
-	for _, k := range videoKinds {
-		paths = append(paths, makeVideo(t, dir, k.name, k.args))
+	for _, name := range names {
+		paths = append(paths, makeVideo(t, dir, name))
 	}
-	cases := os.Getenv("BUNGEE_CASES")
-	if cases != "" {
+	if cases := os.Getenv("BUNGEE_CASES"); cases != "" {
 		paths = append(paths, filepath.Join(cases, "raw.h264"), filepath.Join(cases, "live.webm"))
 	}
 	table := fmt.Sprintf("%-22s %8s %8s %8s\n", "video", "ffmpeg", "demo", "said")
@@ -129,25 +159,20 @@ func TestVideos(t *testing.T) {
 func TestLoopedVideos(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"raw.h264", "live.webm", "mpeg1.mpg"} {
-		for _, k := range videoKinds {
-			if k.name != name {
-				continue
-			}
-			path := makeVideo(t, dir, k.name, k.args)
-			n := framesOf(t, path)
-			c, err := openCamera(t.Context(), path, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range 2*n + 1 {
-				if err := c.next(t.Context()); err != nil {
-					t.Fatalf("%s, frame %d of twice %d: %v", name, i, n, err)
-				}
-			}
-			if c.read != 1 {
-				t.Errorf("%s: frame %d of the third pass after twice %d and one; want 1", name, c.read, n)
-			}
-			c.Close()
+		path := makeVideo(t, dir, name)
+		n := framesOf(t, path)
+		c, err := openCamera(t.Context(), path, true)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for i := range 2*n + 1 {
+			if err := c.next(t.Context()); err != nil {
+				t.Fatalf("%s, frame %d of twice %d: %v", name, i, n, err)
+			}
+		}
+		if c.read != 1 {
+			t.Errorf("%s: frame %d of the third pass after twice %d and one; want 1", name, c.read, n)
+		}
+		c.Close()
 	}
 }
