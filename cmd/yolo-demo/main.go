@@ -19,9 +19,8 @@
 // end -out has metrics.csv, figure3.svg and .png, annotated.mp4 and summary.json.
 //
 // The network is Yolo-Fastest-1.1-xl unless -model says otherwise. Your own is a
-// file: "-model my-yolov8n.onnx" for an export of YOLOv8 with an input of 640
-// pixels, "-head" and "-input" for others. With -manager or -edge, start the hosts with the
-// same --model.
+// file: "-model my-yolov8n.onnx". What the file does not say of itself, -head and
+// -input do. With -manager or -edge, start the hosts with the same --model, --head and --input.
 package main
 
 import (
@@ -36,6 +35,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 	"github.com/bungee-xr/bungee/handler/ue"
 	"github.com/bungee-xr/bungee/handler/ue/policy"
@@ -93,7 +93,7 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("yolo-demo", flag.ContinueOnError)
-	fs.StringVar(&o.video, "video", "", "video file (default: what BUNGEE_VIDEO names, else one out of a Debian package)")
+	fs.StringVar(&o.video, "video", "", "video file; or a folder or pattern of pictures, such as frame%04d.png; or a camera: its number, its device or an address such as rtsp://host/path (default: what BUNGEE_VIDEO names, else a video file out of a Debian package)")
 	fs.BoolVar(&o.loop, "loop", true, "begin the video again at its end")
 	fs.IntVar(&o.frames, "frames", 600, "frames to compute")
 	fs.Float64Var(&o.fps, "fps", 0, "frames offered per second; 0: as fast as they are computed")
@@ -110,8 +110,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.certs, "certs", "", "with -manager or -edge: folder of ca.pem, ue.pem, ue.key, by \"bungee enroll\" or \"bungee ca\" (default: the user's own)")
 	fs.Float64Var(&o.ueCPU, "ue-cpu", 0, "limit this process to so much of a core, such as 0.25; 0: no limit")
 	fs.StringVar(&o.model, "model", "", "network: a name of the catalog or a file of your own (default: yolo-fastest-1.1-xl)")
-	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: darknet, yolox, centernet, yolov8 (default: the model's own)")
-	fs.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels (default: as the head has it)")
+	fs.StringVar(&o.head, "head", "", "how the network's outputs are read: "+head.KindNames()+" (default: what the catalog or the file says, else what the outputs tell, if only one fits them)")
+	fs.IntVar(&o.input, "input", 0, "side of the input of a network of your own, in pixels, where its file leaves it open (default: what the file notes, else 512 for centernet and 640 for others)")
 	fs.IntVar(&o.quality, "quality", 75, "JPEG quality of the frames, 1 to 100; of their best fidelity")
 	fs.StringVar(&o.out, "out", "", "folder for the report (default: none is written)")
 	fs.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the live page; empty: no page")

@@ -89,7 +89,7 @@ func ParseKind(s string) (Kind, error) {
 	if l := named(Kind(s)); l != nil {
 		return l.kind, nil
 	}
-	return "", errors.New("no head is called " + strconv.Quote(s) + "; known are " + kindNames())
+	return "", errors.New("no head is called " + strconv.Quote(s) + "; known are " + KindNames())
 }
 
 // named returns the layout of a kind, nil if there is none.
@@ -102,7 +102,8 @@ func named(k Kind) *layout {
 	return nil
 }
 
-func kindNames() string {
+// KindNames returns the names of all kinds, with commas between them.
+func KindNames() string {
 	names := make([]string, len(layouts))
 	for i, l := range layouts {
 		names[i] = string(l.kind)
