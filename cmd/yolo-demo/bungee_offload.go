@@ -25,10 +25,11 @@ var (
 
 var (
 	_ = struct {
-		Number uint64
-		Image  []byte
-		Model  string
-		Head   string
+		Number  uint64
+		Image   []byte
+		Model   string
+		Head    string
+		Classes int
 	}(Frame{})
 	_ = struct {
 		X     float32
@@ -43,11 +44,27 @@ var (
 		Boxes []head.Box
 	}(Detections{})
 	_ = struct {
-		Kind   head.Kind
-		Got    [][]int
-		InputW int
-		InputH int
+		Got  [][]int
+		Fits []head.Kind
+	}(head.AmbiguousError{})
+	_ = struct {
+		Kind    head.Kind
+		Got     [][]int
+		As      []head.Kind
+		Classes []int
+		Labels  int
+	}(head.ClassesError{})
+	_ = struct {
+		Kind    head.Kind
+		Got     [][]int
+		InputW  int
+		InputH  int
+		Classes int
 	}(head.ShapeError{})
+	_ = struct {
+		Kind head.Kind
+		What string
+	}(head.ValueError{})
 )
 
 // DetectObjects is the elastic version of detectObjects: it finds the objects
@@ -79,15 +96,19 @@ func init() {
 	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrBadImage", nn.ErrBadImage)
 	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrNoBackend", nn.ErrNoBackend)
 	codegen.Sentinel("github.com/bungee-xr/bungee/hostfunc/nn.ErrNoGraph", nn.ErrNoGraph)
+	codegen.ErrorType("*github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head.AmbiguousError", bungeeAppendHeadAmbiguousErrorPointer, bungeeReadHeadAmbiguousErrorPointer)
+	codegen.ErrorType("*github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head.ClassesError", bungeeAppendHeadClassesErrorPointer, bungeeReadHeadClassesErrorPointer)
 	codegen.ErrorType("*github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head.ShapeError", bungeeAppendHeadShapeErrorPointer, bungeeReadHeadShapeErrorPointer)
+	codegen.ErrorType("*github.com/bungee-xr/bungee/cmd/yolo-demo/internal/head.ValueError", bungeeAppendHeadValueErrorPointer, bungeeReadHeadValueErrorPointer)
 }
 
 func bungeeAppendFrame(b []byte, v Frame) []byte {
-	b = pack.AppendArray(b, 4)
+	b = pack.AppendArray(b, 5)
 	b = pack.AppendUint(b, v.Number)
 	b = pack.AppendBytes(b, v.Image)
 	b = pack.AppendString(b, v.Model)
 	b = pack.AppendString(b, v.Head)
+	b = pack.AppendInt(b, int64(v.Classes))
 	return b
 }
 
@@ -105,7 +126,10 @@ func bungeeReadFrame(r *pack.Reader) (v Frame) {
 	if n > 3 {
 		v.Head = r.String()
 	}
-	r.Skip(n - 4)
+	if n > 4 {
+		v.Classes = int(r.IntN(0))
+	}
+	r.Skip(n - 5)
 	return v
 }
 
@@ -229,12 +253,119 @@ func bungeeReadIntSliceSlice(r *pack.Reader) (v [][]int) {
 	return v
 }
 
+func bungeeAppendHeadKindSlice(b []byte, v []head.Kind) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendArray(b, len(v))
+	for i := range v {
+		b = pack.AppendString(b, string(v[i]))
+	}
+	return b
+}
+
+func bungeeReadHeadKindSlice(r *pack.Reader) (v []head.Kind) {
+	if r.Nil() {
+		return nil
+	}
+	v = make([]head.Kind, r.ArrayOf(1))
+	for i := range v {
+		v[i] = head.Kind(r.String())
+	}
+	return v
+}
+
+func bungeeAppendHeadAmbiguousError(b []byte, v head.AmbiguousError) []byte {
+	b = pack.AppendArray(b, 2)
+	b = bungeeAppendIntSliceSlice(b, v.Got)
+	b = bungeeAppendHeadKindSlice(b, v.Fits)
+	return b
+}
+
+func bungeeReadHeadAmbiguousError(r *pack.Reader) (v head.AmbiguousError) {
+	n := r.Array()
+	if n > 0 {
+		v.Got = bungeeReadIntSliceSlice(r)
+	}
+	if n > 1 {
+		v.Fits = bungeeReadHeadKindSlice(r)
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendHeadAmbiguousErrorPointer(b []byte, v *head.AmbiguousError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendHeadAmbiguousError(b, *v)
+	return b
+}
+
+func bungeeReadHeadAmbiguousErrorPointer(r *pack.Reader) (v *head.AmbiguousError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(head.AmbiguousError)
+	*v = bungeeReadHeadAmbiguousError(r)
+	return v
+}
+
+func bungeeAppendHeadClassesError(b []byte, v head.ClassesError) []byte {
+	b = pack.AppendArray(b, 5)
+	b = pack.AppendString(b, string(v.Kind))
+	b = bungeeAppendIntSliceSlice(b, v.Got)
+	b = bungeeAppendHeadKindSlice(b, v.As)
+	b = bungeeAppendIntSlice(b, v.Classes)
+	b = pack.AppendInt(b, int64(v.Labels))
+	return b
+}
+
+func bungeeReadHeadClassesError(r *pack.Reader) (v head.ClassesError) {
+	n := r.Array()
+	if n > 0 {
+		v.Kind = head.Kind(r.String())
+	}
+	if n > 1 {
+		v.Got = bungeeReadIntSliceSlice(r)
+	}
+	if n > 2 {
+		v.As = bungeeReadHeadKindSlice(r)
+	}
+	if n > 3 {
+		v.Classes = bungeeReadIntSlice(r)
+	}
+	if n > 4 {
+		v.Labels = int(r.IntN(0))
+	}
+	r.Skip(n - 5)
+	return v
+}
+
+func bungeeAppendHeadClassesErrorPointer(b []byte, v *head.ClassesError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendHeadClassesError(b, *v)
+	return b
+}
+
+func bungeeReadHeadClassesErrorPointer(r *pack.Reader) (v *head.ClassesError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(head.ClassesError)
+	*v = bungeeReadHeadClassesError(r)
+	return v
+}
+
 func bungeeAppendHeadShapeError(b []byte, v head.ShapeError) []byte {
-	b = pack.AppendArray(b, 4)
+	b = pack.AppendArray(b, 5)
 	b = pack.AppendString(b, string(v.Kind))
 	b = bungeeAppendIntSliceSlice(b, v.Got)
 	b = pack.AppendInt(b, int64(v.InputW))
 	b = pack.AppendInt(b, int64(v.InputH))
+	b = pack.AppendInt(b, int64(v.Classes))
 	return b
 }
 
@@ -252,7 +383,10 @@ func bungeeReadHeadShapeError(r *pack.Reader) (v head.ShapeError) {
 	if n > 3 {
 		v.InputH = int(r.IntN(0))
 	}
-	r.Skip(n - 4)
+	if n > 4 {
+		v.Classes = int(r.IntN(0))
+	}
+	r.Skip(n - 5)
 	return v
 }
 
@@ -270,5 +404,41 @@ func bungeeReadHeadShapeErrorPointer(r *pack.Reader) (v *head.ShapeError) {
 	}
 	v = new(head.ShapeError)
 	*v = bungeeReadHeadShapeError(r)
+	return v
+}
+
+func bungeeAppendHeadValueError(b []byte, v head.ValueError) []byte {
+	b = pack.AppendArray(b, 2)
+	b = pack.AppendString(b, string(v.Kind))
+	b = pack.AppendString(b, v.What)
+	return b
+}
+
+func bungeeReadHeadValueError(r *pack.Reader) (v head.ValueError) {
+	n := r.Array()
+	if n > 0 {
+		v.Kind = head.Kind(r.String())
+	}
+	if n > 1 {
+		v.What = r.String()
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendHeadValueErrorPointer(b []byte, v *head.ValueError) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendHeadValueError(b, *v)
+	return b
+}
+
+func bungeeReadHeadValueErrorPointer(r *pack.Reader) (v *head.ValueError) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(head.ValueError)
+	*v = bungeeReadHeadValueError(r)
 	return v
 }
