@@ -21,5 +21,5 @@ func show(fn int, request []byte, serve func(context.Context, []byte, []byte) []
 // TestInitialisedAlike has a module whose marked functions read what is set in all ways
 // before main begins: the module answers as the program does.
 func TestInitialisedAlike(t *testing.T) {
-	newConsumer(t, get(t, "testdata/run/initial.txtar")+showGo).alike(t)
+	newConsumer(t, light, get(t, "testdata/run/initial.txtar")+showGo).alike(t)
 }

@@ -27,8 +27,19 @@ func (o *overlay) put(path string, text []byte) error {
 	return os.WriteFile(name, text, 0o600)
 }
 
-// buildGuest compiles the slice, with what is in extra beside it, to Wasm.
-func buildGuest(g goCmd, s *slice, extra map[string][]byte) ([]byte, error) {
+// write writes the list of what is replaced, and returns its name.
+func (o *overlay) write() (string, error) {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return "", err
+	}
+	list := filepath.Join(o.tmp, "overlay.json")
+	return list, os.WriteFile(list, text, 0o600)
+}
+
+// buildGuest compiles the slice, with what is in extra beside it, to Wasm, with more flags for
+// the linker.
+func buildGuest(g goCmd, s *slice, extra map[string][]byte, flags ...string) ([]byte, error) {
 	tmp, err := os.MkdirTemp("", "offloadgen")
 	if err != nil {
 		return nil, err
@@ -39,15 +50,12 @@ func buildGuest(g goCmd, s *slice, extra map[string][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(o)
+	list, err := o.write()
 	if err != nil {
 		return nil, err
 	}
-	list, out := filepath.Join(tmp, "overlay.json"), filepath.Join(tmp, "guest.wasm")
-	if err := os.WriteFile(list, text, 0o600); err != nil {
-		return nil, err
-	}
-	_, err = g.run("build", "-overlay="+list, "-o", out, "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-pgo=off", "-ldflags=-s -w -buildid=", target)
+	out := filepath.Join(tmp, "guest.wasm")
+	_, err = g.run("build", "-overlay="+list, "-o", out, "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-pgo=off", strings.Join(append([]string{"-ldflags=-s -w -buildid="}, flags...), " "), target)
 	if err != nil {
 		return nil, o.buildError(err, s)
 	}

@@ -48,8 +48,10 @@ func (c *complaints) Error() string {
 }
 
 // show returns p as complaints have it: file:line:col.
-func (c *complaints) show(p token.Position) string {
-	if rel, err := filepath.Rel(c.dir, p.Filename); err == nil {
+func (c *complaints) show(p token.Position) string { return showIn(c.dir, p) }
+
+func showIn(dir string, p token.Position) string {
+	if rel, err := filepath.Rel(dir, p.Filename); err == nil {
 		p.Filename = rel
 	}
 	return p.String()

@@ -15,13 +15,21 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
+// A version is one of our module in the proxy: the same tree, with more or less of it.
+type version string
+
 const (
-	ourModule  = "github.com/bungee-xr/bungee"
-	ourVersion = "v0.1.0" // of the tree, in the proxy
+	// light has what a guest and the code around it link.
+	light version = "v0.1.0"
+	// whole has what generated tests link, too.
+	whole version = "v0.2.0"
 )
 
-// published are the folders of our module that a consumer's package or its guest links.
-var published = []string{"offload", "elastic", "executor", "capability", "internal"}
+// published are the folders of a version.
+var published = map[version][]string{
+	light: {"offload/codegen", "offload/guest", "offload/pack", "internal/abi", "internal/route"},
+	whole: {"offload", "elastic", "executor", "capability", "internal"},
+}
 
 // A consumer is a module outside of ours that gets ours as a release, through a proxy
 // of files, as strangers do. Nothing of it can change without go.mod or go.sum changing.
@@ -29,7 +37,7 @@ type consumer struct{ dir string }
 
 // newConsumer writes the files of a txtar archive into a new module. The go command works
 // for it, in this process and in those that it starts, until the test ends.
-func newConsumer(t *testing.T, archive string) consumer {
+func newConsumer(t *testing.T, v version, archive string) consumer {
 	t.Helper()
 	proxy := releases(t)
 	cached := filepath.ToSlash(filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download"))
@@ -40,11 +48,19 @@ func newConsumer(t *testing.T, archive string) consumer {
 		t.Setenv(name, value)
 	}
 	c := consumer{t.TempDir()}
-	put(t, filepath.Join(c.dir, "go.mod"), "module example.com/app\n\ngo 1.26.0\n\nrequire "+ourModule+" "+ourVersion+"\n")
+	put(t, filepath.Join(c.dir, "go.mod"), "module example.com/app\n\ngo 1.26.0\n\nrequire "+ourPath+" "+string(v)+"\n")
 	for _, f := range txtar.Parse([]byte(archive)).Files {
 		put(t, filepath.Join(c.dir, f.Name), string(f.Data))
 	}
 	return c
+}
+
+// long skips a test that builds programs for a minute or two, unless BUNGEE_LONG is set.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BUNGEE_LONG") == "" {
+		t.Skipf("builds programs for a minute or two; BUNGEE_LONG=1 go test ./tools/offloadgen -run '^%s$'", t.Name())
+	}
 }
 
 func goEnv(t *testing.T, name string) string {
@@ -77,7 +93,7 @@ func publish() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "offloadgen-proxy"); err != nil {
 		return "", err
 	}
-	at := filepath.Join(dir, filepath.FromSlash(ourModule), "@v")
+	at := filepath.Join(dir, filepath.FromSlash(ourPath), "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return "", err
 	}
@@ -85,16 +101,15 @@ func publish() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	files, err := release(gomod)
-	if err != nil {
-		return "", err
+	files := map[string][]byte{"list": []byte(light + "\n" + whole + "\n")}
+	for v := range published {
+		files[string(v)+".info"] = []byte(`{"Version":"` + v + `"}`)
+		files[string(v)+".mod"] = gomod
+		if files[string(v)+".zip"], err = release(v, gomod); err != nil {
+			return "", err
+		}
 	}
-	for name, content := range map[string][]byte{
-		"list":               []byte(ourVersion + "\n"),
-		ourVersion + ".info": []byte(`{"Version":"` + ourVersion + `"}`),
-		ourVersion + ".mod":  gomod,
-		ourVersion + ".zip":  files,
-	} {
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(at, name), content, 0o644); err != nil {
 			return "", err
 		}
@@ -103,11 +118,11 @@ func publish() (dir string, err error) {
 }
 
 // release returns the zip file of our module with what is published of it.
-func release(gomod []byte) ([]byte, error) {
+func release(v version, gomod []byte) ([]byte, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	add := func(name string, content []byte) error {
-		w, err := z.Create(fmt.Sprintf("%s@%s/%s", ourModule, ourVersion, name))
+		w, err := z.Create(fmt.Sprintf("%s@%s/%s", ourPath, v, name))
 		if err == nil {
 			_, err = w.Write(content)
 		}
@@ -117,21 +132,28 @@ func release(gomod []byte) ([]byte, error) {
 		return nil, err
 	}
 	root := os.DirFS("../..")
-	for _, folder := range published {
+	if v == light {
+		own, err := fs.Glob(root, "offload/*.go")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range own {
+			if err := addFile(root, name, add); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, folder := range published[v] {
 		err := fs.WalkDir(root, folder, func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err
 			case d.IsDir() && d.Name() == "testdata":
 				return fs.SkipDir
-			case d.IsDir() || strings.HasSuffix(name, "_test.go"):
+			case d.IsDir():
 				return nil
 			}
-			content, err := fs.ReadFile(root, name)
-			if err != nil {
-				return err
-			}
-			return add(name, content)
+			return addFile(root, name, add)
 		})
 		if err != nil {
 			return nil, err
@@ -139,6 +161,18 @@ func release(gomod []byte) ([]byte, error) {
 	}
 	err := z.Close()
 	return b.Bytes(), err
+}
+
+// addFile adds a file of root that is no test.
+func addFile(root fs.FS, name string, add func(string, []byte) error) error {
+	if strings.HasSuffix(name, "_test.go") {
+		return nil
+	}
+	content, err := fs.ReadFile(root, name)
+	if err != nil {
+		return err
+	}
+	return add(name, content)
 }
 
 // goRun runs the go command in the consumer's folder, and returns what it printed and

@@ -30,6 +30,10 @@
 //	redundancy=N       each call runs on N edge hosts, and their answers must be equal
 //	                   to the byte: 2 find a fault, 3 outvote it. The module must be
 //	                   deterministic, and the UE's handler must know N hosts
+//	ulp=N              floating-point results may differ natively by N units in the last
+//	                   place, for the generated test
+//	unchanged=NAME     the function writes to what its parameter NAME refers to, and its
+//	                   caller sees no change: offloadgen believes it, the generated test looks
 //
 //	name=NAME          the elastic function's name, in place of the marked one's with an
 //	                   upper-case first letter
@@ -43,6 +47,20 @@
 //	func (m *Model) score(x []float32) float32 { ... }
 //
 //	func (m *Model) Score(ctx context.Context, x []float32) (float32, error) // generated
+//
+// # Whole programs
+//
+// A package does not know who imports it. A program that imports image/png, too, or assigns to an
+// exported variable of the package, has functions that answer otherwise natively. So
+//
+//	go tool offloadgen vet ./cmd/app
+//
+// takes the program in that folder, and looks at the marks of all its packages: whether their modules
+// are current, whether a package that is in the program and not in a module changes, when it is
+// initialised, a variable that the module reads, and whether code of the program assigns to one. The
+// linker says which variables a module and an initialisation reach, so it compiles and
+// links the program's packages, for this machine, without running anything. It reads no more than
+// the standard library's registries of the variables there, and does not see what is changed by reflection or package unsafe.
 //
 // # Marked types
 //
@@ -173,7 +191,56 @@
 // panics gives an offload.CallError, on the UE as on an edge host.
 //
 // Natively a marked function gets its parameters themselves, on an edge host
-// copies. So it must not pass results back through its parameters.
+// copies. So one that changes what a parameter refers to, such as a blur in place or a sort
+// of the caller's slice, is refused where offloadgen sees it: in the package's own code, and
+// where it calls functions of the standard library that are known to fill or sort what they get.
+// The generated test finds the others.
+//
+// # Alike, or the tool says why not
+//
+// A call gives the same natively and on an edge host, or offloadgen refuses it, or tells of
+// it at every generate. What it knows is the package and what the package imports:
+//
+//   - The guest is initialised as the program is. It has each init function, each variable,
+//     also without a name or a reader, and each package imported for its initialisation alone
+//     (of any file of the package, and by what such files import) that may change what the
+//     guest has: a variable of the package, or what another package registers, such as the
+//     formats of package image. What provably changes nothing is left out. What is needed and cannot be
+//     built for Wasm is refused. A line above the init function, the variable or the import
+//     answers for it:
+//
+//     //offload:native REASON
+//
+//   - A variable that the guest reads and that changes once main has begun is refused, since an edge
+//     host would go on with what it was before. So is one that an exported function of a
+//     library changes. A line above the variable says that it is set before the first
+//     call, to the same everywhere:
+//
+//     //offload:constant
+//
+//   - A variable that marked code itself changes, such as a counter or a cache, differs
+//     from instance to instance. Offloadgen tells so; for endpoints, redundancy and deterministic
+//     modules it refuses, unless //offload:constant says that no result depends on it.
+//
+//   - A declaration that natively is another one, since its file is of another platform, is refused
+//     unless the name or the build constraint of one of the two files speaks of wasip1 or wasm.
+//
+//   - A method of a type in the guest that does not build for Wasm panics there with
+//     the reason, and is told.
+//
+//   - Zones are those of package time/tzdata when the package loads one.
+//
+//   - What the package's own code reads of its surroundings, such as the environment, files,
+//     arguments or runtime.GOOS, is told, unless //offload:module asks for it.
+//
+//   - Build tags are given to offloadgen: -tags. A native build with others, where they decide
+//     what is in the module, does not compile, and its error says what to run.
+//
+// It goes by the spelling of names where it has no types, and keeps or refuses too much rather
+// than too little. It does not see values that travel through functions in variables, through
+// interfaces or by package unsafe. The order of maps, the timing of goroutines, and whether two results
+// share memory are not promised to be alike. What is said of the package's own variables and platform
+// files does not reach into the packages that it imports.
 //
 // # What is in the module
 //
@@ -185,11 +252,11 @@
 //     have one version in a file for !wasip1 and another in a file *_wasip1.go.
 //     So can a Handle.
 //   - The slice has a group of constants as a whole.
-//   - It has a type with its methods, since an interface may call them. It leaves out a
-//     method that does not build for Wasm, unless something names the method or it is
-//     the Handle of a marked type.
-//   - It has init functions that call offload.RegisterError, but no other init
-//     functions, and no variables that nothing refers to.
+//   - It has a type with its methods, since an interface may call them. A
+//     method that does not build for Wasm panics, unless something names the method or it is
+//     the Handle of a marked type: then it is refused. It is left out when its signature does not build.
+//   - It has init functions that call offload.RegisterError, and other initialisation as
+//     said above.
 //   - It has files that are built for wasip1 but not for Linux, macOS or Windows as a
 //     whole, init functions included.
 //   - It has the imports that are used, and a blank import if it builds for Wasm and the
@@ -209,6 +276,12 @@
 //	bungee_offload_module.go  the module's digest and the functions that open channels, for native builds
 //	bungee_offload_wasip1.go  the registration of the guest functions, for the module itself
 //	bungee_offload.wasm.gz    the module
+//	bungee_offload_test.go    the test that compares native functions with the module (package offloadtest)
+//	bungee_offload_tag_*.go   what does not compile with other build tags
+//
+// The test is written where the module of the package can import offloadtest, which needs
+//
+//	go get github.com/bungee-xr/bungee/offload/offloadtest
 //
 // They belong under version control. When a signature or a type has changed, the first
 // file does not compile until go generate has run. The same sources give the same bytes on
@@ -221,8 +294,10 @@
 //
 // # Flags
 //
-//	-force  generate even if nothing has changed
-//	-v      print what is done, and which methods are left out of the guest
+//	-check     generate nothing, and fail if the generated files are not current: for CI
+//	-force     generate even if nothing has changed
+//	-tags=...  the program's build tags, separated by commas; they belong into the line of go:generate
+//	-v         print what is done
 //
 // # Errors
 //

@@ -44,7 +44,7 @@ func planErrors(s *slice, c *codecs) (p errorPlan) {
 // everywhere says whether f is built for each system, not for guests or some UEs only.
 func everywhere(s *source, f *file) bool {
 	name := f.name[strings.LastIndexAny(f.name, `/\`)+1:]
-	for _, n := range natives {
+	for _, n := range platformsWith(s.given).natives {
 		if ok, err := n.MatchFile(s.dir, name); err != nil || !ok {
 			return false
 		}

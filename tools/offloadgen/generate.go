@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 // A generator makes what is marked in one package elastic.
 type generator struct {
 	dir   string
+	tags  []string
 	force bool
 	log   io.Writer // gets what -v says
 	told  io.Writer // gets what the developer is to know at every generate
@@ -27,7 +29,7 @@ func (g generator) run() error {
 	if err != nil {
 		return err
 	}
-	cmd := goCmd{dir: dir}
+	cmd := goCmd{dir: dir, tags: g.tags}
 	if !g.force && current(cmd, dir) {
 		fmt.Fprintf(g.log, "%s: nothing has changed (%d ms)\n", g.dir, time.Since(begin).Milliseconds())
 		return nil
@@ -55,11 +57,23 @@ func (g generator) run() error {
 	return err
 }
 
+// check says whether the generated files are those of the sources.
+func (g generator) check() error {
+	dir, err := filepath.Abs(g.dir)
+	if err != nil {
+		return err
+	}
+	if !current(goCmd{dir: dir, tags: g.tags}, dir) {
+		return fmt.Errorf("%s: the generated files are not those of the sources, the tool, its -tags, the version of Go and go.mod that are here; run: go generate", g.dir)
+	}
+	return nil
+}
+
 // slicePackage finds the marks of the package in dir and what they reach.
 // Complaints of what it finds are added to bad; those that leave nothing to go
 // on with are its error.
 func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
-	src, bad, err := readSource(dir)
+	src, bad, err := readSource(dir, cmd.tags...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,8 +94,11 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 	}
 	sl := cut(c, marks, bad)
 	sl.ask = findAsk(src, bad)
-	sl.changedParams(bad)
-	sl.changingVars(bad)
+	for _, rule := range rules {
+		if !switchedOff[rule.name] {
+			rule.apply(sl, bad)
+		}
+	}
 	for _, m := range marks {
 		if m.redundancy > 1 && !sl.ask.Deterministic {
 			bad.add(m.pos, "%s: redundancy compares answers to the byte; write //%s deterministic, so that hosts which are sound agree", m.name, moduleMark)
@@ -89,6 +106,20 @@ func slicePackage(cmd goCmd, dir string) (*slice, *complaints, error) {
 	}
 	return sl, bad, nil
 }
+
+// rules are what holds that the guest does what the native code does, beside its initialisation.
+var rules = []struct {
+	name  string
+	apply func(*slice, *complaints)
+}{
+	{"rivals", (*slice).rivals},
+	{"params", (*slice).changedParams},
+	{"vars", (*slice).changingVars},
+	{"surroundings", (*slice).tellSurroundings},
+}
+
+// switchedOff are rules that tests do without, to see that it is noticed.
+var switchedOff = map[string]bool{}
 
 // plan plans the code of all that is marked.
 func plan(s *slice, bad *complaints) *emitter {
@@ -145,7 +176,13 @@ func (g generator) files(cmd goCmd, s *slice, e *emitter) (map[string][]byte, er
 		return nil, err
 	}
 	fmt.Fprintf(g.log, "%s: the module asks for %v\n", g.dir, manifest)
-	st := stamp{outputs: digestOutputs(files), packages: localPackages(s.deps)}
+	for name, text := range s.guards() {
+		files[name] = text
+	}
+	if err := g.test(cmd, s, e, files); err != nil {
+		return nil, err
+	}
+	st := stamp{outputs: digestOutputs(files), packages: localPackages(s.deps), tags: g.tags}
 	if st.inputs, err = digestInputs(cmd, s.dir, st.packages); err != nil {
 		return nil, err
 	}
@@ -153,12 +190,40 @@ func (g generator) files(cmd goCmd, s *slice, e *emitter) (map[string][]byte, er
 	return files, err
 }
 
-// write writes the files that are not there as they should be. The one with
-// the stamp comes last, so that a run that was cut off is run again.
+// test adds the test of what is generated to files, where the module has what it imports.
+func (g generator) test(cmd goCmd, s *slice, e *emitter, files map[string][]byte) (err error) {
+	if why := testable(cmd); why != nil {
+		fmt.Fprintf(g.told, "%s: no test compares the native functions with the module, since it could not be compiled (%v); for one, run: go get %s, and generate again\n", g.dir, why, offloadtestPath)
+		return nil
+	}
+	files[testFile], err = e.testGo(s)
+	return err
+}
+
+// write writes the files that are not there as they should be, and removes generated ones
+// that should not. The one with the stamp comes last, so that a run that was cut off is run
+// again.
 func write(dir string, files map[string][]byte) error {
-	for _, name := range []string{wasmFile, offloadFile, guestFile, moduleFile} {
+	old, err := readOutputs(dir)
+	if err != nil {
+		return err
+	}
+	for name, text := range old {
+		if name != wasmFile && !bytes.HasPrefix(text, []byte(header)) {
+			return foreign(filepath.Join(dir, name))
+		}
+	}
+	for name := range old {
+		if files[name] == nil {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(files)), func(n string) bool { return n == moduleFile })
+	for _, name := range append(names, moduleFile) {
 		path := filepath.Join(dir, name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, files[name]) {
+		if had, err := os.ReadFile(path); err == nil && bytes.Equal(had, files[name]) {
 			continue
 		}
 		if err := os.WriteFile(path+".tmp", files[name], 0o644); err != nil {
@@ -169,6 +234,11 @@ func write(dir string, files map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// foreign is the error of a file that is in the way.
+func foreign(path string) error {
+	return fmt.Errorf("%s: offloadgen writes a file of this name, and this one is not its; rename it", path)
 }
 
 // made returns the names of what the marks made.

@@ -14,9 +14,17 @@ import (
 
 // A goCmd runs the go command for the guest's platform, or for a UE's.
 type goCmd struct {
-	dir    string
-	native bool
+	dir  string
+	on   []string // variables of the platform; nil: the guest's
+	tags []string
+	said io.Writer // gets what a command that succeeds writes to its standard error; nil: nobody
 }
+
+// Platforms. The UE's is the same on every machine, since what is found there shows in the module.
+var (
+	onGuest = []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}
+	onUE    = []string{"GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1"}
+)
 
 // A listed package is what go list tells of one.
 type listed struct {
@@ -31,6 +39,7 @@ type listed struct {
 	SFiles     []string
 	EmbedFiles []string
 	Module     *struct {
+		Main      bool
 		Version   string
 		GoVersion string
 		Replace   *struct{ Version string }
@@ -105,17 +114,26 @@ func (e *goError) Error() string {
 
 func (g goCmd) run(args ...string) ([]byte, error) {
 	var out, stderr bytes.Buffer
-	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Env = g.dir, append(plainEnv(os.Environ()), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if g.native { // the same one on every machine, since what is found shows in the module
-		cmd.Env = append(plainEnv(os.Environ()), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1")
+	if len(g.tags) > 0 && args[0] != "env" {
+		args = slices.Insert(args, 1, "-tags="+strings.Join(g.tags, ","))
 	}
+	cmd := exec.Command("go", args...)
+	on := g.on
+	if on == nil {
+		on = onGuest
+	}
+	cmd.Dir, cmd.Env = g.dir, append(plainEnv(os.Environ()), on...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	var failed *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &failed) {
 		return nil, &goError{args, stderr.String()}
 	} else if err != nil {
 		return nil, fmt.Errorf("the go command must be on the PATH: %w", err)
+	}
+	if g.said != nil {
+		if _, err := io.Copy(g.said, &stderr); err != nil {
+			return nil, err
+		}
 	}
 	return out.Bytes(), nil
 }

@@ -111,7 +111,7 @@ func (i *initialiser) list(names map[string]string) (err error) {
 	var wg sync.WaitGroup
 	var wasmErr error
 	wg.Go(func() { wasmErr = i.add(args[1:]...) })
-	i.reg.native, err = goCmd{i.g.dir, true}.list(args...)
+	i.reg.native, err = goCmd{dir: i.g.dir, on: onUE, tags: i.g.tags}.list(args...)
 	wg.Wait()
 	for _, p := range i.reg.native {
 		i.native[p.ImportPath], i.reg.names[p.ImportPath] = p, p.Name
@@ -164,6 +164,9 @@ func (i *initialiser) linked(need []string) (map[string]bool, error) {
 // more finds what else the guest must have, beside what is reached and linked, and says
 // whether there is any.
 func (i *initialiser) more(reach *nearby, linked map[string]bool) (found bool) {
+	if switchedOff["initial"] {
+		i.doubts = nil
+	}
 	i.doubts = slices.DeleteFunc(i.doubts, func(d *decl) bool {
 		why := i.why(d, reach)
 		if why != "" {
@@ -173,7 +176,7 @@ func (i *initialiser) more(reach *nearby, linked map[string]bool) (found bool) {
 		return why != ""
 	})
 	for _, p := range i.reg.native {
-		if what := i.reg.inits[p.ImportPath]; what != "" && !linked[p.ImportPath] {
+		if what := i.reg.inits[p.ImportPath]; what != "" && !linked[p.ImportPath] && !switchedOff["blanks"] {
 			found = i.bring(p.ImportPath, what) || found
 		}
 	}

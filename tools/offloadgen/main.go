@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -15,6 +16,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("offloadgen", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	force := fs.Bool("force", false, "generate even if nothing has changed")
+	check := fs.Bool("check", false, "generate nothing; fail if the generated files are not current")
+	tags := fs.String("tags", "", "build `tags` of the program, separated by commas, that the module is made with")
 	verbose := fs.Bool("v", false, "say what is done and what is left out of the guest")
 	fs.Usage = func() { usage(fs) }
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -33,7 +36,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if *verbose {
 		g.log = stdout
 	}
-	if err := g.run(); err != nil {
+	if *tags != "" {
+		g.tags = strings.Split(*tags, ",")
+	}
+	do := g.run
+	if *check {
+		do = g.check
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
@@ -41,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func usage(fs *flag.FlagSet) {
-	fmt.Fprint(fs.Output(), `usage: offloadgen [-force] [-v] [directory]
+	fmt.Fprint(fs.Output(), `usage: offloadgen [-check] [-force] [-tags=TAG,...] [-v] [directory]
 
 Offloadgen makes functions marked with //offload:func elastic, and types marked
 with //offload:endpoint the far ends of elastic channels: it writes what calls or

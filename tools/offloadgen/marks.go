@@ -26,6 +26,7 @@ type mark struct {
 	deadline   time.Duration
 	idempotent bool
 	redundancy int       // 0: not given
+	ulp        int       // units in the last place by which floating-point results may differ natively
 	unchanged  []string  // parameters that it writes through without its caller seeing it
 	elastic    string    // what name= says, "" for the name with an upper-case letter
 	recv       string    // of a method: the name of its receiver's type
@@ -154,6 +155,12 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 				bad.add(c.Pos(), "%s: redundancy %q is no number of hosts; write 2 to find a fault, or 3 to outvote it; at most %d", m.name, value, maxRedundancy)
 			}
 			m.redundancy = n
+		case key == "ulp" && m.kind == funcMark:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				bad.add(c.Pos(), "%s: ulp %q is no number of units in the last place; write 1 or a few", m.name, value)
+			}
+			m.ulp = n
 		case key == "unchanged" && m.kind == funcMark && value != "":
 			m.unchanged = append(m.unchanged, strings.Split(value, ",")...)
 		case key == "name":
@@ -162,7 +169,7 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 			}
 			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N and unchanged=PARAMETER", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N and unchanged=PARAMETER", m.name, opt)
 		}
 	}
 }

@@ -34,10 +34,13 @@ func newNames(s *source, own *types.Package) *names {
 	return n
 }
 
-// testFiles returns the package's tests, as far as they parse.
+// testFiles returns the package's own tests, as far as they parse.
 func testFiles(s *source) (files []*file) {
 	paths, _ := filepath.Glob(filepath.Join(s.dir, "*_test.go"))
 	for _, path := range paths {
+		if filepath.Base(path) == testFile {
+			continue
+		}
 		if a, err := parser.ParseFile(s.fset, path, nil, parser.SkipObjectResolution); err == nil {
 			files = append(files, &file{name: path, ast: a})
 		}

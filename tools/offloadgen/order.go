@@ -15,6 +15,9 @@ func (g generator) generateFirst(cmd goCmd, dir string) error {
 	if err != nil {
 		return err
 	}
+	if env[0] == "" || env[0] == os.DevNull {
+		return nil // there is no module: what needs one says so
+	}
 	root := filepath.Dir(env[0])
 	deps, err := cmd.list("-deps", ".")
 	if err != nil {
@@ -24,7 +27,7 @@ func (g generator) generateFirst(cmd goCmd, dir string) error {
 		if p.Dir == dir || !p.local() || !within(root, p.Dir) || !marksWithout(p.Dir) {
 			continue
 		}
-		if err := (generator{dir: p.Dir, log: g.log}).run(); err != nil {
+		if err := (generator{dir: p.Dir, tags: g.tags, log: g.log, told: g.told}).run(); err != nil {
 			return err
 		}
 	}

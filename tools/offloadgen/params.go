@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/types"
+	"path/filepath"
 	"slices"
 
 	"github.com/bungee-xr/bungee/tools/offloadgen/internal/writes"
@@ -78,7 +79,9 @@ func (s *slice) compiled() (*types.Package, *writes.Package) {
 	}
 	broken := false
 	conf := types.Config{Sizes: types.SizesFor("gc", "wasm"), Importer: s.imp, Error: func(err error) {
-		broken = broken || !err.(types.Error).Soft // such as imports that a stub does not need
+		e := err.(types.Error)
+		stub := filepath.Ext(s.fset.Position(e.Pos).Filename) != ".go" // it imports more than it needs
+		broken = broken || !stub && !e.Soft
 	}}
 	pkg, _ := conf.Check(s.path, s.fset, files, info)
 	if broken {

@@ -24,7 +24,8 @@ type slice struct {
 	why     map[*decl]string // of what is kept for the initialisation: what it does
 	native  []*decl          // of files that UEs have and the guest has not
 	reached map[*mark]map[*decl]bool
-	told    []string // what the developer is told at every generate
+	stubs   map[*decl]string // methods that panic, with what
+	told    []string         // what the developer is told at every generate
 }
 
 // cut returns the slice of the package. What the marks reach and cannot be
@@ -35,7 +36,7 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 		byObj: map[types.Object]*decl{}, methods: map[string][]*decl{},
 		faults: map[*decl][]complaint{}, refs: map[*decl][]*decl{},
 		kept: map[*decl]bool{}, from: map[*decl]*decl{}, why: map[*decl]string{},
-		reached: map[*mark]map[*decl]bool{},
+		reached: map[*mark]map[*decl]bool{}, stubs: map[*decl]string{},
 	}
 	s.index()
 	for _, d := range s.all {
@@ -98,6 +99,9 @@ func (s *slice) references(d *decl) (refs []*decl) {
 // uses calls f for each identifier in d that refers to something.
 func (s *slice) uses(d *decl, f func(*ast.Ident, types.Object)) {
 	ast.Inspect(d.node, func(n ast.Node) bool {
+		if fn, ok := d.node.(*ast.FuncDecl); ok && n == fn.Body && s.stubs[d] != "" {
+			return false
+		}
 		if id, ok := n.(*ast.Ident); ok {
 			if o := s.info.Uses[id]; o != nil {
 				f(id, o)
@@ -196,11 +200,40 @@ func (s *slice) keepMethods() {
 }
 
 func (s *slice) tryMethod(m, from *decl) {
-	if bad := s.firstFault(m, map[*decl]bool{}); bad != nil {
-		s.told = append(s.told, "method "+m.label()+" is left out of the guest: "+bad.pos.String()+": "+bad.text)
+	bad := s.firstFault(m, map[*decl]bool{})
+	if bad == nil {
+		s.keep(m, from)
 		return
 	}
+	why := bad.text + " (" + showIn(s.dir, bad.pos) + ")"
+	if !s.stub(m, from, why) {
+		s.told = append(s.told, "method "+m.label()+" is not in the guest: "+why)
+		return
+	}
+	s.told = append(s.told, "method "+m.label()+" panics in the guest: "+why)
+}
+
+// stub keeps a method without its body, if it can be declared without it.
+func (s *slice) stub(m, from *decl, why string) bool {
+	fn := m.node.(*ast.FuncDecl)
+	if fn.Body == nil {
+		return false
+	}
+	for _, c := range s.faults[m] {
+		if c.pos.Offset < s.fset.Position(fn.Body.Pos()).Offset {
+			return false
+		}
+	}
+	s.stubs[m] = m.label() + " is not in the module: " + why
+	s.faults[m], s.refs[m] = nil, s.references(m)
+	for _, next := range s.refs[m] {
+		if s.firstFault(next, map[*decl]bool{}) != nil {
+			delete(s.stubs, m)
+			return false
+		}
+	}
 	s.keep(m, from)
+	return true
 }
 
 // firstFault returns the first fault that d reaches outside of what is kept.
@@ -301,7 +334,7 @@ func (s *slice) guestImports() string {
 				found = found || o.Pkg() != nil && o.Pkg().Path() == "time" && o.Name() == "LoadLocation"
 			})
 		}
-		if found { // an edge host gives no files, and those of zones may differ
+		if found && !switchedOff["zones"] { // an edge host gives no files, and those of zones may differ
 			b.WriteString("import _ \"time/tzdata\"\n")
 			break
 		}

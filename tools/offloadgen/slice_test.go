@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestSlice checks what is in the guest's sources and what is not.
@@ -95,5 +97,55 @@ func TestSlice(t *testing.T) {
 				t.Errorf("%s: %q is in\n%s", tt.why, bad, &all)
 			}
 		}
+	}
+}
+
+// TestTold checks what the developer is told at every generate.
+func TestTold(t *testing.T) {
+	s, _, err := sliced(t, `
+-- a.go --
+package a
+
+import (
+	"context"
+	"os"
+	"runtime"
+)
+
+//offload:module folders=maps
+
+var calls int
+
+type camera struct{ dir string }
+
+func (c camera) frame() []byte { return native(c.dir) }
+
+//offload:func
+func read(ctx context.Context) (string, error) {
+	calls++
+	_, err := os.Stat("map")
+	return runtime.GOOS + os.Getenv("HOME") + name(), err
+}
+
+func name() string { h, _ := os.Hostname(); return h + camera{}.dir }
+-- native.go --
+//go:build !wasip1
+
+package a
+
+func native(dir string) []byte { return nil }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"method camera.frame panics in the guest: undefined: native (a.go:15:41)",
+		"a.go:11:5: read changes calls (a.go:19:2): natively all calls share it, and on an edge host the calls of one instance; if no result depends on that, write //offload:constant above it",
+		"a.go:21:17: read: runtime.GOOS is that of the module: wasip1, wasm, one core",
+		"a.go:21:27: read: os.Getenv finds on an edge host what //offload:module env= asks for, and nothing else",
+		"a.go:24:33: read reaches name: os.Hostname is on an edge host not what it is on the UE",
+	}
+	if diff := cmp.Diff(want, s.told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

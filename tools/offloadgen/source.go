@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"go/ast"
 	"go/build"
 	"go/build/constraint"
@@ -24,11 +23,13 @@ const (
 	moduleFile  = "bungee_offload_module.go"
 	guestFile   = "bungee_offload_wasip1.go"
 	wasmFile    = "bungee_offload.wasm.gz"
+	testFile    = "bungee_offload_test.go"
 )
 
 // A source is the package's directory, read and parsed.
 type source struct {
-	dir   string // absolute
+	dir   string   // absolute
+	given []string // the developer's tags
 	fset  *token.FileSet
 	files []*file // in the order of their names, without tests and generated files
 }
@@ -47,25 +48,30 @@ type file struct {
 	implicit bool
 }
 
-// wasip1 and natives are the platforms that files are matched against. The
-// natives do not depend on the machine, so that its modules do not either.
-var (
-	wasip1  = platform("wasip1", "wasm", false)
-	natives = []build.Context{
-		platform("linux", "amd64", true), platform("darwin", "arm64", true), platform("windows", "amd64", true),
-	}
-)
-
-func platform(goos, goarch string, cgo bool) build.Context {
-	c := build.Default
-	c.GOOS, c.GOARCH, c.CgoEnabled = goos, goarch, cgo
-	c.BuildTags, c.ToolTags = nil, nil
-	return c
+// A platforms are those that files are matched against. The natives do not depend on the
+// machine, so that its modules do not either.
+type platforms struct {
+	wasip1  build.Context
+	natives []build.Context
 }
 
-// readSource reads the package in dir. Files that do not parse are complaints.
-func readSource(dir string) (*source, *complaints, error) {
-	s := &source{dir: dir, fset: token.NewFileSet()}
+func platformsWith(tags []string) platforms {
+	with := func(goos, goarch string, cgo bool) build.Context {
+		c := build.Default
+		c.GOOS, c.GOARCH, c.CgoEnabled = goos, goarch, cgo
+		c.BuildTags, c.ToolTags = tags, nil
+		return c
+	}
+	return platforms{with("wasip1", "wasm", false), []build.Context{
+		with("linux", "amd64", true), with("darwin", "arm64", true), with("windows", "amd64", true),
+	}}
+}
+
+// readSource reads the package in dir, as it is built with tags. Files that do not parse
+// are complaints.
+func readSource(dir string, tags ...string) (*source, *complaints, error) {
+	s := &source{dir: dir, given: tags, fset: token.NewFileSet()}
+	on := platformsWith(tags)
 	bad := &complaints{fset: s.fset, dir: dir}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -73,17 +79,17 @@ func readSource(dir string) (*source, *complaints, error) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
+		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") && name != testFile || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
 			continue
 		}
-		if err := s.read(name, bad); err != nil {
+		if err := s.read(name, on, bad); err != nil {
 			return nil, nil, err
 		}
 	}
 	return s, bad, nil
 }
 
-func (s *source) read(name string, bad *complaints) error {
+func (s *source) read(name string, on platforms, bad *complaints) error {
 	path := filepath.Join(s.dir, name)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -91,12 +97,12 @@ func (s *source) read(name string, bad *complaints) error {
 	}
 	if generated(name) {
 		if !bytes.HasPrefix(text, []byte(header)) {
-			return fmt.Errorf("%s: offloadgen writes a file of this name, and this one is not its; rename it", path)
+			return foreign(path)
 		}
 		return nil
 	}
 	f := &file{name: path, text: text}
-	if f.guest, err = wasip1.MatchFile(s.dir, name); err != nil {
+	if f.guest, err = on.wasip1.MatchFile(s.dir, name); err != nil {
 		return err
 	}
 	f.ast, err = parser.ParseFile(s.fset, path, text, parser.ParseComments|parser.SkipObjectResolution)
@@ -104,7 +110,7 @@ func (s *source) read(name string, bad *complaints) error {
 		return s.badSyntax(f, err, bad)
 	}
 	f.guest = f.guest && !usesCgo(f.ast)
-	f.native = s.native(name)
+	f.native = on.native(s.dir, name)
 	f.only = f.guest && !f.native
 	f.implicit = !f.guest && f.native && !namesWasm(name, f.ast)
 	s.files = append(s.files, f)
@@ -123,9 +129,9 @@ func (s *source) badSyntax(f *file, err error, bad *complaints) error {
 	return nil
 }
 
-func (s *source) native(name string) bool {
-	for _, c := range natives {
-		if ok, err := c.MatchFile(s.dir, name); ok && err == nil {
+func (on platforms) native(dir, name string) bool {
+	for _, c := range on.natives {
+		if ok, err := c.MatchFile(dir, name); ok && err == nil {
 			return true
 		}
 	}
@@ -163,7 +169,7 @@ func buildConstraint(f *ast.File) constraint.Expr {
 }
 
 func generated(name string) bool {
-	return name == offloadFile || name == moduleFile || name == guestFile
+	return name == offloadFile || name == moduleFile || name == guestFile || name == testFile || strings.HasPrefix(name, guardPrefix)
 }
 
 func usesCgo(f *ast.File) bool {

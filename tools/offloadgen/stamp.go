@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,10 +29,15 @@ type stamp struct {
 	inputs   string   // digest of all that the files were made from
 	outputs  string   // digest of the other generated files
 	packages []string // import paths of packages whose sources are among the inputs
+	tags     []string // those that it was made with
 }
 
 func (s stamp) comment() string {
-	return fmt.Sprintf("// inputs: sha256:%s\n// outputs: sha256:%s\n// packages: %s\n", s.inputs, s.outputs, strings.Join(s.packages, " "))
+	text := fmt.Sprintf("// inputs: sha256:%s\n// outputs: sha256:%s\n// packages: %s\n", s.inputs, s.outputs, strings.Join(s.packages, " "))
+	if len(s.tags) > 0 {
+		text += "// tags: " + strings.Join(s.tags, ",") + "\n"
+	}
+	return text
 }
 
 // readStamp returns the stamp of the generated files in dir, and whether there
@@ -49,6 +55,8 @@ func readStamp(dir string) (s stamp, ok bool) {
 			s.outputs = v
 		} else if v, found := strings.CutPrefix(line, "// packages:"); found {
 			s.packages = strings.Fields(v)
+		} else if v, found := strings.CutPrefix(line, "// tags: "); found {
+			s.tags = strings.Split(v, ",")
 		} else if strings.HasPrefix(line, "package ") {
 			break
 		}
@@ -63,24 +71,34 @@ func current(g goCmd, dir string) bool {
 	if !ok {
 		return false
 	}
-	outputs := map[string][]byte{}
-	for _, name := range []string{offloadFile, guestFile, wasmFile} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return false
-		}
-		outputs[name] = text
-	}
-	if digestOutputs(outputs) != s.outputs {
+	outputs, err := readOutputs(dir)
+	if err != nil || digestOutputs(outputs) != s.outputs || !slices.Equal(s.tags, g.tags) {
 		return false
 	}
 	inputs, err := digestInputs(g, dir, s.packages)
 	return err == nil && inputs == s.inputs
 }
 
+// readOutputs returns the generated files that are there, but for the one with the stamp.
+func readOutputs(dir string) (map[string][]byte, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	outputs := map[string][]byte{}
+	for _, e := range entries {
+		if n := e.Name(); n != moduleFile && (generated(n) || n == wasmFile) {
+			if outputs[n], err = os.ReadFile(filepath.Join(dir, n)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return outputs, nil
+}
+
 func digestOutputs(files map[string][]byte) string {
 	h := sha256.New()
-	for _, name := range []string{offloadFile, guestFile, wasmFile} {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%s %d\n", name, len(files[name]))
 		h.Write(files[name])
 	}
@@ -114,7 +132,7 @@ func digestInputs(g goCmd, dir string, packages []string) (string, error) {
 	if err := digestTool(h); err != nil {
 		return "", err
 	}
-	fmt.Fprintln(h, env[0], packages)
+	fmt.Fprintln(h, env[0], packages, g.tags)
 	for _, mod := range env[1:] {
 		if err := digestModule(h, mod); err != nil {
 			return "", err

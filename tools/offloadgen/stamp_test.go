@@ -186,11 +186,13 @@ func TestErrorWritesNothing(t *testing.T) {
 
 // TestForeignFile checks that a file which is not the tool's is not overwritten.
 func TestForeignFile(t *testing.T) {
-	dir := t.TempDir()
-	makeModule(t, dir, small+"-- "+offloadFile+" --\npackage small\n")
-	var stdout, stderr bytes.Buffer
-	if status := run([]string{dir}, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), "rename it") {
-		t.Errorf("exit status %d, %q; want 1 and the advice to rename the file", status, &stderr)
+	for _, name := range []string{offloadFile, testFile} {
+		dir := t.TempDir()
+		makeModule(t, dir, small+"-- "+name+" --\npackage small\n")
+		var stdout, stderr bytes.Buffer
+		if status := run([]string{dir}, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), "rename it") {
+			t.Errorf("%s: exit status %d, %q; want 1 and the advice to rename the file", name, status, &stderr)
+		}
 	}
 }
 
@@ -217,7 +219,7 @@ func TestUsage(t *testing.T) {
 // TestNothingLocal checks that the second run does nothing in a module whose guest has no
 // package that can change, since it gets ours as a release.
 func TestNothingLocal(t *testing.T) {
-	c := newConsumer(t, "-- plain.go --\npackage plain\n\nimport \"context\"\n\n//offload:func\nfunc twice(ctx context.Context, n int) (int, error) { return 2 * n, nil }\n")
+	c := newConsumer(t, light, "-- plain.go --\npackage plain\n\nimport \"context\"\n\n//offload:func\nfunc twice(ctx context.Context, n int) (int, error) { return 2 * n, nil }\n")
 	if said, status := c.offloadgen(); status != 0 {
 		t.Fatalf("exit status %d\n%s", status, said)
 	}

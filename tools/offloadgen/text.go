@@ -3,6 +3,8 @@ package main
 import (
 	"go/ast"
 	"go/token"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +20,9 @@ func (s *slice) text(f *file) []byte {
 	local := map[string]bool{}
 	for _, d := range s.all {
 		if d.file == f && s.kept[d] {
+			if why := s.stubs[d]; why != "" {
+				e.hollow(d.node.(*ast.FuncDecl), why)
+			}
 			kept[d.node] = true
 			for _, id := range d.names {
 				local[id.Name] = true
@@ -31,13 +36,39 @@ func (s *slice) text(f *file) []byte {
 		e.decl(d, kept)
 	}
 	e.linknames(local)
-	return e.text
+	return e.inserted()
 }
 
 // An eraser overwrites parts of a file with blanks.
 type eraser struct {
 	f    *file
 	text []byte
+	put  []insertion // in the order of their places
+}
+
+// An insertion is text to put at an offset.
+type insertion struct {
+	at   int
+	text string
+}
+
+// hollow makes the body of fn a panic. The lines behind it keep their numbers.
+func (e *eraser) hollow(fn *ast.FuncDecl, why string) {
+	at := e.offset(fn.Body.Lbrace) + 1
+	for i := at; i < e.offset(fn.Body.Rbrace); i++ {
+		if e.text[i] != '\n' && e.text[i] != '\r' {
+			e.text[i] = ' '
+		}
+	}
+	e.put = append(e.put, insertion{at, " panic(" + strconv.Quote(why) + ") "})
+}
+
+// inserted returns the text with what is put into it.
+func (e *eraser) inserted() []byte {
+	for _, p := range slices.Backward(e.put) {
+		e.text = slices.Insert(e.text, p.at, []byte(p.text)...)
+	}
+	return e.text
 }
 
 func (e *eraser) decl(d ast.Decl, kept map[ast.Node]bool) {
