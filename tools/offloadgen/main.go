@@ -13,6 +13,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command. It returns the exit status: 0, 1 (failed) or 2 (usage).
 func run(args []string, stdout, stderr io.Writer) int {
+	whole := len(args) > 0 && args[0] == "vet"
+	if whole {
+		args = args[1:]
+	}
 	fs := flag.NewFlagSet("offloadgen", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	force := fs.Bool("force", false, "generate even if nothing has changed")
@@ -40,7 +44,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		g.tags = strings.Split(*tags, ",")
 	}
 	do := g.run
-	if *check {
+	switch {
+	case whole:
+		do = func() error { return vet(g.dir, g.tags) }
+	case *check:
 		do = g.check
 	}
 	if err := do(); err != nil {
@@ -52,6 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func usage(fs *flag.FlagSet) {
 	fmt.Fprint(fs.Output(), `usage: offloadgen [-check] [-force] [-tags=TAG,...] [-v] [directory]
+       offloadgen vet [-tags=TAG,...] [directory of a program]
 
 Offloadgen makes functions marked with //offload:func elastic, and types marked
 with //offload:endpoint the far ends of elastic channels: it writes what calls or
