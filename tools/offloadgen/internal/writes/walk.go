@@ -43,6 +43,24 @@ func (w *walk) write(pos token.Pos, m mask) {
 	}
 }
 
+// leading returns m without the parts of parameters by which nobody comes to what a map or
+// a slice of type t refers to. Values of other types keep all.
+func (w *walk) leading(m mask, t types.Type) mask {
+	switch u := t.Underlying().(type) {
+	case *types.Map:
+	case *types.Slice:
+		t = u.Elem()
+	default:
+		return m
+	}
+	for i, p := range w.s.fn.Params {
+		if !leads(p.Type(), t, map[types.Type]bool{}) {
+			m &^= bits(i).all()
+		}
+	}
+	return m
+}
+
 // hold enters that val is stored in what addr points to.
 func (w *walk) hold(addr ssa.Value, val reach) {
 	for {
@@ -70,7 +88,7 @@ func (w *walk) instr(instr ssa.Instruction) {
 			w.hold(i.Addr, w.of(i.Val))
 		}
 	case *ssa.MapUpdate:
-		w.write(i.Pos(), w.of(i.Map).near)
+		w.write(i.Pos(), w.leading(w.of(i.Map).near, i.Map.Type()))
 		w.hold(i.Map, w.of(i.Value).with(w.of(i.Key)))
 	case *ssa.Send:
 		w.hold(i.Chan, w.of(i.X))
@@ -203,7 +221,14 @@ func (w *walk) own(pos token.Pos, f *ssa.Function, args []ssa.Value, result ssa.
 		return out
 	}
 	for _, m := range s.written {
-		w.write(pos, translate(m))
+		for n, a := range args {
+			if m&bits(n).near != 0 {
+				w.write(pos, w.leading(w.of(a).near, a.Type()))
+			}
+			if m&bits(n).deep != 0 {
+				w.write(pos, w.of(a).deep)
+			}
+		}
 	}
 	if result != nil {
 		w.set(result, reach{translate(s.result.near), translate(s.result.deep)})
@@ -240,7 +265,7 @@ func (w *walk) holdElements(to, from ssa.Value) {
 func (w *walk) unknown(pos token.Pos, fn *types.Func, args []ssa.Value, result ssa.Value) {
 	for _, n := range changed(fn) {
 		if n < len(args) {
-			w.write(pos, w.of(args[n]).near)
+			w.write(pos, w.leading(w.of(args[n]).near, args[n].Type()))
 		}
 	}
 	if n, ok := returned[fn.FullName()]; ok && result != nil && n < len(args) {

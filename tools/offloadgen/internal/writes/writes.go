@@ -163,3 +163,30 @@ func refersIn(t types.Type, seen map[types.Type]bool) bool {
 	}
 	return true
 }
+
+// leads says whether a value of from has, or refers to, one of type to, at any depth.
+func leads(from, to types.Type, seen map[types.Type]bool) bool {
+	if seen[from] {
+		return false
+	}
+	seen[from] = true
+	if types.Identical(from.Underlying(), to.Underlying()) {
+		return true
+	}
+	switch u := from.Underlying().(type) {
+	case *types.Basic:
+		return u.Kind() == types.UnsafePointer
+	case *types.Map:
+		return leads(u.Key(), to, seen) || leads(u.Elem(), to, seen)
+	case *types.Struct:
+		for f := range u.Fields() {
+			if leads(f.Type(), to, seen) {
+				return true
+			}
+		}
+		return false
+	case interface{ Elem() types.Type }: // pointers, slices, arrays, channels
+		return leads(u.Elem(), to, seen)
+	}
+	return true // behind an interface or a function may be anything
+}
