@@ -23,7 +23,7 @@ type function struct {
 
 	in, out           tuple
 	inCodec, outCodec *codec
-	ctxVar, recvVar   string // parameters of the elastic function
+	ctxVar            string // parameter of the elastic function
 	outVar, errVar    string // variables of the elastic function, or its results
 	inName            string // of the struct of several parameters
 }

@@ -123,5 +123,5 @@ func readZone(body []byte) (Zone, error) {
 			return Zone{}, fmt.Errorf("%s is missing, has over %d characters, or one that a name cannot have", s.field, s.most)
 		}
 	}
-	return Zone{z.ID, z.Name, z.Provider}, nil
+	return Zone(z), nil
 }
