@@ -50,7 +50,8 @@ const (
 	CodeExited Code = 15
 	// CodeOutOfStack: the function's calls went deeper than the guest's stack.
 	CodeOutOfStack Code = 16
-	// CodeDeadlocked: all goroutines of the guest waited for each other.
+	// CodeDeadlocked: all goroutines of the guest waited for each other, as far as Go's runtime says so before it ends. In an exported
+	// function it may trap without a word, which is CodeTrapped.
 	CodeDeadlocked Code = 17
 
 	// CodeUnavailable: no edge host can take the call now.

@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +23,6 @@ const (
 	goEat
 	goGorge
 	goAnswer
-	goDeadlock
-	goRecurse
 )
 
 // goGuest checks a guest with a runtime of its own: a collector, goroutines,
@@ -95,22 +92,6 @@ func (s suite) goGuest(t *testing.T) {
 		if err != nil || string(r.Payload) != "partial" || ctx.Err() != nil {
 			t.Errorf("got %q, %v, context: %v; want an answer before the deadline", r.Payload, err, ctx.Err())
 		}
-	})
-	t.Run("Deadlock", func(t *testing.T) {
-		other := instance(t, m, cfg)
-		_, err := other.Call(t.Context(), goDeadlock, nil)
-		var exit *wasi.ExitError
-		if !errors.As(err, &exit) || !strings.Contains(exit.Fatal, "deadlock") {
-			t.Errorf("got %v; want Go's words on a deadlock", err)
-		}
-		mustDiscard(t, other)
-	})
-	t.Run("Recurse", func(t *testing.T) {
-		other := instance(t, m, cfg)
-		if _, err := other.Call(t.Context(), goRecurse, nil); !errors.Is(err, executor.ErrStack) {
-			t.Errorf("got %v; want %v", err, executor.ErrStack)
-		}
-		mustDiscard(t, other)
 	})
 	for name, fn := range map[string]uint32{"Eat": goEat, "Gorge": goGorge} {
 		t.Run(name, func(t *testing.T) {

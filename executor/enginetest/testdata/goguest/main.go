@@ -25,8 +25,6 @@ const (
 	fnEat      // allocates until something stops it
 	fnGorge    // allocates 512 MiB at once
 	fnAnswer   // works until its deadline, and then answers "partial"
-	fnDeadlock // waits for itself
-	fnRecurse  // calls itself without end
 )
 
 var (
@@ -106,19 +104,8 @@ func runMore(fn uint32, deadline int64) ([]byte, error) {
 		for now() < deadline {
 		}
 		return []byte("partial"), nil
-	case fnDeadlock:
-		<-make(chan int)
-	case fnRecurse:
-		return fmt.Append(nil, recurse(1)), nil
 	}
 	return nil, errors.New("no such function")
-}
-
-func recurse(n int) int {
-	if n == 0 {
-		return 0
-	}
-	return 1 + recurse(n+1)
 }
 
 func address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
