@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -34,6 +35,7 @@ failure of each shape. --script runs such a script again; kept in
 lab/internal/check/testdata/regressions it becomes a test.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			s.Parallel = cmp.Or(s.Parallel, runtime.GOMAXPROCS(0))
 			if check.IsChild() {
 				return check.Serve(os.Stdin, os.Stdout)
 			}
@@ -68,7 +70,7 @@ lab/internal/check/testdata/regressions it becomes a test.`,
 	c.Flags().BoolVar(&s.Adversary, "adversary", false, "draw the scripts of an adversary")
 	c.Flags().BoolVar(&s.TCP, "tcp", false, "reach the hosts over TCP")
 	c.Flags().BoolVar(&s.Survey, "survey", false, "run all seeds and print a failure of each shape")
-	c.Flags().IntVar(&s.Parallel, "parallel", runtime.GOMAXPROCS(0), "how many run at once")
+	c.Flags().IntVar(&s.Parallel, "parallel", 0, "how many run at once (default: as many as there are processors)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each count")
 	return c
 }
