@@ -19,7 +19,7 @@ func zone(t *testing.T, name string) *time.Location {
 	t.Helper()
 	l, err := time.LoadLocation(name)
 	if err != nil {
-		t.Skip("no tz database: apt-get install tzdata")
+		t.Skip("no tz database: apt-get install tzdata, then go test ./offload/pack -run " + t.Name())
 	}
 	return l
 }

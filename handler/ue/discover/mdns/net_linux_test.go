@@ -310,10 +310,10 @@ func TestAnnouncements(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	ifi, err := net.InterfaceByName("lo")
 	if err != nil {
-		t.Skip("this machine has no interface lo")
+		t.Skip("there is no interface lo; where there is: go test ./handler/ue/discover/mdns -run " + t.Name())
 	}
 	if err := reachable(ifi); err != nil {
-		t.Skipf("no multicast on lo (%v): ip link set lo up", err)
+		t.Skipf("no multicast on lo (%v): ip link set lo up, then go test ./handler/ue/discover/mdns -run %s", err, t.Name())
 	}
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	defer announce(t, Announcer{Addr: netip.MustParseAddrPort("127.0.0.1:4434"), Interfaces: []string{"lo"}}, 1)()
