@@ -66,7 +66,9 @@ func (a Response) String() string {
 }
 
 // statusText is a status of the guest ABI.
-func statusText(s byte) string { return [...]string{"ok", "error", "panic", "unknown"}[min(s, 3)] }
+func statusText(s byte) string {
+	return [...]string{"ok", "error", "panic", "both", "unknown"}[min(s, 4)]
+}
 
 // codeText is a code without an explanation.
 func codeText(c byte) string { return (&wire.Fail{Code: offload.Code(c)}).Error() }

@@ -14,6 +14,7 @@ import (
 // The answers to guests that were stopped.
 var (
 	trapped     = either(fail(offload.CodeTrapped))
+	exited      = either(fail(offload.CodeExited))
 	outOfFuel   = either(fail(offload.CodeOutOfFuel))
 	outOfMemory = either(fail(offload.CodeOutOfMemory))
 	late        = either(fail(offload.CodeDeadline))
@@ -65,7 +66,7 @@ var wrongGuests = []Kind{
 	{Name: "divide-overflow", Share: 40, Allowed: trapped, do: callsFn(fnOverflow, 0)},
 	{Name: "truncate-nan", Share: 40, Allowed: trapped, do: callsFn(fnTruncate, 0)},
 	// Which of the two bounds is reached first depends on the engine's stack.
-	{Name: "stack", Share: 2, Allowed: either(fail(offload.CodeTrapped), fail(offload.CodeOutOfFuel)), do: callsFn(fnRecurse, 0)},
+	{Name: "stack", Share: 2, Allowed: either(fail(offload.CodeOutOfStack), fail(offload.CodeOutOfFuel)), do: callsFn(fnRecurse, 0)},
 	{Name: "table-null", Share: 40, Allowed: trapped, do: callsFn(fnCallNone, 0)},
 	{Name: "table-other-type", Share: 40, Allowed: trapped, do: callsFn(fnCallOther, 1000)},
 	{Name: "table-outside", Share: 40, Allowed: trapped, do: callsFn(fnCallPast, 1<<30)},
@@ -77,8 +78,8 @@ var wrongGuests = []Kind{
 	{Name: "fuel", Share: 2, Allowed: outOfFuel, do: callsFn(fnBurn, 0)},
 	{Name: "deadline", Share: 10, Allowed: late, do: within(fnWait, 1, 2*time.Millisecond)},
 	{Name: "deadline-asleep", Share: 10, Allowed: late, do: within(fnSleep, 0, 2*time.Millisecond)},
-	{Name: "exit", Share: 40, Allowed: trapped, do: callsFn(fnExit, 4)},
-	{Name: "exit-any", Share: 20, Allowed: trapped, do: callsFn(fnExit, 1<<32)},
+	{Name: "exit", Share: 40, Allowed: exited, do: callsFn(fnExit, 4)},
+	{Name: "exit-any", Share: 20, Allowed: exited, do: callsFn(fnExit, 1<<32)},
 	{Name: "buffer-refused", Share: 40, Allowed: tooLarge, do: sized(bufNone)},
 	{Name: "buffer-outside", Share: 40, Allowed: trapped, do: sized(bufOutside)},
 	{Name: "buffer-trap", Share: 40, Allowed: trapped, do: sized(bufTrap)},
@@ -90,7 +91,10 @@ var wrongGuests = []Kind{
 	{Name: "reply-empty", Share: 40, Allowed: trapped, do: callsFn(fnReplyEmpty, 0)},
 	{Name: "reply-large", Share: 20, Allowed: tooLarge, do: callsFn(fnLarge, 0)},
 	{Name: "status-unknown", Share: 40, Allowed: trapped, do: asks(func(r *rand.Rand) []byte {
-		return hostileCall(fnStatus, 0, request(3+r.IntN(253)))
+		return hostileCall(fnStatus, 0, request(4+r.IntN(252)))
+	})},
+	{Name: "status-both-cut", Share: 20, Allowed: either(result(abi.Both)), do: asks(func(*rand.Rand) []byte {
+		return hostileCall(fnStatus, 0, request(3))
 	})},
 	{Name: "status-error-cut", Share: 20, Allowed: either(result(abi.Error)), do: asks(func(*rand.Rand) []byte {
 		return hostileCall(fnStatus, 0, request(1))
