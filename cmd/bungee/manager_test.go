@@ -141,10 +141,7 @@ func TestManagerPages(t *testing.T) {
 	}
 	write("[default.quota]\ninstances = 4\n")
 	m := startManager(t, "--metrics", "127.0.0.1:0", "--policy", policy)
-	url := regexp.MustCompile(`msg=metrics at=(\S+)`).FindStringSubmatch(m.log.String())
-	if url == nil {
-		t.Fatal("the log names no metrics")
-	}
+	url := metricsOf(t, &m.process)
 	page := func(at string) string {
 		r, err := http.Get(at)
 		if err != nil {
@@ -157,7 +154,7 @@ func TestManagerPages(t *testing.T) {
 		}
 		return string(b)
 	}
-	all := page(url[1])
+	all := page(url)
 	docs, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +174,7 @@ func TestManagerPages(t *testing.T) {
 			t.Errorf("metrics lack %s", want)
 		}
 	}
-	if ready := page(strings.TrimSuffix(url[1], "metrics") + "readyz"); ready != "ok\n" {
+	if ready := page(strings.TrimSuffix(url, "metrics") + "readyz"); ready != "ok\n" {
 		t.Errorf("readyz says %q", ready)
 	}
 	write("[default.quota]\ninstances = many\n")

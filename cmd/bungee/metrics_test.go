@@ -30,11 +30,8 @@ func TestPageOfAName(t *testing.T) {
 func TestMetricsOfBuffers(t *testing.T) {
 	p := startHost(t, "--metrics", "127.0.0.1:0", "--memory-total", "512")
 	ready(t, startUE(t, p), &raw(t, "basic", 0, errNative).Desc)
-	url := regexp.MustCompile(`msg=metrics at=(\S+)`).FindStringSubmatch(p.log.String())
-	if url == nil {
-		t.Fatal("the log names no metrics")
-	}
-	addr := strings.TrimSuffix(strings.TrimPrefix(url[1], "http://"), "/metrics")
+	url := metricsOf(t, p)
+	addr := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/metrics")
 	var idle []net.Conn
 	for range 2 * metricsConns { // they take descriptors for some seconds, and not all
 		c, err := net.Dial("tcp", addr)
@@ -45,7 +42,7 @@ func TestMetricsOfBuffers(t *testing.T) {
 		idle = append(idle, c)
 	}
 	io.ReadAll(idle[0]) // until it is sent away
-	r, err := http.Get(url[1])
+	r, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

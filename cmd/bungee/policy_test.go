@@ -83,11 +83,8 @@ func TestMetrics(t *testing.T) {
 	if _, err := echo.Call(t.Context(), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	url := regexp.MustCompile(`msg=metrics at=(\S+)`).FindStringSubmatch(p.log.String())
-	if url == nil {
-		t.Fatal("the log names no metrics")
-	}
-	r, err := http.Get(url[1])
+	url := metricsOf(t, p)
+	r, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

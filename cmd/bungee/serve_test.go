@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -15,12 +14,12 @@ import (
 func metricsOf(t *testing.T, p *process) string {
 	t.Helper()
 	at := regexp.MustCompile(`msg=metrics at=(\S+)`)
-	for { // what it says comes through a pipe
-		if url := at.FindStringSubmatch(p.log.String()); url != nil {
-			return url[1]
-		}
-		runtime.Gosched()
-	}
+	var url []string
+	await(t, "the log to name the metrics", func() bool { // what it says comes through a pipe
+		url = at.FindStringSubmatch(p.log.String())
+		return url != nil
+	})
+	return url[1]
 }
 
 // TestMetricsNames has the metrics answer to addresses and to names that the operator gave, and not to
