@@ -34,6 +34,14 @@ type Func[In, Out any] struct {
 	// AppendOut and ReadOut are the codec of Out.
 	AppendOut func([]byte, Out) []byte
 	ReadOut   func(*pack.Reader) Out
+	// Params are the parameters in In, in its order. Nil if none refers to memory of the caller.
+	Params []Param
+	// AppendBack and ReadBack are the codec of what In's parameters with InOut refer to, which
+	// a reply has behind Out, and Aliased says whether that is memory of another parameter,
+	// too. They are nil where there is nothing of the kind.
+	AppendBack func([]byte, In) []byte
+	ReadBack   func(*pack.Reader, In, *Back)
+	Aliased    func(In) bool
 }
 
 // Call runs the function where the router says, and natively if no router is in use.
@@ -45,11 +53,18 @@ type Func[In, Out any] struct {
 // returned comes with the value that it returned beside it; from an edge host it is what
 // [ReadError] makes of it. A local call costs no allocation and copies nothing.
 //
+// What the function wrote to memory that its mark carries back is written to the caller's
+// memory once the whole reply is read, with an error of the function's own as without one. A call that
+// fails on an edge host in another way leaves it as it was. One whose parameters share such memory runs natively.
+//
 // An idempotent function may also be begun natively while the edge host has not answered; see hedge.
 func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	w := route.Find(&f.Desc)
 	if w == nil || w.Caller == nil {
 		return f.here(ctx, in, w, nil)
+	}
+	if err := f.apart(in); err != nil {
+		return f.here(ctx, in, w, err)
 	}
 	out, ran, err := f.there(ctx, in, w)
 	if err == nil || ran || ctx.Err() != nil || !route.MayRepeat(err, f.Idempotent) {
@@ -107,16 +122,16 @@ func (f *Func[In, Out]) there(ctx context.Context, in In, w *route.Way) (out Out
 	*frame = f.AppendIn(append((*frame)[:0], make([]byte, route.Room)...), in)
 	encoded := time.Since(begin)
 	if w.Hedge > 0 && f.Idempotent {
-		return f.hedged(ctx, *frame, w, begin, encoded)
+		return f.hedged(ctx, *frame, in, w, begin, encoded)
 	}
-	out, t, err := f.exchange(ctx, *frame, w, begin, encoded)
+	out, t, err := f.exchange(ctx, *frame, in, w, begin, encoded)
 	f.tell(ctx, w, &t, time.Since(begin))
 	return out, false, err
 }
 
-// exchange sends a request, and reads the result. Its trace has the bytes of an answer only
+// exchange sends a request, and reads the result, also into the memory of in. Its trace has the bytes of an answer only
 // if there was one.
-func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way, begin time.Time, encoded time.Duration) (out Out, t offload.Trace, err error) {
+func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, in In, w *route.Way, begin time.Time, encoded time.Duration) (out Out, t offload.Trace, err error) {
 	sent := begin.Add(encoded)
 	reply, err := w.Caller.Call(ctx, &f.Desc, frame)
 	back := time.Now()
@@ -125,7 +140,7 @@ func (f *Func[In, Out]) exchange(ctx context.Context, frame []byte, w *route.Way
 		return out, offload.Trace{Host: hostOf(err), Encode: encoded, Network: back.Sub(sent)}, err
 	}
 	defer reply.Release()
-	out, err = f.result(reply)
+	out, err = f.result(reply, in)
 	t = offload.Trace{
 		Host:    reply.Host,
 		Encode:  encoded,
@@ -176,22 +191,26 @@ func (f *Func[In, Out]) tell(ctx context.Context, w *route.Way, t *offload.Trace
 	}
 }
 
-// result reads what the guest function answered.
-func (f *Func[In, Out]) result(reply *route.Reply) (out Out, err error) {
+// result reads what the guest function answered, and writes to the memory of in what was carried back.
+func (f *Func[In, Out]) result(reply *route.Reply, in In) (out Out, err error) {
 	r := pack.NewReader(reply.Payload)
 	switch reply.Status {
 	case abi.OK:
 		out = f.ReadOut(&r)
-		if err := r.Done(); err != nil {
+		back := f.readBack(&r, in)
+		if err := cmp.Or(r.Done(), back.fault()); err != nil {
 			return out, f.failed(reply, offload.CodeProtocol, offload.Ended, err)
 		}
+		back.write()
 		return out, nil
 	case abi.Both:
 		out = f.ReadOut(&r)
+		back := f.readBack(&r, in)
 		own := ReadError(&r)
-		if err := r.Done(); err != nil || own == nil {
+		if err := cmp.Or(r.Done(), back.fault()); err != nil || own == nil {
 			return out, f.failed(reply, offload.CodeProtocol, offload.Ended, cmp.Or(err, abi.ErrReply))
 		}
+		back.write()
 		return out, own
 	case abi.Error:
 		return out, f.refused(reply)
@@ -255,9 +274,9 @@ func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
 	}
 	out, err := f.Native(ctx, in)
 	if err != nil {
-		return AppendError(f.AppendOut(append(dst, byte(abi.Both)), out), err)
+		return AppendError(f.appendBack(f.AppendOut(append(dst, byte(abi.Both)), out), in), err)
 	}
-	return f.AppendOut(append(dst, byte(abi.OK)), out)
+	return f.appendBack(f.AppendOut(append(dst, byte(abi.OK)), out), in)
 }
 
 // frames holds requests between calls: a video frame is about 50 KB.

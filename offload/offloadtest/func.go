@@ -119,9 +119,9 @@ func (c *comparison[In, Out]) compare(t testing.TB, request []byte) {
 	case here.fault != "":
 		t.Errorf("%s%s %s", c.f.Name, c.show(request), here.fault)
 	case err != nil:
-		t.Errorf("%s%s: the module: %v; natively %s", c.f.Name, c.show(request), err, c.reply(here.reply))
-	case !c.same(here.reply, there):
-		t.Errorf("%s%s: natively %s, in the module %s", c.f.Name, c.show(request), c.reply(here.reply), c.reply(there))
+		t.Errorf("%s%s: the module: %v; natively %s", c.f.Name, c.show(request), err, c.reply(request, here.reply))
+	case !c.same(request, here.reply, there):
+		t.Errorf("%s%s: natively %s, in the module %s", c.f.Name, c.show(request), c.reply(request, here.reply), c.reply(request, there))
 	default:
 		c.alike++
 		c.count(abi.Status(there[0]))
@@ -182,20 +182,34 @@ func (c *comparison[In, Out]) native(request []byte) (n native) {
 		return n
 	}
 	out, err := c.f.Native(context.Background(), in)
-	if after := c.f.AppendIn(nil, in); !bytes.Equal(after, request) {
-		n.fault = fmt.Sprintf("has its parameters changed to %s, which a caller does not see from an edge host; change a copy and return it", c.show(after))
+	after := c.f.AppendIn(nil, in)
+	if name := c.f.Changed(request, after); name != "" {
+		n.fault = fmt.Sprintf("has its parameter %s changed: %s, which a caller does not see from an edge host; change a copy and return it, or write inout=%[1]s in the mark to have the change carried back", name, c.show(after))
 		return n
 	}
+	if c.f.Params == nil && !bytes.Equal(request, after) { // it was generated before parameters had names
+		n.fault = fmt.Sprintf("has its parameters changed to %s, which a caller does not see from an edge host", c.show(after))
+		return n
+	}
+	n.reply = c.f.AppendOut([]byte{byte(status(err))}, out)
+	if c.f.AppendBack != nil {
+		n.reply = c.f.AppendBack(n.reply, in)
+	}
 	if err != nil {
-		n.reply = codegen.AppendError(c.f.AppendOut([]byte{byte(abi.Both)}, out), err)
-	} else {
-		n.reply = c.f.AppendOut([]byte{byte(abi.OK)}, out)
+		n.reply = codegen.AppendError(n.reply, err)
 	}
 	return n
 }
 
-// same says whether two replies are the same.
-func (c *comparison[In, Out]) same(a, b []byte) bool {
+func status(err error) abi.Status {
+	if err != nil {
+		return abi.Both
+	}
+	return abi.OK
+}
+
+// same says whether two replies to a request are the same.
+func (c *comparison[In, Out]) same(request, a, b []byte) bool {
 	switch {
 	case bytes.Equal(a, b):
 		return true
@@ -206,17 +220,35 @@ func (c *comparison[In, Out]) same(a, b []byte) bool {
 	case abi.Status(a[0]) == abi.Error:
 		return false
 	}
-	x, errX, okX := c.out(a)
-	y, errY, okY := c.out(b)
-	return okX && okY && bytes.Equal(errX, errY) && near(reflect.ValueOf(&x).Elem(), reflect.ValueOf(&y).Elem(), c.ulp)
+	x, okX := c.answered(request, a)
+	y, okY := c.answered(request, b)
+	return okX && okY && bytes.Equal(x.own, y.own) &&
+		near(reflect.ValueOf(&x.out).Elem(), reflect.ValueOf(&y.out).Elem(), c.ulp) &&
+		near(reflect.ValueOf(&x.in).Elem(), reflect.ValueOf(&y.in).Elem(), c.ulp)
 }
 
-// out returns the result in a reply, and the error behind it as it is encoded.
-func (c *comparison[In, Out]) out(reply []byte) (out Out, own []byte, ok bool) {
+// An answer is what is in a reply.
+type answer[In, Out any] struct {
+	out Out
+	in  In     // what was sent, with what was carried back; zero where nothing is
+	own []byte // the error as it is encoded
+}
+
+// answered reads a reply to a request.
+func (c *comparison[In, Out]) answered(request, reply []byte) (a answer[In, Out], ok bool) {
 	r := pack.NewReader(reply[1:])
-	out = c.f.ReadOut(&r)
-	ok = r.Err() == nil
-	return out, r.Rest(), ok
+	a.out = c.f.ReadOut(&r)
+	if c.f.ReadBack != nil {
+		sent := pack.NewReader(request)
+		a.in = c.f.ReadIn(&sent)
+		var back codegen.Back
+		c.f.ReadBack(&r, a.in, &back)
+		if back.Write() != nil {
+			return a, false
+		}
+	}
+	a.own = r.Rest()
+	return a, r.Err() == nil
 }
 
 // panicText returns what a panic said, without the place, whose file the module has
@@ -245,6 +277,14 @@ func clip(s string) string {
 	return s
 }
 
+// showBack returns the parameters after a call, for people, "" when nothing is carried back.
+func (c *comparison[In, Out]) showBack(in In) string {
+	if c.f.ReadBack == nil {
+		return ""
+	}
+	return clip(fmt.Sprintf(" and the parameters (%+v)", in))
+}
+
 // showError returns the error behind a result, for people, "" for none.
 func showError(own []byte) string {
 	r := pack.NewReader(own)
@@ -256,14 +296,14 @@ func showError(own []byte) string {
 }
 
 // reply returns what a reply says, for people.
-func (c *comparison[In, Out]) reply(b []byte) string {
+func (c *comparison[In, Out]) reply(request, b []byte) string {
 	if len(b) == 0 {
 		return "nothing"
 	}
 	switch abi.Status(b[0]) {
 	case abi.OK, abi.Both:
-		if out, own, ok := c.out(b); ok {
-			return clip(fmt.Sprintf("%+v", out)) + showError(own)
+		if a, ok := c.answered(request, b); ok {
+			return clip(fmt.Sprintf("%+v", a.out)) + c.showBack(a.in) + showError(a.own)
 		}
 	case abi.Error:
 		if code, text, err := abi.ParseError(b[1:]); err == nil {

@@ -68,7 +68,7 @@ func TestMutation(t *testing.T) {
 }
 
 // kinds are those of functions, most often the plain one.
-var kinds = []string{"plain", "plain", "plain", "generic", "table", "registry", "elsewhere", "order", "inPlace", "changing", "rival", "method", "zone"}
+var kinds = []string{"plain", "plain", "plain", "generic", "table", "registry", "elsewhere", "order", "inPlace", "carried", "changing", "rival", "method", "zone"}
 
 // A random is a random package, in the making.
 type random struct {
@@ -77,10 +77,11 @@ type random struct {
 	names []string
 	files map[string]string // by name
 	main  strings.Builder   // what main does before it calls
+	inout map[string]bool   // functions that carry back what they write to s
 }
 
 func newRandom(seed uint64) *random {
-	return &random{Rand: rand.New(rand.NewPCG(seed, 7)), seed: seed, files: map[string]string{}}
+	return &random{Rand: rand.New(rand.NewPCG(seed, 7)), seed: seed, files: map[string]string{}, inout: map[string]bool{}}
 }
 
 // file adds text to a file of the package, under a header of its own.
@@ -160,6 +161,10 @@ func sizeOf%[1]s(a int) int {
 	case "inPlace":
 		before = []string{"\ts[0] = s[1] + 1\n", "\tsort.Sort(sort.Reverse(sort.IntSlice(s)))\n\tsort.Ints(s)\n", "\tset" + own + "(&s)\n", "\tfunc(t []int) { t[len(t)-1]++ }(s[1:])\n"}[p.IntN(4)]
 		p.file("set.go", head, fmt.Sprintf("\nfunc set%s(p *[]int) { copy(*p, []int{%d}) }\n", own, 100+c))
+	case "carried":
+		p.inout[p.names[n]] = true
+		before = []string{"\ts[0] = a + 1\n", "\tsort.Ints(s)\n", "\tset" + own + "(&s)\n", "\tfunc(t []int) { t[len(t)-1] ^= a }(s[1:])\n"}[p.IntN(4)]
+		p.file("set.go", head, fmt.Sprintf("\nfunc set%s(p *[]int) { *p = append((*p)[:2], %d) }\n", own, 100+c))
 	case "changing":
 		value = "state" + own
 		p.file("state.go", head, fmt.Sprintf("\nvar state%s = %d\n\nfunc setState%[1]s(p *int) { *p = %[2]d + 1 }\n", own, c))
@@ -176,7 +181,7 @@ func sizeOf%[1]s(a int) int {
 		before = "\tif l, err := time.LoadLocation(\"Europe/Berlin\"); err != nil {\n\t\tm = err.Error()\n\t} else {\n\t\tm += time.Unix(int64(a), 0).In(l).String()\n\t}\n"
 	}
 	p.file("marked.go", "package main\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\t\"sort\"\n\t\"time\"\nIMPORTS)\n\nvar _ = sort.Ints\n\nvar _ time.Time\n",
-		fmt.Sprintf("\n// %s is of the kind %s.\n//\n//offload:func\nfunc %[1]s(ctx context.Context, a int, s []int, m string) (string, error) {\n%[3]s\treturn fmt.Sprint(%[4]s, m), nil\n}\n", p.names[n], kind, before, value))
+		fmt.Sprintf("\n// %s is of the kind %s.\n//\n//offload:func%[5]s\nfunc %[1]s(ctx context.Context, a int, s []int, m string) (string, error) {\n%[3]s\treturn fmt.Sprint(%[4]s, m), nil\n}\n", p.names[n], kind, before, value, map[bool]string{true: " inout=s"}[p.inout[p.names[n]]]))
 	if kind == "elsewhere" {
 		p.files["marked.go"] = strings.Replace(p.files["marked.go"], "IMPORTS", "\t\"example.com/app/reg"+own+"\"\nIMPORTS", 1)
 	}
@@ -188,7 +193,7 @@ func (p *random) write(t *testing.T, dir string, dropped map[string]bool) {
 	for _, name := range sortedKeys(p.files) {
 		text := strings.Replace(p.files[name], "IMPORTS", "", 1)
 		for n := range dropped {
-			text = regexp.MustCompile(`(?m)^//offload:func\nfunc `+n+`\(`).ReplaceAllString(text, "func "+n+"(")
+			text = regexp.MustCompile(`(?m)^//offload:func.*\nfunc `+n+`\(`).ReplaceAllString(text, "func "+n+"(")
 		}
 		fmt.Fprintf(&archive, "-- %s --\n%s", name, text)
 	}
@@ -196,7 +201,7 @@ func (p *random) write(t *testing.T, dir string, dropped map[string]bool) {
 	left := 0
 	for _, n := range p.names {
 		if !dropped[n] {
-			fmt.Fprintf(&archive, "\tcall(%d, %s, %[2]sFunc.Serve)\n", left, n)
+			fmt.Fprintf(&archive, "\tcall(%d, %s, %[2]sFunc.Serve, %t)\n", left, n, p.inout[n])
 			left++
 		}
 	}
@@ -204,7 +209,7 @@ func (p *random) write(t *testing.T, dir string, dropped map[string]bool) {
 
 type serve func(context.Context, []byte, []byte) []byte
 
-func call(n int, f func(context.Context, int, []int, string) (string, error), s serve) {
+func call(n int, f func(context.Context, int, []int, string) (string, error), s serve, inout bool) {
 	for _, a := range []int{0, 1, -7, 1 << 40} {
 		list := []int{a, 3, 1, 2}
 		b := pack.AppendInt(pack.AppendArray(nil, 3), int64(a))
@@ -215,7 +220,7 @@ func call(n int, f func(context.Context, int, []int, string) (string, error), s 
 		b = pack.AppendString(b, "text")
 		given := slices.Clone(list)
 		f(context.Background(), a, given, "text")
-		fmt.Printf("%d %x %x %t\n", n, b, s(context.Background(), b, nil), slices.Equal(given, list))
+		fmt.Printf("%d %x %x %t\n", n, b, s(context.Background(), b, nil), inout || slices.Equal(given, list))
 	}
 }
 `)

@@ -32,6 +32,9 @@
 //	                   deterministic, and the UE's handler must know N hosts
 //	ulp=N              floating-point results may differ natively by N units in the last
 //	                   place, for the generated test
+//	inout=NAME,...     what these parameters refer to, slices, pointers and maps, the function
+//	                   changes for its caller: the changes come back from an edge host, too.
+//	                   A receiver is called by its name
 //	unchanged=NAME     the function writes to what its parameter NAME refers to, and its
 //	                   caller sees no change: offloadgen believes it, the generated test looks
 //
@@ -195,6 +198,19 @@
 // of the caller's slice, is refused where offloadgen sees it: in the package's own code, and
 // where it calls functions of the standard library that are known to fill or sort what they get.
 // The generated test finds the others.
+//
+// The way out is to return the result, or inout=NAME, which has it carried back:
+//
+//	//offload:func inout=dst
+//	func blur(dst, src []byte, width int) error { ... }
+//
+// After a call on an edge host the elements of dst, in the caller's own array, are what the
+// function made of them; of a pointer the value that it points to, of a map its entries. That
+// holds with an error of the function's own, as natively. When the call fails otherwise, or the
+// function panics there, nothing is written. A call with parameters that share memory, one of them
+// inout, runs natively, as a module has a copy of each: Trace.Fallback says so. What the elements
+// refer to in turn comes as new memory, and offloadgen tells so; the capacity of a slice
+// does not cross. What inout= names crosses both ways: a buffer that is only written to costs less as a result.
 //
 // # Alike, or the tool says why not
 //

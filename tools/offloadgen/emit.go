@@ -97,6 +97,7 @@ func (e *emitter) variable(b *strings.Builder, f *function, index int) {
 	fmt.Fprintf(b, "Native: %s,\n", e.native(f))
 	e.codecPair(b, "In", f.in.typ, f.inCodec)
 	e.codecPair(b, "Out", f.out.typ, f.outCodec)
+	e.checks(b, f)
 	b.WriteString("}\n")
 }
 

@@ -19,6 +19,7 @@ type function struct {
 	ctx    bool       // its first parameter is a context
 	fails  bool       // its last result is an error
 	params []value    // that cross: the receiver first, no context
+	inout  []bool     // of params: what they refer to is carried back
 	outs   []value    // that cross: no error at the end
 
 	in, out           tuple
@@ -60,6 +61,7 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 	if !f.takeApart(bad) {
 		return nil
 	}
+	f.carries(obj, s, c, bad)
 	f.nameParts(c)
 	f.in = f.tuple(c, f.inName, f.params)
 	f.out = f.tuple(c, "", f.outs)

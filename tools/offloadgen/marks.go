@@ -28,6 +28,7 @@ type mark struct {
 	redundancy int       // 0: not given
 	ulp        int       // units in the last place by which floating-point results may differ natively
 	unchanged  []string  // parameters that it writes through without its caller seeing it
+	inout      []string  // parameters that it writes through, and whose values are carried back
 	elastic    string    // what name= says, "" for the name with an upper-case letter
 	recv       string    // of a method: the name of its receiver's type
 	pos        token.Pos // of the name, where the mark is
@@ -163,13 +164,15 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 			m.ulp = n
 		case key == "unchanged" && m.kind == funcMark && value != "":
 			m.unchanged = append(m.unchanged, strings.Split(value, ",")...)
+		case key == "inout" && m.kind == funcMark && value != "":
+			m.inout = append(m.inout, strings.Split(value, ",")...)
 		case key == "name":
 			if !token.IsIdentifier(value) || !token.IsExported(value) {
 				bad.add(c.Pos(), "%s: name %q is no exported name; write one such as name=%s", m.name, value, upper(m.name))
 			}
 			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N and unchanged=PARAMETER", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N, inout=PARAMETER and unchanged=PARAMETER", m.name, opt)
 		}
 	}
 }
@@ -222,7 +225,7 @@ func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
 // version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
 	m.unchanged = append(m.unchanged, n.unchanged...)
-	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic {
+	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic || !slices.Equal(m.inout, n.inout) {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}
 	if m.decl == nil {

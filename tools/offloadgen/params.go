@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/types"
 	"path/filepath"
-	"slices"
 
 	"github.com/bungee-xr/bungee/tools/offloadgen/internal/writes"
 )
@@ -46,34 +45,51 @@ func (m *mark) funcIn(pkg *types.Package) *types.Func {
 }
 
 func (s *slice) changedBy(m *mark, obj *types.Func, list []writes.Write, bad *complaints) {
-	claimed := slices.Clone(m.unchanged)
+	claimed, carried := map[int]bool{}, map[int]bool{}
+	for _, name := range m.unchanged {
+		if i, ok := paramNamed(obj, name); ok {
+			claimed[i] = true
+		} else {
+			bad.add(m.pos, "%s: unchanged=%s names no parameter of it", m.label(), name)
+		}
+	}
+	for _, name := range m.inout { // that it names a parameter planFunction has seen to
+		if i, ok := paramNamed(obj, name); ok {
+			carried[i] = true
+		}
+	}
 	for _, w := range list {
-		what := "its receiver refers to"
-		name := "receiver"
+		if claimed[w.Param] || carried[w.Param] {
+			continue
+		}
+		name, what := receiverName(obj), "its receiver refers to"
 		if w.Param >= 0 {
 			name = obj.Signature().Params().At(w.Param).Name()
 			what = "its parameter " + name + " refers to"
 		}
-		if i := slices.Index(claimed, name); i >= 0 {
-			claimed = slices.Delete(claimed, i, i+1)
-			continue
-		}
-		bad.add(w.Pos, "%s: it changes what %s here, which its caller sees natively and not from an edge host; change a copy and return that, or write unchanged=%s in the mark if the caller sees no change", m.label(), what, name)
-	}
-	for _, name := range claimed {
-		if !hasParam(obj, name) {
-			bad.add(m.pos, "%s: unchanged=%s names no parameter of it", m.label(), name)
-		}
+		bad.add(w.Pos, "%s: it changes what %s here, which its caller sees natively and not from an edge host; change a copy and return that, or write inout=%s in the mark to have the change carried back, or unchanged=%[3]s if the caller sees no change", m.label(), what, name)
 	}
 }
 
-func hasParam(obj *types.Func, name string) bool {
-	for v := range obj.Signature().Params().Variables() {
-		if v.Name() == name {
-			return true
+// paramNamed returns the index of the parameter that an option of the mark calls name, -1 for
+// the receiver, which may be called by its name or as such.
+func paramNamed(obj *types.Func, name string) (index int, ok bool) {
+	p := obj.Signature().Params()
+	for i := range p.Len() {
+		if p.At(i).Name() == name {
+			return i, true
 		}
 	}
-	return name == "receiver" && obj.Signature().Recv() != nil
+	recv := obj.Signature().Recv()
+	return -1, recv != nil && (name == "receiver" || name == recv.Name())
+}
+
+// receiverName returns what a mark calls the receiver.
+func receiverName(obj *types.Func) string {
+	if r := obj.Signature().Recv(); r != nil && r.Name() != "" && r.Name() != "_" {
+		return r.Name()
+	}
+	return "receiver"
 }
 
 // compiled type-checks what the guest is built from.

@@ -8,7 +8,7 @@ import (
 
 // locals are what generated functions call their own variables. A package-level name that is
 // one of them is hidden there.
-var locals = []string{"b", "cfg", "ctx", "depth", "e", "emit", "err", "i", "in", "k", "n", "ok", "out", "p", "pairs", "r", "v"}
+var locals = []string{"b", "back", "cfg", "ctx", "depth", "e", "emit", "err", "i", "in", "k", "n", "ok", "out", "p", "pairs", "r", "v"}
 
 // A speller writes types down as the generated code of a package can name them.
 type speller struct {

@@ -28,7 +28,7 @@ func (w *walk) function(f *ssa.Function) {
 // set adds r to what v points to.
 func (w *walk) set(v ssa.Value, r reach) {
 	old := w.s.values[v]
-	if next := old.with(r); next != old && refers(v.Type()) {
+	if next := old.with(r); next != old && Refers(v.Type()) {
 		w.s.values[v], w.changed = next, true
 	}
 }
@@ -84,7 +84,7 @@ func (w *walk) instr(instr ssa.Instruction) {
 	switch i := instr.(type) {
 	case *ssa.Store:
 		w.write(i.Pos(), w.of(i.Addr).near)
-		if refers(i.Val.Type()) {
+		if Refers(i.Val.Type()) {
 			w.hold(i.Addr, w.of(i.Val))
 		}
 	case *ssa.MapUpdate:
@@ -256,7 +256,7 @@ func (w *walk) builtin(pos token.Pos, name string, args []ssa.Value, result ssa.
 
 // holdElements enters that elements of from are stored in to.
 func (w *walk) holdElements(to, from ssa.Value) {
-	if s, ok := from.Type().Underlying().(*types.Slice); ok && refers(s.Elem()) {
+	if s, ok := from.Type().Underlying().(*types.Slice); ok && Refers(s.Elem()) {
 		w.hold(to, reach{deep: w.of(from).deep})
 	}
 }

@@ -118,7 +118,7 @@ func (p *Package) summary(f *ssa.Function) *summary {
 	s := &summary{fn: f, values: map[ssa.Value]reach{}, written: map[token.Pos]mask{}}
 	p.funcs[f] = s
 	for i, param := range f.Params {
-		if refers(param.Type()) {
+		if Refers(param.Type()) {
 			s.values[param] = bits(i)
 		}
 	}
@@ -131,8 +131,8 @@ func (p *Package) summary(f *ssa.Function) *summary {
 	return s
 }
 
-// refers says whether a value of t can refer to memory that others may change.
-func refers(t types.Type) bool { return refersIn(t, map[types.Type]bool{}) }
+// Refers says whether a value of t can refer to memory that others may change.
+func Refers(t types.Type) bool { return refersIn(t, map[types.Type]bool{}) }
 
 func refersIn(t types.Type, seen map[types.Type]bool) bool {
 	if seen[t] {

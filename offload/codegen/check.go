@@ -1,0 +1,37 @@
+package codegen
+
+import (
+	"bytes"
+
+	"github.com/bungee-xr/bungee/offload/pack"
+)
+
+// Changed compares two encodings of In, from before a native run and from after it. It returns
+// the name of the first parameter that has changed and is not carried back, "" if there is none.
+func (f *Func[In, Out]) Changed(before, after []byte) string {
+	if len(f.Params) == 0 || bytes.Equal(before, after) {
+		return ""
+	}
+	a, b := pack.NewReader(before), pack.NewReader(after)
+	if len(f.Params) > 1 { // In is a struct of them
+		a.Array()
+		b.Array()
+	}
+	for _, p := range f.Params {
+		x, y := next(&a), next(&b)
+		if a.Err() != nil || b.Err() != nil {
+			return "" // a value that does not cross
+		}
+		if !p.InOut && !bytes.Equal(x, y) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// next reads a value of any kind, and returns its bytes.
+func next(r *pack.Reader) []byte {
+	from := r.Rest()
+	r.Skip(1)
+	return from[:len(from)-len(r.Rest())]
+}
