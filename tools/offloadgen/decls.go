@@ -13,6 +13,7 @@ type decl struct {
 	names []*ast.Ident
 	recv  string            // of a method: the name of its type
 	doc   *ast.CommentGroup // of a function or a type; nil: it has none
+	args  []ast.Expr        // types for which a generic function is marked
 }
 
 // declarations returns those of f in their order.
@@ -21,7 +22,7 @@ func declarations(f *file) []*decl {
 	for _, d := range f.ast.Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			all = append(all, &decl{f, d, []*ast.Ident{d.Name}, receiver(d), d.Doc})
+			all = append(all, &decl{file: f, node: d, names: []*ast.Ident{d.Name}, recv: receiver(d), doc: d.Doc})
 		case *ast.GenDecl:
 			all = append(all, specs(f, d)...)
 		}
@@ -38,7 +39,7 @@ func specs(f *file, d *ast.GenDecl) (all []*decl) {
 			if !d.Lparen.IsValid() {
 				doc = d.Doc
 			}
-			all = append(all, &decl{f, s, []*ast.Ident{s.Name}, "", doc})
+			all = append(all, &decl{file: f, node: s, names: []*ast.Ident{s.Name}, doc: doc})
 		case *ast.ValueSpec:
 			if d.Tok == token.VAR {
 				all = append(all, &decl{file: f, node: s, names: s.Names})

@@ -37,7 +37,7 @@
 //	                   A receiver is called by its name
 //	unchanged=NAME     the function writes to what its parameter NAME refers to, and its
 //	                   caller sees no change: offloadgen believes it, the generated test looks
-//
+//	for=TYPE,...       of a generic function: the types that this mark is for
 //	name=NAME          the elastic function's name, in place of the marked one's with an
 //	                   upper-case first letter
 //
@@ -50,6 +50,13 @@
 //	func (m *Model) score(x []float32) float32 { ... }
 //
 //	func (m *Model) Score(ctx context.Context, x []float32) (float32, error) // generated
+//
+// A generic function has a mark for each instance that is elastic, with a type for each of its
+// type parameters. A type is written as in the function's file, without blanks:
+//
+//	//offload:func for=int name=LargestInt
+//	//offload:func for=geom.Metres name=LargestMetres
+//	func largest[N number](list []N) N { ... }
 //
 // # Whole programs
 //

@@ -58,7 +58,7 @@ var (
 // callee returns the marked function as a value: a method is one of its receiver, too.
 func (e *emitter) callee(f *function) string {
 	if f.recv == nil {
-		return f.name
+		return f.name + e.brackets(f.args.list)
 	}
 	return "(" + e.spell(f.recv.Type()) + ")." + f.name
 }
@@ -166,7 +166,7 @@ func (e *emitter) body(f *function) string {
 // literal around it where it has another form.
 func (e *emitter) native(f *function) string {
 	if !f.in.made && !f.out.made && f.ctx && f.fails && f.recv == nil && !f.sig.Variadic() {
-		return f.name
+		return e.callee(f)
 	}
 	used := scope{f.name: true}
 	ctx, in, out, err := used.fresh("ctx"), used.fresh("in"), used.fresh("out"), used.fresh("err")
@@ -177,7 +177,7 @@ func (e *emitter) native(f *function) string {
 			args = append(args, in+"."+name)
 		}
 	}
-	callee := f.name
+	callee := f.name + e.brackets(f.args.list)
 	if f.recv != nil {
 		callee, args = args[0]+"."+f.name, args[1:]
 	}

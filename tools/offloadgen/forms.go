@@ -13,6 +13,9 @@ func (m *mark) label() string {
 	if m.recv != "" {
 		return m.recv + "." + m.name
 	}
+	if m.instance != "" {
+		return m.name + "[" + m.instance + "]"
+	}
 	return m.name
 }
 
@@ -71,11 +74,20 @@ func (n *names) claimMethod(m *mark, s *slice, bad *complaints) {
 // marked may call them.
 func elasticStubs(s *source, marks []*mark) []*ast.File {
 	var files []*ast.File
+	declared := map[string]bool{} // those names are complained of where code is planned
+	for _, f := range s.files {
+		for _, d := range declarations(f) {
+			for _, id := range d.names {
+				declared[d.recv+"."+id.Name] = true
+			}
+		}
+	}
 	for _, m := range marks {
 		fn, ok := m.decl.(*ast.FuncDecl)
-		if !ok {
+		if !ok || declared[m.recv+"."+m.made()] {
 			continue
 		}
+		declared[m.recv+"."+m.made()] = true
 		var b strings.Builder
 		fmt.Fprintf(&b, "package %s\nimport bungeeContext \"context\"\n", m.file.ast.Name.Name)
 		for _, i := range m.file.ast.Imports {
@@ -85,7 +97,7 @@ func elasticStubs(s *source, marks []*mark) []*ast.File {
 		if fn.Recv != nil {
 			receiver = m.file.slice(fn.Recv)
 		}
-		fmt.Fprintf(&b, "func %s %s(%s) (%s) { panic(0) }\n", receiver, m.made(), stubParams(m.file, fn), stubResults(m.file, fn))
+		fmt.Fprintf(&b, "func %s %s(%s) (%s) { panic(0) }\n", receiver, m.made(), stubParams(m, fn), stubResults(m, fn))
 		if f, err := parser.ParseFile(s.fset, m.made(), b.String(), parser.SkipObjectResolution); err == nil {
 			files = append(files, f)
 		}
@@ -94,24 +106,24 @@ func elasticStubs(s *source, marks []*mark) []*ast.File {
 }
 
 // stubParams returns the parameters of the elastic version of fn: with a context.
-func stubParams(f *file, fn *ast.FuncDecl) string {
+func stubParams(m *mark, fn *ast.FuncDecl) string {
 	list := fn.Type.Params.List
 	if len(list) > 0 {
 		switch t := list[0].Type.(type) {
 		case *ast.SelectorExpr:
 			if t.Sel.Name == "Context" {
-				return inside(f, fn.Type.Params)
+				return m.inside(fn, fn.Type.Params)
 			}
 		case *ast.Ident:
-			if aliasOfContext(f, t.Name) {
-				return inside(f, fn.Type.Params)
+			if aliasOfContext(m.file, t.Name) {
+				return m.inside(fn, fn.Type.Params)
 			}
 		}
 	}
 	if len(list) > 0 && len(list[0].Names) > 0 {
-		return "_ bungeeContext.Context, " + inside(f, fn.Type.Params)
+		return "_ bungeeContext.Context, " + m.inside(fn, fn.Type.Params)
 	}
-	return "bungeeContext.Context, " + inside(f, fn.Type.Params)
+	return "bungeeContext.Context, " + m.inside(fn, fn.Type.Params)
 }
 
 // aliasOfContext says whether a declaration in f makes name another name of context.Context.
@@ -127,12 +139,12 @@ func aliasOfContext(f *file, name string) bool {
 }
 
 // stubResults returns the results of the elastic version of fn: with an error.
-func stubResults(f *file, fn *ast.FuncDecl) string {
+func stubResults(m *mark, fn *ast.FuncDecl) string {
 	if fn.Type.Results.NumFields() == 0 {
 		return "error"
 	}
 	list := fn.Type.Results.List
-	text := inside(f, fn.Type.Results)
+	text := m.inside(fn, fn.Type.Results)
 	if id, ok := list[len(list)-1].Type.(*ast.Ident); ok && id.Name == "error" {
 		return text
 	}
@@ -142,11 +154,22 @@ func stubResults(f *file, fn *ast.FuncDecl) string {
 	return text + ", error"
 }
 
-// inside returns the text of a list without its parentheses.
-func inside(f *file, list *ast.FieldList) string {
+// inside returns the text of a list of fn without its parentheses, and with the types that for=
+// names in place of type parameters.
+func (m *mark) inside(fn *ast.FuncDecl, list *ast.FieldList) string {
 	if len(list.List) == 0 {
 		return ""
 	}
-	base := f.ast.FileStart
-	return string(f.text[list.List[0].Pos()-base : list.List[len(list.List)-1].End()-base])
+	args := m.args.of(fn)
+	base, at := m.file.ast.FileStart, list.List[0].Pos()
+	var b strings.Builder
+	for _, id := range typeNames(list) {
+		if arg := args[id.Name]; arg != "" {
+			b.Write(m.file.text[at-base : id.Pos()-base])
+			b.WriteString("(" + arg + ")")
+			at = id.End()
+		}
+	}
+	b.Write(m.file.text[at-base : list.List[len(list.List)-1].End()-base])
+	return b.String()
 }

@@ -50,7 +50,10 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 	if obj == nil {
 		return nil // declared twice: the type check has said so
 	}
-	f := &function{mark: m, fn: m.decl.(*ast.FuncDecl), sig: obj.Signature()}
+	f := &function{mark: m, fn: m.decl.(*ast.FuncDecl), sig: m.signature(obj, bad)}
+	if f.sig == nil {
+		return nil
+	}
 	f.recv = f.sig.Recv()
 	if f.recv != nil {
 		c.claimMethod(m, s, bad)
@@ -162,7 +165,7 @@ func valueNames(list []value) (all []string) {
 // plan plans the codec of a tuple: first of each value, for complaints at their places.
 func (f *function) plan(c *codecs, t tuple, list []value) (k *codec) {
 	for _, v := range list {
-		path := f.name + ": " + v.what
+		path := f.label() + ": " + v.what
 		if n := v.Name(); n != "" && n != "_" {
 			path += " " + n
 		}
@@ -171,7 +174,7 @@ func (f *function) plan(c *codecs, t tuple, list []value) (k *codec) {
 	if !t.made || c.bad.err() != nil {
 		return k
 	}
-	return c.plan(t.typ, place{pos: f.pos, path: f.name})
+	return c.plan(t.typ, place{pos: f.pos, path: f.label()})
 }
 
 // signature returns the elastic function's: with a context and an error in any case.

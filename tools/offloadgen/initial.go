@@ -85,6 +85,7 @@ func (i *initialiser) sort(marks []*mark, lines *directives) {
 			switch {
 			case lines.native[d.node]:
 			case d.root() || marked(marks, d):
+				d.args = argsOf(marks, d)
 				i.marks = append(i.marks, d)
 			case d.initial() && calls(d.node):
 				i.doubts = append(i.doubts, d)

@@ -40,7 +40,7 @@ func (f *function) valueNamed(obj *types.Func, name string) (int, *value) {
 	}
 	want := f.recv
 	if index >= 0 {
-		want = obj.Signature().Params().At(index)
+		want = f.sig.Params().At(index) // obj's is another one where it is generic
 	}
 	for i := range f.params {
 		if f.params[i].Var == want {

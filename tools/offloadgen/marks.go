@@ -30,6 +30,8 @@ type mark struct {
 	unchanged  []string  // parameters that it writes through without its caller seeing it
 	inout      []string  // parameters that it writes through, and whose values are carried back
 	elastic    string    // what name= says, "" for the name with an upper-case letter
+	instance   string    // of a generic function: what for= says
+	args       typeArgs  // what that means
 	recv       string    // of a method: the name of its receiver's type
 	pos        token.Pos // of the name, where the mark is
 	decl       ast.Node  // the *ast.FuncDecl or *ast.TypeSpec that is built for Wasm
@@ -54,6 +56,9 @@ func (m *mark) variable() string {
 	if m.recv != "" {
 		return lower(m.recv) + upper(m.name) + "Func"
 	}
+	if m.instance != "" {
+		return lower(m.made()) + "Func"
+	}
 	return m.name + "Func"
 }
 
@@ -69,46 +74,48 @@ func findMarks(s *source, bad *complaints) []*mark {
 				continue
 			}
 			docs[d.doc] = true
-			m := readMark(d, bad)
-			if m == nil {
-				continue
+			for _, m := range readMarks(d, bad) {
+				if f.guest {
+					m.decl, m.file = d.node, f
+				}
+				if first := byName[m.label()]; first != nil {
+					first.join(m, bad)
+					continue
+				}
+				byName[m.label()] = m
+				marks = append(marks, m)
 			}
-			if f.guest {
-				m.decl, m.file = d.node, f
-			}
-			if first := byName[m.label()]; first != nil {
-				first.join(m, bad)
-				continue
-			}
-			byName[m.label()] = m
-			marks = append(marks, m)
 		}
 		strayMarks(f, docs, bad)
 	}
 	return slices.DeleteFunc(marks, func(m *mark) bool { return m.decl == nil && !m.findGuest(s, bad) })
 }
 
-// readMark returns the mark of d, nil when it has none.
-func readMark(d *decl, bad *complaints) *mark {
-	var m *mark
+// readMarks returns the marks of d: one, or one for each instance of a generic function.
+func readMarks(d *decl, bad *complaints) (marks []*mark) {
 	for _, c := range d.doc.List {
 		kind, options, ok := parseMark(c, bad)
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case m != nil && m.kind == kind:
-			bad.add(c.Pos(), "%s is marked twice; keep one mark", m.name)
-		case m != nil:
-			bad.add(c.Pos(), "%s has both marks; keep //%s on a function, //%s on a type", m.name, funcMark, endpointMark)
+		}
+		m := &mark{kind: kind, name: d.names[0].Name, recv: d.recv, pos: d.names[0].Pos(), doc: d.doc.Text()}
+		m.options(c, options, bad)
+		for _, other := range marks {
+			switch {
+			case other.kind != kind:
+				bad.add(c.Pos(), "%s has both marks; keep //%s on a function, //%s on a type", m.name, funcMark, endpointMark)
+				return nil
+			case other.instance == m.instance:
+				bad.add(c.Pos(), "%s is marked twice; keep one mark", m.label())
+				return marks
+			}
+		}
+		if !m.fits(d, bad) {
 			return nil
 		}
-		m = &mark{kind: kind, name: d.names[0].Name, recv: d.recv, pos: d.names[0].Pos(), doc: d.doc.Text()}
-		m.options(c, options, bad)
+		marks = append(marks, m)
 	}
-	if m == nil || !m.fits(d, bad) {
-		return nil
-	}
-	return m
+	return marks
 }
 
 // parseMark returns the kind of a mark and what stands behind it. A comment that
@@ -166,13 +173,18 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 			m.unchanged = append(m.unchanged, strings.Split(value, ",")...)
 		case key == "inout" && m.kind == funcMark && value != "":
 			m.inout = append(m.inout, strings.Split(value, ",")...)
+		case key == "for" && m.kind == funcMark && value != "":
+			m.instance, m.args.exprs = value, parseTypes(value)
+			if m.args.exprs == nil {
+				bad.add(c.Pos(), "%s: for %q is no list of types; write one such as for=int, or for=string,int for two type parameters", m.name, value)
+			}
 		case key == "name":
 			if !token.IsIdentifier(value) || !token.IsExported(value) {
 				bad.add(c.Pos(), "%s: name %q is no exported name; write one such as name=%s", m.name, value, upper(m.name))
 			}
 			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N, inout=PARAMETER and unchanged=PARAMETER", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N, for=TYPE, inout=PARAMETER and unchanged=PARAMETER", m.name, opt)
 		}
 	}
 }
@@ -199,8 +211,12 @@ func (m *mark) fitsFunction(fn *ast.FuncDecl, bad *complaints) {
 		bad.add(m.pos, "%s: //%s marks a type that has a method Handle; a function is marked with //%s", m.name, endpointMark, funcMark)
 	case m.recv == "" && fn.Recv != nil, fn.Recv != nil && isGeneric(fn.Recv.List[0].Type):
 		bad.add(m.pos, "%s: a method of a generic type cannot be elastic; mark a function of one type that calls it", m.name)
-	case fn.Type.TypeParams != nil:
-		bad.add(m.pos, "%s: a generic function cannot be elastic; mark a function of one type that calls it", m.name)
+	case fn.Type.TypeParams != nil && m.instance == "":
+		bad.add(m.pos, "%s: a generic function is elastic for types that its marks name, one mark for each; write //%s for=int name=%sInt", m.name, funcMark, upper(m.name))
+	case fn.Type.TypeParams == nil && m.instance != "":
+		bad.add(m.pos, "%s: for=%s is for generic functions, and this one is none; leave it out", m.name, m.instance)
+	case fn.Type.TypeParams != nil && m.args.exprs != nil && fn.Type.TypeParams.NumFields() != len(m.args.exprs):
+		bad.add(m.pos, "%s: for=%s names %d types, and it has %d type parameters; name one for each", m.name, m.instance, len(m.args.exprs), fn.Type.TypeParams.NumFields())
 	case m.name == "main" || m.name == "init":
 		bad.add(m.pos, "%s cannot be elastic; mark a function that it calls", m.name)
 	case m.name == m.made() || m.name == "_":

@@ -57,7 +57,7 @@ func clipped(b []byte) []byte { return b[:min(len(b), 8<<10)] }
 
 // Names that generated code uses itself, and that packages may use, too.
 var nasty = []string{
-	"b", "v", "r", "i", "k", "n", "p", "ok", "ctx", "in", "out", "err", "emit", "cfg", "pack", "codegen", "offload", "guest", "elastic", "context", "time",
+	"b", "back", "v", "r", "i", "k", "n", "p", "ok", "ctx", "in", "out", "err", "emit", "cfg", "pack", "codegen", "offload", "guest", "elastic", "context", "time",
 	"slices", "maps", "p0", "p1", "p2", "r0", "r1", "err2", "out2", "ctx2", "bungeeModule2", "bungeeAppendB", "bungeeReadV", "bungeeB", "x", "_",
 }
 
@@ -88,6 +88,7 @@ func nastyPackage(rnd *rand.Rand, name string) string {
 	rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	kinds := []string{"int8", "[]string", "struct{ V, B int; r string }", "map[string]bool", "*float32", "[3]uint16", "[]byte", "struct{ E %s; F []%[1]s }"}
 	typs := []string{"int", "string", "[]float64"}
+	refers := map[string]bool{"[]float64": true}
 	fmt.Fprintf(&b, "-- %s/types.go --\npackage %s\n\n", name, name)
 	for _, n := range names[:12] {
 		kind := kinds[rnd.IntN(len(kinds))]
@@ -96,16 +97,18 @@ func nastyPackage(rnd *rand.Rand, name string) string {
 		}
 		fmt.Fprintf(&b, "type %s %s\n\n", n, kind)
 		typs = append(typs, n)
+		refers[n] = strings.HasPrefix(kind, "[]") || strings.HasPrefix(kind, "map") || strings.HasPrefix(kind, "*")
 	}
 	fmt.Fprintf(&b, "-- %s/funcs.go --\npackage %s\n\nimport std \"context\"\n\n", name, name)
 	for _, n := range names[12:22] {
-		fmt.Fprintf(&b, "//offload:func\n%s\n\n", nastyFunc(rnd, n, typs))
+		fmt.Fprintf(&b, "//offload:func%s\n\n", nastyFunc(rnd, n, typs, refers))
 	}
 	return b.String()
 }
 
-// nastyFunc returns a function called name whose parameters and results have nasty names or none.
-func nastyFunc(rnd *rand.Rand, name string, typs []string) string {
+// nastyFunc returns a function called name whose parameters and results have nasty names or none,
+// with the options of its mark in front.
+func nastyFunc(rnd *rand.Rand, name string, typs []string, refers map[string]bool) string {
 	taken := map[string]bool{}
 	variable := func() string {
 		for {
@@ -118,8 +121,17 @@ func nastyFunc(rnd *rand.Rand, name string, typs []string) string {
 	}
 	one := func() string { return typs[rnd.IntN(len(typs))] }
 	params := []string{variable() + " std.Context"}
+	var inout []string
 	for range rnd.IntN(4) {
-		params = append(params, variable()+" "+one())
+		p, typ := variable(), one()
+		params = append(params, p+" "+typ)
+		if p != "_" && refers[typ] && rnd.IntN(2) == 0 {
+			inout = append(inout, p)
+		}
+	}
+	options := ""
+	if len(inout) > 0 {
+		options = " inout=" + strings.Join(inout, ",")
 	}
 	var results []string
 	named := rnd.IntN(2) == 0
@@ -132,5 +144,5 @@ func nastyFunc(rnd *rand.Rand, name string, typs []string) string {
 			results[i] = variable() + " " + results[i]
 		}
 	}
-	return fmt.Sprintf("func %s(%s) (%s) { panic(1) }", name, strings.Join(params, ", "), strings.Join(results, ", "))
+	return fmt.Sprintf("%s\nfunc %s(%s) (%s) { panic(1) }", options, name, strings.Join(params, ", "), strings.Join(results, ", "))
 }

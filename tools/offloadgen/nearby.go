@@ -58,7 +58,7 @@ func (n *nearby) visit(d *decl) {
 	n.kept[d] = true
 	n.order = append(n.order, d)
 	used := map[string]bool{".": true}
-	ast.Inspect(d.node, func(x ast.Node) bool {
+	name := func(x ast.Node) bool {
 		if id, ok := x.(*ast.Ident); ok && id.Name != "init" && id.Name != "_" {
 			used[id.Name] = true
 			for _, next := range n.byName[id.Name] {
@@ -66,7 +66,11 @@ func (n *nearby) visit(d *decl) {
 			}
 		}
 		return true
-	})
+	}
+	ast.Inspect(d.node, name)
+	for _, arg := range d.args {
+		ast.Inspect(arg, name)
+	}
 	for _, i := range d.file.ast.Imports {
 		p := importPath(i)
 		local := localName(d.file, p, n.names[p])

@@ -52,6 +52,7 @@ func cut(c *checked, marks []*mark, bad *complaints) *slice {
 			s.keep(d, nil)
 		}
 	}
+	s.keepArguments(bad)
 	s.keepHandles()
 	s.keepMethods()
 	s.complain(bad)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"go/types"
+	"slices"
 	"strings"
 )
 
@@ -137,11 +138,16 @@ func isLocal(name string) bool {
 }
 
 func (s *speller) arguments(list *types.TypeList) string {
-	if list.Len() == 0 {
+	return s.brackets(slices.Collect(list.Types()))
+}
+
+// brackets returns type arguments with their brackets, "" for none.
+func (s *speller) brackets(list []types.Type) string {
+	if len(list) == 0 {
 		return ""
 	}
 	var parts []string
-	for t := range list.Types() {
+	for _, t := range list {
 		parts = append(parts, s.spell(t))
 	}
 	return "[" + strings.Join(parts, ", ") + "]"
