@@ -2,7 +2,10 @@ package codegen
 
 import (
 	"bytes"
+	"context"
+	"errors"
 
+	"github.com/bungee-xr/bungee/offload"
 	"github.com/bungee-xr/bungee/offload/pack"
 )
 
@@ -34,4 +37,19 @@ func next(r *pack.Reader) []byte {
 	from := r.Rest()
 	r.Skip(1)
 	return from[:len(from)-len(r.Rest())]
+}
+
+// checked is a native run that fails when the function has changed what a parameter refers to, and
+// its mark does not have that carried back.
+func (f *Func[In, Out]) checked(ctx context.Context, in In) (Out, error) {
+	if f.apart(in) != nil {
+		return f.Native(ctx, in) // a change of one parameter is one of another, too
+	}
+	before := f.AppendIn(nil, in)
+	out, err := f.Native(ctx, in)
+	if name := f.Changed(before, f.AppendIn(nil, in)); name != "" {
+		why := errors.New("it changed what its parameter " + name + " refers to, which its caller does not see from an edge host; return the result, or write inout=" + name + " in its mark (found since BUNGEE_CHECK=1)")
+		return out, &offload.CallError{Func: f.Name, Fate: offload.Ended, Err: errors.Join(why, err)}
+	}
+	return out, err
 }

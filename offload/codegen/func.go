@@ -57,6 +57,9 @@ type Func[In, Out any] struct {
 // memory once the whole reply is read, with an error of the function's own as without one. A call that
 // fails on an edge host in another way leaves it as it was. One whose parameters share such memory runs natively.
 //
+// With BUNGEE_CHECK=1 in the environment a native run fails that changes what its parameters refer
+// to, where the mark does not have that carried back.
+//
 // An idempotent function may also be begun natively while the edge host has not answered; see hedge.
 func (f *Func[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	w := route.Find(&f.Desc)
@@ -102,6 +105,9 @@ func (f *Func[In, Out]) native(ctx context.Context, in In) (out Out, err error) 
 			err = &offload.CallError{Func: f.Name, Code: offload.CodePanicked, Fate: offload.Ended, Err: offload.PanicError(abi.PanicLine(v))}
 		}
 	}()
+	if checks && f.Params != nil {
+		return f.checked(ctx, in)
+	}
 	return f.Native(ctx, in)
 }
 

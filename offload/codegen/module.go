@@ -8,10 +8,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"os"
 
 	"github.com/bungee-xr/bungee/internal/route"
 	"github.com/bungee-xr/bungee/offload"
 )
+
+// checks says whether native runs are checked: it is set before main begins.
+var checks = os.Getenv("BUNGEE_CHECK") == "1"
 
 // Made takes note that elastic is the elastic function that d describes, so that the function
 // leads to its description.

@@ -204,7 +204,8 @@
 // copies. So one that changes what a parameter refers to, such as a blur in place or a sort
 // of the caller's slice, is refused where offloadgen sees it: in the package's own code, and
 // where it calls functions of the standard library that are known to fill or sort what they get.
-// The generated test finds the others.
+// The generated test finds the others, and so does any program that runs with BUNGEE_CHECK=1 in
+// its environment: a native call that changes a parameter then fails, and the error names it.
 //
 // The way out is to return the result, or inout=NAME, which has it carried back:
 //
