@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"io"
 	"os"
+	"strings"
 )
 
 // ourPath is the path of our module.
@@ -59,7 +60,7 @@ func check(g goCmd, s *source, marks []*mark, lines *directives) (*checked, erro
 	}
 	for _, p := range []string{offloadPath, codegenPath, packPath, guestPath} {
 		if d := exports[p]; d == nil || d.Export == "" {
-			return nil, fmt.Errorf("%s: generated code imports %s, which does not build: %s; run: go get -tool github.com/bungee-xr/bungee/tools/offloadgen", s.dir, p, exports[p].trouble())
+			return nil, fmt.Errorf("%s: generated code imports %s, which does not build: %s; run: go get -tool github.com/bungee-xr/bungee/tools/offloadgen%s", s.dir, p, exports[p].trouble(), andVendor(exports[p].trouble()))
 		}
 	}
 	for _, p := range need {
@@ -69,6 +70,14 @@ func check(g goCmd, s *source, marks []*mark, lines *directives) (*checked, erro
 	}
 	c.typeCheck(marks, names, exports)
 	return c, nil
+}
+
+// andVendor returns what to run besides where the go command looks into vendor/ only.
+func andVendor(trouble string) string {
+	if strings.Contains(trouble, "-mod=vendor") {
+		return " && go mod vendor"
+	}
+	return ""
 }
 
 // importNames returns the package names of all that the guest's files import,

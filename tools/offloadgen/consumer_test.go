@@ -23,12 +23,15 @@ const (
 	light version = "v0.1.0"
 	// whole has what generated tests link, too.
 	whole version = "v0.2.0"
+	// tooled has the command, too.
+	tooled version = "v0.3.0"
 )
 
 // published are the folders of a version.
 var published = map[version][]string{
-	light: {"offload/codegen", "offload/guest", "offload/pack", "internal/abi", "internal/route"},
-	whole: {"offload", "elastic", "executor", "capability", "internal"},
+	light:  {"offload/codegen", "offload/guest", "offload/pack", "internal/abi", "internal/route"},
+	whole:  {"offload", "elastic", "executor", "capability", "internal"},
+	tooled: {"offload", "elastic", "executor", "capability", "internal", "tools"},
 }
 
 // A consumer is a module outside of ours that gets ours as a release, through a proxy
@@ -101,7 +104,7 @@ func publish() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	files := map[string][]byte{"list": []byte(light + "\n" + whole + "\n")}
+	files := map[string][]byte{"list": []byte(light + "\n" + whole + "\n" + tooled + "\n")}
 	for v := range published {
 		files[string(v)+".info"] = []byte(`{"Version":"` + v + `"}`)
 		files[string(v)+".mod"] = gomod

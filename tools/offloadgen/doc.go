@@ -309,7 +309,12 @@
 //
 // They belong under version control. When a signature or a type has changed, the first
 // file does not compile until go generate has run. The same sources give the same bytes on
-// every machine with the same version of Go.
+// every machine with the same version of Go; a module that is built from vendor/ lacks the sums of other
+// modules that Go otherwise writes into it.
+//
+// A program with a folder vendor/ gets what generated code imports by
+//
+//	go get -tool github.com/bungee-xr/bungee/tools/offloadgen && go mod vendor
 //
 // When nothing has changed, a run takes some tens of milliseconds: the second
 // file keeps digests of the inputs (the tool, the version of Go, go.mod, go.sum,

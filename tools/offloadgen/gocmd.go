@@ -17,6 +17,7 @@ type goCmd struct {
 	dir  string
 	on   []string // variables of the platform; nil: the guest's
 	tags []string
+	mod  string    // of -mod; empty: as the developer has it
 	said io.Writer // gets what a command that succeeds writes to its standard error; nil: nobody
 }
 
@@ -116,6 +117,9 @@ func (g goCmd) run(args ...string) ([]byte, error) {
 	var out, stderr bytes.Buffer
 	if len(g.tags) > 0 && args[0] != "env" {
 		args = slices.Insert(args, 1, "-tags="+strings.Join(g.tags, ","))
+	}
+	if g.mod != "" {
+		args = slices.Insert(args, 1, "-mod="+g.mod)
 	}
 	cmd := exec.Command("go", args...)
 	on := g.on

@@ -92,7 +92,8 @@ func (s *slice) sources() (string, error) {
 // testable says why the package's module cannot import what generated tests call, nil when
 // it can.
 func testable(g goCmd) error {
-	all, err := goCmd{dir: g.dir, on: onUE, tags: g.tags}.list("-deps", offloadtestPath)
+	g.on = onUE
+	all, err := g.list("-deps", offloadtestPath)
 	if err != nil {
 		return err
 	}
