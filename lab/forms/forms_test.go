@@ -28,8 +28,8 @@ const leastRows = 120
 // A row is a form: declarations with a mark, and calls of what is marked.
 type row struct{ name, code, calls string }
 
-// readRows reads testdata/forms.txt: a line "# NAME" begins a row, "< FUNC INPUT" is a call and
-// "@ ENDPOINT MESSAGE, ..." a conversation.
+// readRows reads testdata/forms.txt: a line "# NAME" begins a row, "< FUNC INPUT" is a call,
+// "@ ENDPOINT MESSAGE, ..." a conversation and "! STATEMENT" what the program does before.
 func readRows(t *testing.T) (rows []row) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/forms.txt")
@@ -48,6 +48,8 @@ func readRows(t *testing.T) (rows []row) {
 			r.calls += fmt.Sprintf("\tcall(%q, &%s, %s)\n", r.name, function, input)
 		case strings.HasPrefix(line, "@ "):
 			r.calls += fmt.Sprintf("\tconverse(%q, &%s, %s)\n", r.name, function, input)
+		case strings.HasPrefix(line, "! "):
+			r.calls += line[1:]
 		default:
 			r.code += line
 		}

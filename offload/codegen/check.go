@@ -16,7 +16,7 @@ func (f *Func[In, Out]) Changed(before, after []byte) string {
 		return ""
 	}
 	a, b := pack.NewReader(before), pack.NewReader(after)
-	if len(f.Params) > 1 { // In is a struct of them
+	if len(f.Params) > 1 || f.Carry != nil { // In is a struct of them
 		a.Array()
 		b.Array()
 	}

@@ -42,6 +42,8 @@ type Func[In, Out any] struct {
 	AppendBack func([]byte, In) []byte
 	ReadBack   func(*pack.Reader, In, *Back)
 	Aliased    func(In) bool
+	// Carry sets the variables that cross behind the parameters, in a guest. Nil if there are none.
+	Carry func(In)
 }
 
 // Call runs the function where the router says, and natively if no router is in use.
@@ -277,6 +279,9 @@ func (f *Func[In, Out]) Serve(ctx context.Context, request, dst []byte) []byte {
 	in := f.ReadIn(&r)
 	if err := r.Done(); err != nil {
 		return abi.AppendError(append(dst, byte(abi.Error)), abi.CodeRequest, "request of "+f.Name+": "+err.Error())
+	}
+	if f.Carry != nil {
+		f.Carry(in) // an instance serves one call at a time
 	}
 	out, err := f.Native(ctx, in)
 	if err != nil {

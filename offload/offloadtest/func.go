@@ -181,6 +181,9 @@ func (c *comparison[In, Out]) native(request []byte) (n native) {
 		n.fault = fmt.Sprintf("is another value after it crosses: %s", c.show(again))
 		return n
 	}
+	if c.f.Carry != nil {
+		c.f.Carry(in)
+	}
 	out, err := c.f.Native(context.Background(), in)
 	after := c.f.AppendIn(nil, in)
 	if name := c.f.Changed(request, after); name != "" {

@@ -37,6 +37,7 @@
 //	                   A receiver is called by its name
 //	unchanged=NAME     the function writes to what its parameter NAME refers to, and its
 //	                   caller sees no change: offloadgen believes it, the generated test looks
+//	carry=NAME,...     the values of these variables of the package cross with each call
 //	for=TYPE,...       of a generic function: the types that this mark is for
 //	name=NAME          the elastic function's name, in place of the marked one's with an
 //	                   upper-case first letter
@@ -241,6 +242,11 @@
 //     call, to the same everywhere:
 //
 //     //offload:constant
+//
+//     The other way out is carry=NAME in each mark that reads it: its value at the call
+//     crosses behind the parameters, and is set in the instance before the function runs. Natively
+//     the function reads the variable itself. The guest must not change it, and an
+//     endpoint cannot have it: what it depends on is in its messages.
 //
 //   - A variable that marked code itself changes, such as a counter or a cache, differs
 //     from instance to instance. Offloadgen tells so; for endpoints, redundancy and deterministic

@@ -98,6 +98,7 @@ func (e *emitter) variable(b *strings.Builder, f *function, index int) {
 	e.codecPair(b, "In", f.in.typ, f.inCodec)
 	e.codecPair(b, "Out", f.out.typ, f.outCodec)
 	e.checks(b, f)
+	e.carry(b, f)
 	b.WriteString("}\n")
 }
 
@@ -144,7 +145,7 @@ func (e *emitter) endpoint(b *strings.Builder, n *endpoint, index int) {
 func (e *emitter) body(f *function) string {
 	var in string
 	if f.in.made {
-		in = e.spell(f.in.typ) + "{" + strings.Join(f.in.fields, ", ") + "}"
+		in = e.spell(f.in.typ) + "{" + strings.Join(append(valueNames(f.params), f.variables()...), ", ") + "}"
 	} else {
 		in = f.params[0].name
 	}
@@ -173,7 +174,7 @@ func (e *emitter) native(f *function) string {
 	args := []string{in}
 	if f.in.made {
 		args = nil
-		for _, name := range f.in.fields {
+		for _, name := range valueNames(f.params) {
 			args = append(args, in+"."+name)
 		}
 	}

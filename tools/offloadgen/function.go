@@ -20,6 +20,7 @@ type function struct {
 	fails  bool       // its last result is an error
 	params []value    // that cross: the receiver first, no context
 	inout  []bool     // of params: what they refer to is carried back
+	carry  []value    // variables of the package that cross behind params
 	outs   []value    // that cross: no error at the end
 
 	in, out           tuple
@@ -65,10 +66,11 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 		return nil
 	}
 	f.carries(obj, s, c, bad)
+	f.takeVariables(s, bad)
 	f.nameParts(c)
-	f.in = f.tuple(c, f.inName, f.params)
+	f.in = f.tuple(c, f.inName, f.ins())
 	f.out = f.tuple(c, "", f.outs)
-	f.inCodec, f.outCodec = f.plan(c, f.in, f.params), f.plan(c, f.out, f.outs)
+	f.inCodec, f.outCodec = f.plan(c, f.in, f.ins()), f.plan(c, f.out, f.outs)
 	return f
 }
 
@@ -102,11 +104,12 @@ func (f *function) takeApart(bad *complaints) bool {
 // struct of several parameters use these names.
 func (f *function) nameParts(c *codecs) {
 	used := scope{f.variable(): true}
-	if len(f.params) != 1 {
+	if len(f.params) != 1 || len(f.carry) > 0 {
 		f.inName = c.fresh(strings.TrimSuffix(f.variable(), "Func") + "In")
 		used[f.inName] = true
 	}
 	used.name(f.params, "p")
+	used.name(f.carry, "v")
 	f.ctxVar = used.fresh(ownName(f.ctx, f.sig.Params(), 0, "ctx"))
 	if !namedResults(f.fn) {
 		scope{}.name(f.outs, "r")
@@ -141,7 +144,7 @@ func (s scope) name(list []value, prefix string) {
 
 // tuple makes the type of values.
 func (f *function) tuple(c *codecs, name string, list []value) tuple {
-	if len(list) == 1 {
+	if len(list) == 1 && name == "" {
 		return tuple{typ: list[0].Type()}
 	}
 	if name == "" {

@@ -29,6 +29,7 @@ type mark struct {
 	ulp        int       // units in the last place by which floating-point results may differ natively
 	unchanged  []string  // parameters that it writes through without its caller seeing it
 	inout      []string  // parameters that it writes through, and whose values are carried back
+	carry      []string  // variables of the package whose values cross with each call
 	elastic    string    // what name= says, "" for the name with an upper-case letter
 	instance   string    // of a generic function: what for= says
 	args       typeArgs  // what that means
@@ -173,6 +174,8 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 			m.unchanged = append(m.unchanged, strings.Split(value, ",")...)
 		case key == "inout" && m.kind == funcMark && value != "":
 			m.inout = append(m.inout, strings.Split(value, ",")...)
+		case key == "carry" && m.kind == funcMark && value != "":
+			m.carry = append(m.carry, strings.Split(value, ",")...)
 		case key == "for" && m.kind == funcMark && value != "":
 			m.instance, m.args.exprs = value, parseTypes(value)
 			if m.args.exprs == nil {
@@ -184,7 +187,7 @@ func (m *mark) options(c *ast.Comment, text string, bad *complaints) {
 			}
 			m.elastic = value
 		default:
-			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N, for=TYPE, inout=PARAMETER and unchanged=PARAMETER", m.name, opt)
+			bad.add(c.Pos(), "%s: unknown option %q; there are deadline=DURATION, idempotent and name=NAME, and for functions redundancy=N, ulp=N, for=TYPE, inout=PARAMETER, unchanged=PARAMETER and carry=VARIABLE", m.name, opt)
 		}
 	}
 }
@@ -241,7 +244,7 @@ func (m *mark) fitsType(t *ast.TypeSpec, bad *complaints) {
 // version, one on the Wasm version.
 func (m *mark) join(n *mark, bad *complaints) {
 	m.unchanged = append(m.unchanged, n.unchanged...)
-	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic || !slices.Equal(m.inout, n.inout) {
+	if m.kind != n.kind || m.deadline != n.deadline || m.idempotent != n.idempotent || m.redundancy != n.redundancy || m.elastic != n.elastic || !slices.Equal(m.inout, n.inout) || !slices.Equal(m.carry, n.carry) {
 		bad.add(n.pos, "%s: the marks of its two versions differ; make them the same, or mark one", n.name)
 	}
 	if m.decl == nil {

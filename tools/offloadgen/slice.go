@@ -16,7 +16,8 @@ type slice struct {
 	ask     *ask
 	all     []*decl
 	byObj   map[types.Object]*decl
-	methods map[string][]*decl // by the name of their type
+	methods map[string][]*decl     // by the name of their type
+	elastic map[types.Object]*decl // what is marked, by its elastic version
 	faults  map[*decl][]complaint
 	refs    map[*decl][]*decl
 	kept    map[*decl]bool
@@ -33,12 +34,13 @@ type slice struct {
 func cut(c *checked, marks []*mark, bad *complaints) *slice {
 	s := &slice{
 		checked: c, marks: marks,
-		byObj: map[types.Object]*decl{}, methods: map[string][]*decl{},
+		byObj: map[types.Object]*decl{}, methods: map[string][]*decl{}, elastic: map[types.Object]*decl{},
 		faults: map[*decl][]complaint{}, refs: map[*decl][]*decl{},
 		kept: map[*decl]bool{}, from: map[*decl]*decl{}, why: map[*decl]string{},
 		reached: map[*mark]map[*decl]bool{}, stubs: map[*decl]string{},
 	}
 	s.index()
+	s.indexElastic()
 	for _, d := range s.all {
 		s.refs[d] = s.references(d)
 		s.faults[d] = append(s.faults[d], s.brokenImports(d)...)
@@ -90,11 +92,32 @@ func (s *slice) references(d *decl) (refs []*decl) {
 		case *types.Var:
 			o = x.Origin()
 		}
-		if next := s.byObj[o]; next != nil && next != d {
+		next := s.byObj[o]
+		if next == nil {
+			next = s.elastic[o]
+		}
+		if next != nil && next != d {
 			refs = append(refs, next)
 		}
 	})
 	return refs
+}
+
+// indexElastic finds the elastic functions: in a guest they call what is marked.
+func (s *slice) indexElastic() {
+	byNode := map[ast.Node]*decl{}
+	for _, d := range s.all {
+		byNode[d.node] = d
+	}
+	for _, m := range s.marks {
+		o := s.types.Scope().Lookup(m.made())
+		if t := s.types.Scope().Lookup(m.recv); t != nil {
+			o, _, _ = types.LookupFieldOrMethod(types.NewPointer(t.Type()), false, s.types, m.made())
+		}
+		if d := byNode[m.decl]; m.kind == funcMark && o != nil && d != nil && s.byObj[o] == nil {
+			s.elastic[o] = d
+		}
+	}
 }
 
 // uses calls f for each identifier in d that refers to something.

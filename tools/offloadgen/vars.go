@@ -54,7 +54,11 @@ func (s *slice) changing(d *decl, id *ast.Ident, all []change, bad *complaints) 
 	name := id.Name
 	if i := slices.IndexFunc(all, func(c change) bool { return !c.kept }); i >= 0 {
 		c := all[i]
-		bad.add(id.Pos(), "%s: %s changes it once the program runs (%s), and an edge host would go on with what it was before; make it a parameter, or write //%s above it if it is set to the same everywhere before the first call", s.chain(d), s.caller(c.by), bad.show(s.fset.Position(c.at.Pos())), constantMark)
+		if s.carried(d, name) {
+			s.changesCarried(id, all, bad)
+			return
+		}
+		bad.add(id.Pos(), "%s: %s changes it once the program runs (%s), and an edge host would go on with what it was before; make it a parameter, have it cross with each call by carry=%s in the marks that read it, or write //%s above it if it is set to the same everywhere before the first call", s.chain(d), s.caller(c.by), bad.show(s.fset.Position(c.at.Pos())), name, constantMark)
 		return
 	}
 	told := ""
@@ -73,6 +77,19 @@ func (s *slice) changing(d *decl, id *ast.Ident, all []change, bad *complaints) 
 	}
 	if told != "" {
 		s.told = append(s.told, told)
+	}
+}
+
+// changesCarried complains if the guest itself changes a variable that crosses with each call: that
+// does not come back.
+func (s *slice) changesCarried(id *ast.Ident, all []change, bad *complaints) {
+	for _, c := range all {
+		for _, m := range s.marks {
+			if c.kept && s.reaches(m, c.by) {
+				bad.add(id.Pos(), "%s: %s changes %s (%s), which crosses to an edge host by carry= and does not come back; return what it becomes", m.label(), c.by.label(), id.Name, bad.show(s.fset.Position(c.at.Pos())))
+				return
+			}
+		}
 	}
 }
 

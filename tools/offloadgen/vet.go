@@ -84,7 +84,7 @@ func (v *vetter) module(p *listed) error {
 			v.complain("%s: its module reads %s, which the initialisation of %s changes (%s), and the module has not that; import _ %q there, too", p.ImportPath, symbol, by, strings.Join(tail(v.probe.Way(symbol)), " -> "), by)
 		}
 	}
-	v.assigned(p, guest, in)
+	v.assigned(p, s, guest, in)
 	return nil
 }
 
@@ -222,7 +222,7 @@ func (v *vetter) source(p *listed) *source {
 
 // assigned complains of code that assigns, once the program runs, to a variable of another
 // package that the guest reads.
-func (v *vetter) assigned(marked *listed, guest linked.Tree, in map[string]bool) {
+func (v *vetter) assigned(marked *listed, slice *slice, guest linked.Tree, in map[string]bool) {
 	names := map[string]string{}
 	for _, p := range v.all {
 		names[p.ImportPath] = p.Name
@@ -239,9 +239,9 @@ func (v *vetter) assigned(marked *listed, guest linked.Tree, in map[string]bool)
 					continue
 				}
 				for sel, symbol := range assignedIn(d, names) {
-					if _, linked := guest[symbol]; linked {
-						v.complain("%s: %s changes %s, which the module of %s reads and keeps as it was; make it a parameter, or set it in an init function",
-							showIn(v.dir, s.fset.Position(sel.Pos())), d.label(), symbol, marked.ImportPath)
+					if _, linked := guest[symbol]; linked && !slice.crosses(symbol) {
+						v.complain("%s: %s changes %s, which the module of %s reads and keeps as it was; make it a parameter, set it in an init function, or write carry=%s in the marks that read it",
+							showIn(v.dir, s.fset.Position(sel.Pos())), d.label(), symbol, marked.ImportPath, sel.Sel.Name)
 					}
 				}
 			}

@@ -26,6 +26,11 @@ var Threshold = 3
 
 var Unused = 1
 
+var Limit = 1
+
+//offload:func carry=Limit
+func under(n int) bool { return n < Limit }
+
 var cache = sync.Pool{New: func() any { return new(int) }}
 
 //offload:func
@@ -54,6 +59,7 @@ import (
 func main() {
 	lib.Threshold = 4
 	lib.Unused = 2
+	lib.Limit = 2
 	gob.Register(3)
 	slog.Info("start")
 	fmt.Println(lib.Over(context.Background(), 3))
