@@ -41,10 +41,10 @@ func (g generator) run() error {
 	if err != nil {
 		return err
 	}
+	e := plan(s, bad)
 	for _, line := range s.told {
 		fmt.Fprintln(g.told, line)
 	}
-	e := plan(s, bad)
 	if err := bad.err(); err != nil {
 		return err
 	}
