@@ -217,7 +217,8 @@
 // function made of them; of a pointer the value that it points to, of a map its entries. That
 // holds with an error of the function's own, as natively. When the call fails otherwise, or the
 // function panics there, nothing is written. A call with parameters that share memory, one of them
-// inout, runs natively, as a module has a copy of each: Trace.Fallback says so. What the elements
+// inout, runs natively, as a module has a copy of each: Trace.Fallback says so, and the package's own
+// calls that are seen to do so are refused. What the elements
 // refer to in turn comes as new memory, and offloadgen tells so; the capacity of a slice
 // does not cross. What inout= names crosses both ways: a buffer that is only written to costs less as a result.
 //

@@ -66,6 +66,7 @@ func planFunction(m *mark, s *slice, c *codecs, bad *complaints) *function {
 		return nil
 	}
 	f.carries(obj, s, c, bad)
+	f.sharedAt(s, bad)
 	f.takeVariables(s, bad)
 	f.nameParts(c)
 	f.in = f.tuple(c, f.inName, f.ins())

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
 	"go/types"
+	"slices"
 	"strings"
 
 	"github.com/bungee-xr/bungee/tools/offloadgen/internal/writes"
@@ -30,6 +32,66 @@ func (f *function) carries(obj *types.Func, s *slice, c *codecs, bad *complaints
 			}
 		}
 	}
+}
+
+// sharedAt complains of calls in the package that give the elastic function one thing twice, and
+// have it changed: such a call would never leave the UE.
+func (f *function) sharedAt(s *slice, bad *complaints) {
+	if !slices.Contains(f.inout, true) {
+		return
+	}
+	for _, file := range s.files {
+		if !file.guest {
+			continue
+		}
+		ast.Inspect(file.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && f.calledBy(call, s) {
+				f.shared(call, bad)
+			}
+			return true
+		})
+	}
+}
+
+// calledBy says whether call is one of the elastic function.
+func (f *function) calledBy(call *ast.CallExpr, s *slice) bool {
+	id, _ := call.Fun.(*ast.Ident)
+	if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
+		id = sel.Sel
+	}
+	if id == nil || id.Name != f.made() {
+		return false
+	}
+	d := s.elastic[s.info.Uses[id]]
+	return d != nil && d.node == f.decl
+}
+
+// shared complains of call if two of its arguments are spelled alike, and the function changes one.
+func (f *function) shared(call *ast.CallExpr, bad *complaints) {
+	args := slices.Clone(call.Args[min(1, len(call.Args)):]) // behind the context
+	if sel, ok := call.Fun.(*ast.SelectorExpr); ok && f.recv != nil {
+		args = append([]ast.Expr{sel.X}, args...)
+	}
+	for i, a := range args[:min(len(args), len(f.params))] {
+		for j, b := range args[:i] {
+			if (f.inout[i] || f.inout[j]) && refers(f.params[i].Type()) && refers(f.params[j].Type()) && isVariable(a) && types.ExprString(a) == types.ExprString(b) {
+				bad.add(call.Pos(), "%s: its parameters %s and %s are both %s here, and a module has a copy of each, so the call would never leave the UE; pass a copy", f.label(), f.params[j].Name(), f.params[i].Name(), types.ExprString(a))
+			}
+		}
+	}
+}
+
+// isVariable says whether x is the same thing wherever it is written.
+func isVariable(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name != "nil"
+	case *ast.SelectorExpr:
+		return isVariable(x.X)
+	case *ast.UnaryExpr:
+		return isVariable(x.X)
+	}
+	return false
 }
 
 // valueNamed returns the one of params that the mark calls name, and its index.
