@@ -143,10 +143,11 @@ reference:
 	$(GO) run -pgo=off ./cmd/bungee reference docs/cli.md
 	$(GO) run -pgo=off ./lab/bungee-lab reference docs/cli-lab.md
 
-# docs/ as a site in bin/site, for any web server. Needs npm. "cd docs/.vitepress && npx vitepress dev .."
-# shows it while you write.
+# docs/ as a site in bin/site, for any web server, each link of which is followed. Needs npm.
+# "cd docs/.vitepress && npx vitepress dev .." shows it while you write.
 site:
 	cd docs/.vitepress && npm ci && npx vitepress build ..
+	BUNGEE_SITE=$(CURDIR)/$(BIN)/site $(GO) test -pgo=off -count=1 -v -run 'TestSite$$' ./internal/readme
 
 clean:
 	rm -rf $(BIN) $(OUT)

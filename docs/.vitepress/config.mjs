@@ -5,7 +5,6 @@ import { dirname, join, normalize, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const docs = dirname(dirname(fileURLToPath(import.meta.url)))
-const renderer = join(docs, '.vitepress/node_modules/vue/server-renderer/index.mjs')
 const repository = 'https://github.com/bungee-xr/bungee/blob/main/'
 
 // The titles of pages are their first headings.
@@ -33,14 +32,35 @@ function linksOut(md) {
   })
 }
 
+// Tests read blocks of bytes and of golden messages, which no highlighter knows.
+function plainBlocks(md) {
+  md.core.ruler.push('plain-blocks', (state) => {
+    for (const token of state.tokens) {
+      if (token.type === 'fence' && /^(hex|golden)\b/.test(token.info)) token.info = 'txt'
+    }
+  })
+}
+
+const markdown = (md) => {
+  linksOut(md)
+  plainBlocks(md)
+}
+
+// Pages lie outside of the folder with node_modules, where Vite does not look for what renders
+// them. The pages it compiles lie inside, so that Node finds it.
+const vueFromHere = {
+  name: 'vue-from-here',
+  enforce: 'pre',
+  resolveId: (id, importer, { ssr }) => (ssr && /^vue(\/server-renderer)?$/.test(id) ? { id, external: true } : null),
+}
+
 export default {
   title: 'Bungee',
   description: 'Go functions that stretch from a device to the network edge and snap back',
   base: process.env.BASE ?? '/',
   outDir: join(docs, '..', 'bin', 'site'),
-  markdown: { anchor: { slugify }, config: linksOut, languageAlias: { hex: 'txt', golden: 'txt' } },
-  // Pages are outside of the folder with node_modules, where Vite would not look for this.
-  vite: { resolve: { alias: [{ find: /^vue\/server-renderer$/, replacement: renderer }] } },
+  markdown: { anchor: { slugify }, config: markdown },
+  vite: { plugins: [vueFromHere] },
   themeConfig: {
     nav: [
       { text: 'Tutorial', link: '/tutorial' },
