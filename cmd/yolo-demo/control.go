@@ -157,29 +157,35 @@ func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }
 func (c *control) showBoard() {
 	told := c.placement()
 	b := page.Board{Manager: told.Manager, Source: "what the UE knows", Lease: page.Lease{Host: told.Primary, Standby: told.Standby, Why: told.Why}}
-	if c.state == nil {
+	st, known := c.look()
+	if known {
+		b.Source = "by its own word"
+		addManager(&b, &st, &told)
+	} else {
 		b.Hosts = hostsOfUE(&told)
-		c.d.page.Board(b)
-		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
-	defer cancel()
-	st, err := c.state(ctx)
-	if err != nil {
-		c.warn(err)
-		b.Hosts = hostsOfUE(&told)
-		c.d.page.Board(b)
-		return
-	}
-	b.Source = "by its own word"
-	addManager(&b, &st, &told)
-	if c.d.stage != nil {
+	addRoles(&b)
+	if known && c.d.stage != nil {
 		b.Source = "it and the hosts are run by this demo"
 		for i := range b.Hosts {
 			c.d.addStage(&b.Hosts[i])
 		}
 	}
 	c.d.page.Board(b)
+}
+
+// look returns what the manager knows, if it says so.
+func (c *control) look() (st manager.State, ok bool) {
+	if c.state == nil {
+		return st, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
+	defer cancel()
+	st, err := c.state(ctx)
+	if err != nil {
+		c.warn(err)
+	}
+	return st, err == nil
 }
 
 // hostsOfUE returns the hosts that the UE has heard of.
@@ -198,17 +204,24 @@ func hostsOfUE(p *ue.Placement) (all []page.Host) {
 		if name == p.Primary || name == p.Standby {
 			h.State = "leased"
 		}
-		h.Role, h.RTT = roleOf(name, p), rttOf(name, p)
+		h.RTT = rttOf(name, p)
 		all = append(all, h)
 	}
 	return all
 }
 
-func roleOf(host string, p *ue.Placement) string {
+// addRoles says which hosts the lease of the board is for: the manager's word where there is one, for a UE takes its standby by itself.
+func addRoles(b *page.Board) {
+	for i := range b.Hosts {
+		b.Hosts[i].Role = roleOf(b.Hosts[i].Name, &b.Lease)
+	}
+}
+
+func roleOf(host string, l *page.Lease) string {
 	switch host {
-	case p.Primary:
+	case l.Host:
 		return "in use"
-	case p.Standby:
+	case l.Standby:
 		return "standby"
 	}
 	return ""
@@ -252,7 +265,7 @@ func addManager(b *page.Board, st *manager.State, told *ue.Placement) {
 func hostOn(h *manager.Host, module string, told *ue.Placement) page.Host {
 	unknown := report.Number(math.NaN())
 	x := page.Host{
-		Name: h.Name, State: h.State, Role: roleOf(h.Name, told), Sessions: report.Number(h.Sessions), RTT: rttOf(h.Name, told),
+		Name: h.Name, State: h.State, Sessions: report.Number(h.Sessions), RTT: rttOf(h.Name, told),
 		Load: unknown, Cores: unknown, Capacity: unknown, LInf: unknown,
 	}
 	if h.State == "silent" {

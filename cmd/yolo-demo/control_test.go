@@ -17,6 +17,7 @@ import (
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/page"
 	"github.com/bungee-xr/bungee/cmd/yolo-demo/internal/report"
 	"github.com/bungee-xr/bungee/handler/ue"
+	"github.com/bungee-xr/bungee/offload/manager"
 )
 
 // Somebody kills, drains and fills hosts from the page's own table, while the run goes on: each frame has its boxes, and the page shows what
@@ -115,8 +116,34 @@ func TestToldSince(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
-	if all := hostsOfUE(&onB); len(all) != 2 || all[0].Name != "a" || all[0].RTT != 1.5 || all[1].Role != "in use" || all[1].RTT.Known() {
-		t.Errorf("the UE's hosts are %+v; want a, 1.5 ms away, and b in use", all)
+	if all := hostsOfUE(&onB); len(all) != 2 || all[0].Name != "a" || all[0].RTT != 1.5 || all[1].State != "leased" || all[1].RTT.Known() {
+		t.Errorf("the UE's hosts are %+v; want a, 1.5 ms away, and b leased", all)
+	}
+}
+
+// Which host is in use is told by the lease that the board shows, not by what the UE was told last.
+func TestRolesAreThoseOfTheLease(t *testing.T) {
+	told := ue.Placement{Session: 7, Primary: "a", Standby: "b"}
+	hosts := []manager.Host{{Name: "a", State: "silent"}, {Name: "b", State: "ready"}, {Name: "c", State: "ready"}}
+	for _, tt := range []struct {
+		name     string
+		sessions []manager.Session
+		want     []string
+	}{
+		{"the manager has moved it to the standby", []manager.Session{{Number: 7, State: "running", Primary: "b", Standby: "c"}}, []string{"", "in use", "standby"}},
+		{"the manager does not know it", []manager.Session{{Number: 8, Primary: "c"}}, []string{"in use", "standby", ""}},
+		{"it has no host", []manager.Session{{Number: 7, State: "local"}}, []string{"", "", ""}},
+	} {
+		b := page.Board{Lease: page.Lease{Host: told.Primary, Standby: told.Standby}}
+		addManager(&b, &manager.State{Hosts: hosts, Sessions: tt.sessions}, &told)
+		addRoles(&b)
+		var got []string
+		for _, h := range b.Hosts {
+			got = append(got, h.Role)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: roles %q; want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
