@@ -159,7 +159,23 @@ class Chart {
     c.beginPath();
     c.arc(x(frame.n + 0.5), y(v), 3.5, 0, 2 * Math.PI);
     c.fill();
-    this.output.value = `frame ${frame.n}: ${this.name?.(frame) ?? v.toFixed(this.digits) + this.unit}`;
+    this.output.value = this.told(frame);
+  }
+
+  // say tells who does not see the chart of a frame, the one that is pointed at or the newest.
+  say(frame, frames) {
+    const set = (name, value) => this.canvas.setAttribute(`aria-${name}`, value);
+    set("valuemin", frames[0]?.n ?? 0);
+    set("valuemax", frames.at(-1)?.n ?? 0);
+    set("valuenow", frame?.n ?? 0);
+    set("valuetext", frame ? this.output.value || this.told(frame) : "no frame yet");
+  }
+
+  // told returns the figure of a frame, in words.
+  told(frame) {
+    const v = this.lines[0]?.of(frame) ?? null;
+    if (v === null || !Number.isFinite(v)) return `frame ${frame.n}: unknown`;
+    return `frame ${frame.n}: ${this.name?.(frame) ?? v.toFixed(this.digits) + this.unit}`;
   }
 
   cursor(at) {

@@ -11,6 +11,8 @@ class Lanes extends Chart {
 
   constructor(canvas) { super(canvas, [], {}); }
 
+  told(frame) { return `frame ${frame.n}: nothing happened`; }
+
   begin() { return { ...super.begin(), left: 66 }; }
 
   draw({ frames, events, stretches, last, hover }) {
@@ -94,7 +96,7 @@ function listEvent(e) {
 
 const rows = new Map(); // by host
 const cells = ["is", "sessions", "load", "capacity", "linf", "rtt"];
-const headings = { is: "state", sessions: "sessions", load: "load", capacity: "capacity, learned", linf: "a call takes", rtt: "round trip" };
+const headings = { is: "state", sessions: "sessions", load: "load", capacity: "cores it seems to have", linf: "a call takes there", rtt: "round trip" };
 
 // rowOf returns a host's row. It stays the same, so that nobody's click is lost.
 function rowOf(name) {
@@ -137,7 +139,7 @@ function showBoard(board) {
     rows.delete(name);
   }
   for (const h of board.hosts) showHost(h);
-  byId("actions").hidden = !state.info.token;
+  byId("actions").hidden = !state.info.token || state.done;
 }
 
 function showLease({ lease, others, waiting }) {
@@ -185,7 +187,7 @@ const verbs = {
 // offer puts the buttons of a host into its row, where they have changed.
 function offer(row, h) {
   const actions = h.actions ?? [];
-  row.actions.hidden = !state.info.token;
+  row.actions.hidden = !state.info.token || state.done;
   if (row.offered === actions.join()) return;
   row.offered = actions.join();
   row.actions.replaceChildren(...actions.map((action) => {

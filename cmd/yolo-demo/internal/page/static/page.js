@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const keep = 18000; // frames, as the page's history
 
-const state = { info: {}, frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false };
+const state = { info: {}, frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false, reasons: new Map(), means: [] };
 
 const charts = [
   new Strip(byId("chart-decisions"), (f) => `frame ${f.n}: ${placeOf(f)}${f.level ? `, fidelity ${f.level}` : ""}, because ${reasonOf(f)}`),
@@ -39,7 +39,10 @@ function redraw() {
     const { frames, info } = state;
     const end = frames.length ? frames[frames.length - 1].n + 1 : 1;
     const last = Math.max(end, info.frames || 0);
-    for (const chart of charts) chart.draw({ ...state, last });
+    for (const chart of charts) {
+      chart.draw({ ...state, last });
+      chart.say(frames[state.hover] ?? frames.at(-1), frames);
+    }
   });
 }
 
@@ -58,13 +61,17 @@ function add(f) {
     reason(f);
   }
   decide(f);
+  sum(f);
   frames.push(f);
 }
+
+// kindOf returns a reason without its numbers, but with those in names.
+const kindOf = (why) => why.replace(/(?<![\w.:-])[\d.]+(ns|µs|ms|[smh]\b)?/g, "#");
 
 // decide takes a frame into the decisions: frames in a row with one place, fidelity and reason, whatever its numbers, are one.
 function decide(f) {
   const { decisions } = state;
-  const kind = reasonOf(f).replace(/[\d.]+(ns|µs|ms|[smh]\b)?/g, "#");
+  const kind = kindOf(reasonOf(f));
   const last = decisions[decisions.length - 1];
   if (last && last.edge === f.edge && last.level === (f.level ?? 0) && last.kind === kind) {
     last.to = f.n;
@@ -101,17 +108,70 @@ function trim() {
   state.events = state.events.filter((e) => e.n >= first);
 }
 
+// mostReasons bounds the reasons that are told apart; those after them are of one line.
+const mostReasons = 20;
+
+// reason counts a fallback with those that have the same reason, whatever numbers are in it.
 function reason(f) {
   byId("reasons").hidden = false;
   byId("fallbacktile").className = "bad";
-  const item = document.createElement("li");
-  const number = document.createElement("b");
-  number.textContent = `frame ${f.n}`;
-  item.append(number, f.fallback);
-  const list = byId("reasonlist");
-  list.prepend(item);
-  while (list.children.length > 8) list.lastChild.remove();
+  const { reasons } = state;
+  let kind = kindOf(f.fallback);
+  if (!reasons.has(kind) && reasons.size >= mostReasons) kind = "";
+  let r = reasons.get(kind);
+  if (!r) {
+    const item = document.createElement("li"), times = document.createElement("b"), when = document.createElement("small");
+    r = { times, when, count: 0, first: f.n };
+    item.append(times, kind ? f.fallback : "for other reasons", when);
+    byId("reasonlist").append(item);
+    reasons.set(kind, r);
+  }
+  r.count++;
+  r.times.textContent = r.count === 1 ? "once" : `${r.count} times`;
+  r.when.textContent = r.count === 1 ? `frame ${f.n}` : `frames ${r.first} to ${f.n}`;
 }
+
+// A mean is of the values that are known.
+const meanOf = ({ sum, count }, digits) => figure(count ? sum / count : null, digits);
+const summed = { fps: (f) => f.fps, ms: (f) => f.ms, cpu: cpuPercent, temp: (f) => f.temp, bytes: (f) => f.bytes / 1000 };
+
+// sum takes a frame into the table of means: a row for the frames in a row that were computed in one place.
+function sum(f) {
+  const { means } = state;
+  let m = means.at(-1);
+  if (!m || m.place !== whereOf(f)) {
+    m = { from: f.n, place: whereOf(f), fallbacks: 0 };
+    for (const name in summed) m[name] = { sum: 0, count: 0 };
+    means.push(m);
+    if (means.length > 400) means.shift();
+  }
+  m.to = f.n;
+  if (f.fallback) m.fallbacks++;
+  for (const [name, of] of Object.entries(summed)) {
+    const v = of(f);
+    if (v === null || !Number.isFinite(v)) continue;
+    m[name].sum += v;
+    m[name].count++;
+  }
+}
+
+const whereOf = (f) => (f.edge ? f.host || "edge host" : "UE");
+
+// showMeans writes the table, while somebody has it open.
+function showMeans() {
+  if (!byId("intable").open) return;
+  byId("means").replaceChildren(...state.means.map((m) => {
+    const tr = document.createElement("tr"), head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = m.from === m.to ? m.from : `${m.from} to ${m.to}`;
+    tr.append(head);
+    for (const text of [m.place, meanOf(m.fps, 1), meanOf(m.ms, 1), meanOf(m.cpu, 0), meanOf(m.temp, 1), meanOf(m.bytes, 1), m.fallbacks]) {
+      tr.insertCell().textContent = text;
+    }
+    return tr;
+  }));
+}
+byId("intable").addEventListener("toggle", showMeans);
 
 const write = (id, text) => { byId(id).textContent = text; };
 const figure = (v, digits) => (v === null || !Number.isFinite(v) ? "–" : v.toFixed(digits));
@@ -149,7 +209,7 @@ function showInfo(info) {
     ["moves every", (info.policy || "toggle") === "toggle" && info.toggle && `${info.toggle} frames`],
     ["required", info.requirements !== "none" && info.requirements],
     ["UE limited to", info.ueCPU && `${info.ueCPU} of a core`],
-    ["offered", info.fpsOffered ? `${info.fpsOffered} FPS` : "flat out"],
+    ["frames come", info.fpsOffered ? `at ${info.fpsOffered} FPS` : "as fast as they are computed"],
   ];
   byId("info").replaceChildren(...chips.filter(([, value]) => value).map(([name, value]) => {
     const chip = document.createElement("li");
@@ -161,6 +221,7 @@ function showInfo(info) {
   byId("fidelity").hidden = !(info.fidelities?.length > 1);
   byId("deadline").hidden = !info.deadline;
   write("deadline", `; dashed: ${info.deadline} ms are required`);
+  write("cpucolumn", info.ueCPU ? `UE CPU, % of ${info.ueCPU} core` : "UE CPU, %");
   write("cputitle", info.ueCPU ? `UE CPU, % of its ${info.ueCPU} core` : "UE CPU, % of a core");
   const source = info.tempSource || "unknown";
   write("temptitle", `UE temperature (${source})`);
@@ -212,7 +273,7 @@ function setState(name, text) {
 }
 
 function restart() {
-  Object.assign(state, { frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false });
+  Object.assign(state, { frames: [], stretches: [], fallbacks: [], decisions: [], events: [], moves: 0, late: 0, hover: -1, done: false, reasons: new Map(), means: [] });
   byId("eventlist").replaceChildren();
   byId("reasonlist").replaceChildren();
   byId("decisionlist").replaceChildren();
@@ -238,10 +299,14 @@ events.onmessage = (message) => {
   if (batch.board) showBoard(batch.board);
   trim();
   showNow();
+  showMeans();
   if (batch.summary) {
     state.done = true;
+    events.close(); // there is no more to come
     showSummary(batch);
     setState("done", "finished");
+    for (const row of rows.values()) row.actions.hidden = true;
+    byId("actions").hidden = true;
     watch();
   }
   redraw();
@@ -270,11 +335,29 @@ window.addEventListener("load", watch);
 
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", redraw);
 
+// go moves the frame that is pointed at as a key says, and tells whether it says so.
+function go(key) {
+  const last = state.frames.length - 1, at = state.hover < 0 || state.hover > last ? last : state.hover;
+  const to = {
+    ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - 50, PageUp: at + 50, Home: 0, End: last, Escape: -1,
+  }[key];
+  if (to === undefined || last < 0) return false;
+  state.hover = key === "Escape" ? -1 : Math.min(last, Math.max(0, to));
+  return true;
+}
+
 for (const chart of charts) {
   chart.onresize = redraw;
   chart.canvas.addEventListener("pointermove", (e) => {
     const first = state.frames.length ? state.frames[0].n : 0;
     state.hover = chart.numberAt(e.offsetX) - first;
+    redraw();
+  });
+  chart.canvas.tabIndex = 0;
+  chart.canvas.setAttribute("role", "slider");
+  chart.canvas.addEventListener("keydown", (e) => {
+    if (!go(e.key)) return;
+    e.preventDefault();
     redraw();
   });
   chart.canvas.addEventListener("pointerleave", () => {
