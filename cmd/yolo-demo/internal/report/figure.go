@@ -85,7 +85,7 @@ func WriteFigure(w io.Writer, r *Run, format Format) error {
 	var canvas vg.CanvasWriterTo
 	if format == PNG {
 		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(
-			vgimg.UseWH(figureWidth, figureHeight), vgimg.UseDPI(pngDPI), vgimg.UseBackgroundColor(color.White))}
+			vgimg.UseWH(figureWidth, figureHeight), vgimg.UseDPI(pngDPI))}
 	} else {
 		canvas = vgsvg.New(figureWidth, figureHeight)
 	}
@@ -106,6 +106,8 @@ func drawFigure(dc draw.Canvas, r *Run) error {
 		}
 		rows[i] = []*plot.Plot{one}
 	}
+	dc.SetColor(color.White) // a page that is dark would show through
+	dc.Fill(dc.Rectangle.Path())
 	drawHead(dc, r)
 	body := draw.Crop(dc, 0.4*vg.Centimeter, -0.7*vg.Centimeter, 0.3*vg.Centimeter, -headHeight)
 	tiles := draw.Tiles{Rows: len(all), Cols: 1, PadY: 0.45 * vg.Centimeter}

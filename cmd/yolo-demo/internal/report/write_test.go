@@ -110,6 +110,18 @@ func TestFigureNamesTheTemperature(t *testing.T) {
 	}
 }
 
+// The figure has a page of its own: its dark ink is for that, also where what is around it is dark.
+func TestFigureIsOnAWhitePage(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteFigure(&b, madeUp(100), SVG); err != nil {
+		t.Fatal(err)
+	}
+	page, ink := strings.Index(b.String(), "#FFFFFF"), strings.Index(b.String(), "<text")
+	if page < 0 || page > ink {
+		t.Errorf("white is at byte %d of the file, and the first text at %d; want it before", page, ink)
+	}
+}
+
 func TestFigureShadesEachOffloadedStretch(t *testing.T) {
 	shades := func(r *Run) int {
 		var b bytes.Buffer
