@@ -32,12 +32,36 @@ var (
 		Classes int
 	}(Frame{})
 	_ = struct {
+		X float32
+		Y float32
+	}(head.Point{})
+	_ = struct {
+		X     float32
+		Y     float32
+		Score float32
+	}(head.Keypoint{})
+	_ = struct {
+		X    float32
+		Y    float32
+		W    float32
+		H    float32
+		Cols int
+		Rows int
+		Bits []byte
+	}(head.Mask{})
+	_ = struct {
+		Corners   []head.Point
+		Keypoints []head.Keypoint
+		Mask      head.Mask
+	}(head.Shape{})
+	_ = struct {
 		X     float32
 		Y     float32
 		W     float32
 		H     float32
 		Score float32
 		Class int
+		Shape *head.Shape
 	}(head.Box{})
 	_ = struct {
 		Frame uint64
@@ -133,14 +157,180 @@ func bungeeReadFrame(r *pack.Reader) (v Frame) {
 	return v
 }
 
+func bungeeAppendHeadPoint(b []byte, v head.Point) []byte {
+	b = pack.AppendArray(b, 2)
+	b = pack.AppendFloat32(b, v.X)
+	b = pack.AppendFloat32(b, v.Y)
+	return b
+}
+
+func bungeeReadHeadPoint(r *pack.Reader) (v head.Point) {
+	n := r.Array()
+	if n > 0 {
+		v.X = r.Float32()
+	}
+	if n > 1 {
+		v.Y = r.Float32()
+	}
+	r.Skip(n - 2)
+	return v
+}
+
+func bungeeAppendHeadPointSlice(b []byte, v []head.Point) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendArray(b, len(v))
+	for i := range v {
+		b = bungeeAppendHeadPoint(b, v[i])
+	}
+	return b
+}
+
+func bungeeReadHeadPointSlice(r *pack.Reader) (v []head.Point) {
+	if r.Nil() {
+		return nil
+	}
+	v = make([]head.Point, r.ArrayOf(2))
+	for i := range v {
+		v[i] = bungeeReadHeadPoint(r)
+	}
+	return v
+}
+
+func bungeeAppendHeadKeypoint(b []byte, v head.Keypoint) []byte {
+	b = pack.AppendArray(b, 3)
+	b = pack.AppendFloat32(b, v.X)
+	b = pack.AppendFloat32(b, v.Y)
+	b = pack.AppendFloat32(b, v.Score)
+	return b
+}
+
+func bungeeReadHeadKeypoint(r *pack.Reader) (v head.Keypoint) {
+	n := r.Array()
+	if n > 0 {
+		v.X = r.Float32()
+	}
+	if n > 1 {
+		v.Y = r.Float32()
+	}
+	if n > 2 {
+		v.Score = r.Float32()
+	}
+	r.Skip(n - 3)
+	return v
+}
+
+func bungeeAppendHeadKeypointSlice(b []byte, v []head.Keypoint) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = pack.AppendArray(b, len(v))
+	for i := range v {
+		b = bungeeAppendHeadKeypoint(b, v[i])
+	}
+	return b
+}
+
+func bungeeReadHeadKeypointSlice(r *pack.Reader) (v []head.Keypoint) {
+	if r.Nil() {
+		return nil
+	}
+	v = make([]head.Keypoint, r.ArrayOf(4))
+	for i := range v {
+		v[i] = bungeeReadHeadKeypoint(r)
+	}
+	return v
+}
+
+func bungeeAppendHeadMask(b []byte, v head.Mask) []byte {
+	b = pack.AppendArray(b, 7)
+	b = pack.AppendFloat32(b, v.X)
+	b = pack.AppendFloat32(b, v.Y)
+	b = pack.AppendFloat32(b, v.W)
+	b = pack.AppendFloat32(b, v.H)
+	b = pack.AppendInt(b, int64(v.Cols))
+	b = pack.AppendInt(b, int64(v.Rows))
+	b = pack.AppendBytes(b, v.Bits)
+	return b
+}
+
+func bungeeReadHeadMask(r *pack.Reader) (v head.Mask) {
+	n := r.Array()
+	if n > 0 {
+		v.X = r.Float32()
+	}
+	if n > 1 {
+		v.Y = r.Float32()
+	}
+	if n > 2 {
+		v.W = r.Float32()
+	}
+	if n > 3 {
+		v.H = r.Float32()
+	}
+	if n > 4 {
+		v.Cols = int(r.IntN(0))
+	}
+	if n > 5 {
+		v.Rows = int(r.IntN(0))
+	}
+	if n > 6 {
+		v.Bits = r.Bytes()
+	}
+	r.Skip(n - 7)
+	return v
+}
+
+func bungeeAppendHeadShape(b []byte, v head.Shape) []byte {
+	b = pack.AppendArray(b, 3)
+	b = bungeeAppendHeadPointSlice(b, v.Corners)
+	b = bungeeAppendHeadKeypointSlice(b, v.Keypoints)
+	b = bungeeAppendHeadMask(b, v.Mask)
+	return b
+}
+
+func bungeeReadHeadShape(r *pack.Reader) (v head.Shape) {
+	n := r.Array()
+	if n > 0 {
+		v.Corners = bungeeReadHeadPointSlice(r)
+	}
+	if n > 1 {
+		v.Keypoints = bungeeReadHeadKeypointSlice(r)
+	}
+	if n > 2 {
+		v.Mask = bungeeReadHeadMask(r)
+	}
+	r.Skip(n - 3)
+	return v
+}
+
+func bungeeAppendHeadShapePointer(b []byte, v *head.Shape) []byte {
+	if v == nil {
+		return pack.AppendNil(b)
+	}
+	b = bungeeAppendHeadShape(b, *v)
+	return b
+}
+
+func bungeeReadHeadShapePointer(r *pack.Reader) (v *head.Shape) {
+	if r.Nil() {
+		return nil
+	}
+	v = new(head.Shape)
+	*v = bungeeReadHeadShape(r)
+	return v
+}
+
 func bungeeAppendHeadBox(b []byte, v head.Box) []byte {
-	b = pack.AppendArray(b, 6)
+	b = pack.AppendArray(b, 7)
 	b = pack.AppendFloat32(b, v.X)
 	b = pack.AppendFloat32(b, v.Y)
 	b = pack.AppendFloat32(b, v.W)
 	b = pack.AppendFloat32(b, v.H)
 	b = pack.AppendFloat32(b, v.Score)
 	b = pack.AppendInt(b, int64(v.Class))
+	b = bungeeAppendHeadShapePointer(b, v.Shape)
 	return b
 }
 
@@ -164,7 +354,10 @@ func bungeeReadHeadBox(r *pack.Reader) (v head.Box) {
 	if n > 5 {
 		v.Class = int(r.IntN(0))
 	}
-	r.Skip(n - 6)
+	if n > 6 {
+		v.Shape = bungeeReadHeadShapePointer(r)
+	}
+	r.Skip(n - 7)
 	return v
 }
 
@@ -183,7 +376,7 @@ func bungeeReadHeadBoxSlice(r *pack.Reader) (v []head.Box) {
 	if r.Nil() {
 		return nil
 	}
-	v = make([]head.Box, r.ArrayOf(6))
+	v = make([]head.Box, r.ArrayOf(7))
 	for i := range v {
 		v[i] = bungeeReadHeadBox(r)
 	}

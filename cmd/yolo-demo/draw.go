@@ -37,8 +37,8 @@ func (p picture) on(m *gocv.Mat) {
 	if p.edge {
 		colour = edgeColour
 	}
-	for _, b := range p.boxes {
-		gocv.Rectangle(m, image.Rect(int(b.X), int(b.Y), int(b.X+b.W), int(b.Y+b.H)), colour, 2)
+	for i := range p.boxes {
+		outline(m, &p.boxes[i], colour)
 	}
 	t := tags{m: m, colour: colour}
 	t.add(p.caption, image.Pt(0, 20))

@@ -66,6 +66,7 @@ func (e *encoded) enlarge(boxes []head.Box) []head.Box {
 	for i := range boxes {
 		b := &boxes[i]
 		b.X, b.Y, b.W, b.H = b.X*e.dx, b.Y*e.dy, b.W*e.dx, b.H*e.dy
+		b.Shape = b.Shape.Scaled(e.dx, e.dy)
 	}
 	return boxes
 }

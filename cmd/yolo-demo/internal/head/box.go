@@ -8,4 +8,6 @@ type Box struct {
 	Score float32
 	// Class is the index into the model's labels.
 	Class int
+	// Shape is what the network tells beyond this; nil: nothing.
+	Shape *Shape
 }

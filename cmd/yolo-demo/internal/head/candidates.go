@@ -22,8 +22,10 @@ type candidates struct {
 	score float32
 	boxes []Box
 
-	met, odd int    // boxes met, and those of a size that is none
-	strange  string // why the outputs are of another kind; empty: they are not
+	shape    *Shape         // of the box that is added next
+	anchor   map[*Shape]int // whose mask it will have
+	met, odd int            // boxes met, and those of a size that is none
+	strange  string         // why the outputs are of another kind; empty: they are not
 
 	shapes [maxOutputs][]int // of the outputs, while the layout is looked for
 }
@@ -66,7 +68,7 @@ func (c *candidates) add(x0, y0, x1, y1, score float32, class int) {
 	if x1 <= x0 || y1 <= y0 {
 		return
 	}
-	c.boxes = append(c.boxes, Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0, Score: min(score, 1), Class: class})
+	c.boxes = append(c.boxes, Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0, Score: min(score, 1), Class: class, Shape: c.shape})
 	if len(c.boxes) == 2*maxCandidates {
 		c.boxes = c.best()
 	}

@@ -95,7 +95,7 @@ func yolov8(c *candidates, s source) {
 	}
 }
 
-// obb adds the upright boxes around turned ones.
+// obb adds the upright boxes around turned ones, and their corners.
 func obb(c *candidates, s source) {
 	n, d := s.out[0].Shape[2], s.out[0].Data
 	angles := d[(4+s.classes)*n:]
@@ -105,9 +105,11 @@ func obb(c *candidates, s source) {
 			continue
 		}
 		sin, cos := sincos(angles[i])
-		sin, cos = max(sin, -sin), max(cos, -cos)
 		w, h := d[2*n+i], d[3*n+i]
+		c.shape = turned(&c.fit, d[i], d[n+i], w, h, sin, cos)
+		sin, cos = max(sin, -sin), max(cos, -cos)
 		c.addCentred(d[i], d[n+i], float32(w*cos)+float32(h*sin), float32(w*sin)+float32(h*cos), s, int(class[i]))
+		c.shape = nil
 	}
 }
 

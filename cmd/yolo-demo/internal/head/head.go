@@ -56,6 +56,8 @@ func (o Options) filled() Options {
 // than opt.IoU. Of equal scores the one earlier in the output comes first. At
 // most 1000 boxes, the best, are looked at.
 //
+// Of turned boxes, poses and masks each box has a [Shape]; of the first 50 boxes, where it is a mask.
+//
 // Outputs that do not fit kind give an error of [Recognise], and numbers that it
 // cannot have given a [*ValueError].
 func Decode(kind Kind, out []nn.Tensor, fit nn.Fit, opt Options) ([]Box, error) {
@@ -68,14 +70,17 @@ func Decode(kind Kind, out []nn.Tensor, fit nn.Fit, opt Options) ([]Box, error) 
 	if err != nil {
 		return nil, err
 	}
-	l.decode(&c, source{out: out, classes: classes})
+	s := source{out: out, classes: classes}
+	l.decode(&c, s)
 	if c.strange == "" && c.odd > 0 && c.odd == c.met {
 		c.strange = "none of the boxes that are likely is between a pixel and four inputs large"
 	}
 	if c.strange != "" {
 		return nil, &ValueError{l.kind, c.strange}
 	}
-	return suppress(c.best(), opt.IoU), nil
+	kept := suppress(c.best(), opt.IoU)
+	c.addMasks(kept, s)
+	return kept, nil
 }
 
 // Recognise returns the kind of a network whose outputs have these shapes at an input

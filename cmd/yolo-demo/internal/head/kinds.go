@@ -33,13 +33,13 @@ const (
 	// in pixels of the input, class scores.
 	YOLOv8 Kind = "yolov8"
 	// Pose is YOLOv8 with a person's keypoints, of two or three numbers each, behind
-	// the class scores. They are passed over.
+	// the class scores.
 	Pose Kind = "yolov8-pose"
 	// OBB is YOLOv8 whose boxes are turned: [1, 4+classes+1, N], the angle last. A
-	// [Box] has no angle: it is the upright one around the turned one.
+	// [Box] is the upright one around the turned one, whose corners its Shape has.
 	OBB Kind = "yolov8-obb"
 	// Segment is YOLOv8 with the weights of an object's mask behind the class scores:
-	// [1, 4+classes+masks, N] and [1, masks, H, W]. Masks are passed over.
+	// [1, 4+classes+masks, N] and [1, masks, H, W].
 	Segment Kind = "yolov8-seg"
 	// EndToEnd has no cells any more: [1, boxes, 6], rows of x0 y0 x1 y1 in pixels of
 	// the input, score, class, as YOLO v10 has, or v8 exported with its suppression;
@@ -75,9 +75,9 @@ var layouts = [...]layout{
 	{kind: CenterNet, shape: "[1, classes, H, W] and [1, 4, H, W]", classes: centerNetClasses, decode: centerNet, byName: true},
 	{kind: YOLOv5, shape: "[1, 3N, 5+classes]", classes: anchorRows, decode: objectRows},
 	{kind: YOLOv8, shape: "[1, 4+classes, N]", classes: yolov8Classes, decode: yolov8},
-	{kind: Pose, shape: "[1, 4+classes+keypoints, N]", classes: poseClasses, decode: yolov8, byName: true},
+	{kind: Pose, shape: "[1, 4+classes+keypoints, N]", classes: poseClasses, decode: pose, byName: true},
 	{kind: OBB, shape: "[1, 4+classes+1, N]", classes: obbClasses, decode: obb, byName: true},
-	{kind: Segment, shape: "[1, 4+classes+masks, N] and [1, masks, H, W]", classes: segmentClasses, decode: yolov8},
+	{kind: Segment, shape: "[1, 4+classes+masks, N] and [1, masks, H, W]", classes: segmentClasses, decode: segment},
 	{kind: EndToEnd, shape: "[1, boxes, 6] or [boxes, 7]", classes: endToEndClasses, decode: endToEnd},
 }
 
