@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -92,9 +93,24 @@ func WriteFigure(w io.Writer, r *Run, format Format) error {
 	if err := drawFigure(draw.New(canvas), r); err != nil {
 		return fmt.Errorf("draw figure 3: %w", err)
 	}
-	_, err := canvas.WriteTo(w)
+	if format == PNG {
+		_, err := canvas.WriteTo(w)
+		return err
+	}
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	_, err := w.Write(bytes.ReplaceAll(b.Bytes(), []byte(drawnFont), []byte(drawnFont+likeIt)))
 	return err
 }
+
+// drawnFont is what gonum draws with, as SVG names it. Where a viewer lacks it another one of the same widths is there, or else one
+// without serifs.
+const (
+	drawnFont = "font-family:Liberation Sans"
+	likeIt    = ",Arial,Helvetica,sans-serif"
+)
 
 func drawFigure(dc draw.Canvas, r *Run) error {
 	all := panels(r)

@@ -110,6 +110,18 @@ func TestFigureNamesTheTemperature(t *testing.T) {
 	}
 }
 
+// Who lacks the font of the figure sees one like it.
+func TestFigureNamesOtherFonts(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteFigure(&b, madeUp(100), SVG); err != nil {
+		t.Fatal(err)
+	}
+	all, good := strings.Count(b.String(), "font-family:"), strings.Count(b.String(), "font-family:Liberation Sans,Arial,Helvetica,sans-serif;")
+	if all == 0 || good != all {
+		t.Errorf("%d of %d texts name other fonts", good, all)
+	}
+}
+
 // The figure has a page of its own: its dark ink is for that, also where what is around it is dark.
 func TestFigureIsOnAWhitePage(t *testing.T) {
 	var b bytes.Buffer
