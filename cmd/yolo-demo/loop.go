@@ -150,7 +150,7 @@ func (l *loop) foresee(f *report.Frame) {
 func split(f *report.Frame, t *offload.Trace, native nn.Timings) {
 	f.Why, f.Hedged, f.Wasted = t.Why, t.Hedged, t.Wasted
 	if t.Fallback != nil {
-		f.Fallback = t.Fallback.Error()
+		f.Fallback = fellBack(t.Fallback)
 	}
 	if t.Host != "" {
 		f.Where, f.Host = report.Edge, t.Host
@@ -165,6 +165,14 @@ func split(f *report.Frame, t *offload.Trace, native nn.Timings) {
 	f.Decode, f.Letterbox, f.Compute = native.Decode, native.Letterbox, native.Compute
 	f.Guest = max(0, t.Run-native.Queue-f.Decode-f.Letterbox-f.Compute)
 	f.BytesUp, f.BytesDown = t.BytesUp, t.BytesDown
+}
+
+// fellBack tells why a call was not made by an edge host, but not of which function: there is only one.
+func fellBack(err error) string {
+	if call, ok := errors.AsType[*offload.CallError](err); ok && call.Host != "" {
+		return call.Host + ": " + call.Err.Error()
+	}
+	return err.Error()
 }
 
 // keep keeps one frame in every few for the comparison.

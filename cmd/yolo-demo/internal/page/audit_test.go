@@ -140,6 +140,29 @@ func TestFallbacksOfManyReasons(t *testing.T) {
 	}
 }
 
+// Where decisions are as many as pixels, the strip still tells where frames were computed.
+func TestManyDecisionsAreSeen(t *testing.T) {
+	p := listen(t, Info{Frames: 100_000})
+	for n := range 3000 {
+		f := frame(n)
+		f.Where, f.Why = report.UE, fmt.Sprintf("why%c", 'a'+n%2)
+		p.Frame(f)
+	}
+	ctx := browse.Open(t, p.URL(), 1366, 900, browse.Dark)
+	browse.Until(t, ctx, "the decisions", `document.getElementById("chart-decisions").dataset.decisions === "3000"`)
+	if got := browse.Eval[int](t, ctx, `+document.getElementById("chart-decisions").dataset.ticks`); got > 20 {
+		t.Errorf("%d ticks within 40 pixels", got)
+	}
+	if got := browse.Eval[int](t, ctx, inked+`("chart-decisions", 245, 158, 11)`); got < 400 {
+		t.Errorf("%d pixels have the colour of the UE", got)
+	}
+	// Long numbers stand apart from what is told beside them.
+	if !browse.Eval[bool](t, ctx, `(() => { const [b, s] = document.querySelector("#decisionlist li").children;
+		return b.getBoundingClientRect().right < s.getBoundingClientRect().left; })()`) {
+		t.Error("a frame's number touches its place")
+	}
+}
+
 // At the end nothing is asked for, also when the server goes, and nothing can be pressed.
 func TestNothingIsAskedForAfterTheEnd(t *testing.T) {
 	p, run := everything(t)

@@ -114,7 +114,11 @@ class Chart {
     c.fillStyle = ink("soft");
     c.textBaseline = "top";
     c.textAlign = "center";
-    for (const v of rounds(first, this.last, (right - left) / 55)) c.fillText(v.label, Math.min(x(v.value), right - 10), bottom + 6);
+    const widest = Math.max(40, c.measureText(String(this.last)).width) + 15;
+    for (const v of rounds(first, this.last, (right - left) / widest)) {
+      const half = c.measureText(v.label).width / 2;
+      c.fillText(v.label, Math.min(x(v.value), right + 8 - half), bottom + 6);
+    }
   }
 
   // level draws a figure all along.
@@ -209,13 +213,18 @@ class Strip extends Chart {
     const x = (n) => box.left + (n - first) / Math.max(1, last - first) * (box.right - box.left);
     Object.assign(this, { box, first, last });
     const c = this.context, middle = (box.top + box.bottom) / 2;
+    let ticked = -Infinity, ticks = 0; // where there are many, not all: the colours are to be seen
     for (const d of decisions) {
       const from = x(d.from), to = Math.max(x(d.to + 1), from + 1);
       c.fillStyle = ink(d.edge ? "edge" : "ue");
       c.fillRect(from, d.edge ? box.top : middle, to - from, middle - box.top);
       c.fillStyle = ink(d.looks ? "soft" : "text");
-      if (d.from > first) c.fillRect(from - 0.5, box.top - (d.looks ? 0 : 6), 1, box.bottom - box.top + (d.looks ? 0 : 6));
+      if (d.from <= first || from - ticked < 4) continue;
+      ticked = from;
+      ticks++;
+      c.fillRect(from - 0.5, box.top - (d.looks ? 0 : 6), 1, box.bottom - box.top + (d.looks ? 0 : 6));
     }
+    this.canvas.dataset.ticks = ticks;
     c.font = "11px system-ui, sans-serif";
     c.fillStyle = ink("soft");
     c.textAlign = "right";
