@@ -78,6 +78,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -153,14 +154,18 @@ type Config struct {
 // or another authority needs no restart, and files that cannot be used change nothing. What checks the
 // edge host is the configuration's VerifyConnection; an application that sets its own must call it.
 func LoadTLS(dir string) (*tls.Config, error) {
-	if dir == "" {
-		own, err := identity.Dir()
-		if err != nil {
-			return nil, err
-		}
-		dir = own
+	if dir != "" {
+		return identity.Load(dir, identity.UE)
 	}
-	return identity.Load(dir, identity.UE)
+	own, err := identity.Dir()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := identity.Load(own, identity.UE)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf(`%w, and "bungee host" or "bungee up" on this machine does so when it starts`, err)
+	}
+	return conf, err
 }
 
 // A Handler is the UE offload handler of a process.
