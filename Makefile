@@ -11,7 +11,7 @@ BIN   = bin
 OUT  ?= out
 
 .DEFAULT_GOAL := build
-.PHONY: build deb image yardstick demo demo20 test asan check lint pure generated generate reference site paper000 paper001 bench pgo setup clean
+.PHONY: build deb image yardstick demo picture demo20 test asan check lint pure generated generate reference site paper000 paper001 bench pgo setup clean
 
 setup:
 	@scripts/setup.sh demo
@@ -54,6 +54,10 @@ yardstick:
 # The run of the README: a UE with a quarter of a core, flat out.
 demo: build
 	$(BIN)/yolo-demo -ue-cpu 0.25 -frames 600 -out $(OUT)
+
+# README's picture, of a run on this machine, which should do nothing else.
+picture: demo
+	cp $(OUT)/figure3.svg docs/demo.svg
 
 # The same at an offered rate, where CPU shares can be compared.
 demo20: build

@@ -15,7 +15,7 @@ import (
 
 var (
 	headings   = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
-	linked     = regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	linked     = regexp.MustCompile(`\]\(([^)\s]*)\)|<(?:img|a) [^>]*?(?:src|href)="([^"]*)"`)
 	inline     = regexp.MustCompile("`[^`\n]*`")
 	linkInside = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
@@ -109,8 +109,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		prose := inline.ReplaceAllString(fenced.ReplaceAllStringFunc(text[name], blank), "")
 		for n, line := range strings.Split(prose, "\n") {
 			for _, m := range linked.FindAllStringSubmatch(line, -1) {
-				if problem := follow(name, m[1], anchors); problem != "" {
-					t.Errorf("%s:%d: the link to %s leads nowhere: %s", name, n+1, m[1], problem)
+				link := m[1] + m[2] // one of Markdown, or of HTML
+				if problem := follow(name, link, anchors); problem != "" {
+					t.Errorf("%s:%d: the link to %s leads nowhere: %s", name, n+1, link, problem)
 				}
 			}
 		}
