@@ -13,12 +13,15 @@ import (
 // Turns shares cores between the calls of tenants. A free core goes to the waiting
 // tenant that has had the least time on a core, in proportion to the tenants' weights. A
 // guest that runs long gives up its core to such a tenant, where its engine can suspend
-// it. So a tenant whose guests never end takes only time that others leave idle. All
+// it. So a tenant whose guests never end takes only time that others leave idle. A tenant that is far behind
+// the others, as one of short calls is, need not wait for that: each core has a fast lane, in which one call
+// of such a tenant computes beside the one that has the core. All
 // calls of a tenant must use the same Turns. In the same way a tenant's accounts share what it has, to equal parts.
 type Turns struct {
 	mu      sync.Mutex
 	free    int
-	running []*Turn // that hold a core
+	lanes   int     // fast lanes that are free
+	running []*Turn // that hold a core, or a lane
 	waiting []*Turn // in the order they came
 	nobody  Tenant  // of calls that have no tenant
 	tenants level
@@ -29,7 +32,7 @@ func NewTurns(n int) *Turns {
 	if n <= 0 {
 		n = cores.N()
 	}
-	return &Turns{free: n}
+	return &Turns{free: n, lanes: n}
 }
 
 // A Turn is the right of a call to a core. It belongs to one goroutine.
@@ -41,6 +44,7 @@ type Turn struct {
 
 	// Guarded by turns.mu.
 	held   bool
+	fast   bool          // what it holds is a fast lane
 	had    time.Duration // charged since it got the core
 	since  time.Time     // when it was last charged for it
 	owed   time.Duration // charged since it was last settled
@@ -59,17 +63,33 @@ func (u *Turn) OnWanted(wanted func()) {
 	u.turns.mu.Unlock()
 }
 
-// Waiting returns how many calls wait for a core now.
-func (u *Turn) Waiting() int {
-	u.turns.mu.Lock()
-	defer u.turns.mu.Unlock()
-	return len(u.turns.waiting)
+// A Contest says who wants the core of a call besides it.
+type Contest struct {
+	// Waiting is how many calls have no core: they wait for one, or compute in a fast lane. If there is one, processor time
+	// is to be charged, see [Turn.Settle].
+	Waiting int
+	// Ahead says that its tenant has had less than others by as much as lets it into a fast lane, so that its guest goes before theirs.
+	Ahead bool
+}
+
+// Contest says who wants the core of a call now that has one.
+func (u *Turn) Contest() Contest {
+	t := u.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := Contest{Waiting: len(t.waiting), Ahead: t.tenants.behind(&u.tenant.party)}
+	for _, r := range t.running {
+		if r.fast {
+			c.Waiting++
+		}
+	}
+	return c
 }
 
 // Settle says how much processor time was used since the turn was taken or last settled. A core is charged by the clock while
 // it is held, and who holds it may yet wait: for the operating system, which has other threads, or for Go's scheduler on the way back from a guest.
 // That is given back, or a call of 1 ms that was held up for 200 ms would stand behind all others for seconds.
-// An engine settles before each [Turn.Yield] and at the end of a call, at least of one that began while others were [Turn.Waiting].
+// An engine settles before each [Turn.Yield] and at the end of a call, at least of one that began in a [Contest].
 func (u *Turn) Settle(used time.Duration) {
 	u.turns.mu.Lock()
 	defer u.turns.mu.Unlock()
@@ -142,7 +162,7 @@ func (t *Turns) InUse() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, u := range t.running {
-		if u.giveUp == nil {
+		if u.giveUp == nil && !u.fast {
 			n++
 		}
 	}
@@ -163,7 +183,7 @@ func (u *Turn) Yield(ctx context.Context) bool {
 		u.giveUp()
 		return false
 	}
-	if !u.held || !u.yields(t.next()) {
+	if !u.held || !u.slow() && !u.yields(t.next()) {
 		held := u.held
 		t.mu.Unlock()
 		return held
@@ -183,6 +203,9 @@ const (
 
 // sliceOf returns the slice while so many calls wait.
 func sliceOf(waiting int) time.Duration { return max(leastSlice, slice/time.Duration(max(1, waiting))) }
+
+// slow says whether u has a fast lane and has used up what let it in. turns.mu is held.
+func (u *Turn) slow() bool { return u.fast && !u.turns.tenants.behind(&u.tenant.party) }
 
 // yields says whether u, which has a core, gives it up for next. turns.mu is held.
 func (u *Turn) yields(next *Turn) bool {
@@ -330,7 +353,12 @@ func (u *Turn) leave() {
 	u.held = false
 	t := u.turns
 	t.running = slices.DeleteFunc(t.running, func(r *Turn) bool { return r == u })
-	t.free++
+	if u.fast {
+		u.fast = false
+		t.lanes++
+	} else {
+		t.free++
+	}
 	t.assign()
 }
 
@@ -347,21 +375,47 @@ func (u *Turn) charge() {
 	}
 }
 
-// assign gives free cores to those who wait. t.mu is held.
+// assign gives free cores to those in fast lanes and to those who wait, and free lanes to those of them who are far
+// behind. t.mu is held.
 func (t *Turns) assign() {
-	for t.free > 0 {
+	for _, r := range t.running {
+		if t.free > 0 && r.fast {
+			r.fast = false
+			t.free--
+			t.lanes++
+		}
+	}
+	for {
 		u := t.next()
-		if u == nil {
+		switch {
+		case u == nil:
+			return
+		case t.free > 0:
+			t.free--
+		case t.lanes > 0 && t.tenants.behind(&u.tenant.party) && !t.hasSpare():
+			t.lanes--
+			u.fast = true
+		default:
 			return
 		}
-		t.tenants.serve(&u.tenant.party)
-		u.tenant.accounts.serve(u.mine)
-		t.waiting = slices.Delete(t.waiting, slices.Index(t.waiting, u), slices.Index(t.waiting, u)+1)
-		t.free--
-		t.running = append(t.running, u)
-		u.held, u.had, u.since = true, 0, time.Now()
-		u.ready <- struct{}{}
+		t.give(u)
 	}
+}
+
+// hasSpare says whether a core is one's of [Turns.TakeSpare], who is to end for whoever waits. t.mu is held.
+func (t *Turns) hasSpare() bool {
+	return slices.ContainsFunc(t.running, func(r *Turn) bool { return r.giveUp != nil })
+}
+
+// give gives u, which waits, what was taken for it. t.mu is held.
+func (t *Turns) give(u *Turn) {
+	t.tenants.serve(&u.tenant.party)
+	u.tenant.accounts.serve(u.mine)
+	i := slices.Index(t.waiting, u)
+	t.waiting = slices.Delete(t.waiting, i, i+1)
+	t.running = append(t.running, u)
+	u.held, u.had, u.since = true, 0, time.Now()
+	u.ready <- struct{}{}
 }
 
 // next returns who has the best claim to a core, nil when nobody waits: of the tenant that has had least, of the account of it

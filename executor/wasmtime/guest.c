@@ -21,8 +21,8 @@ static void see_memory(bungee_guest *g) {
   g->size = wasmtime_memory_data_size(g->context, &g->memory);
 }
 
-// A guest that calls wait for is preferred to the network, as long as it computes for no longer than the least slice of a turn: while it
-// has its turn no other guest computes, and beside attackers the network would have most of the core.
+// A guest whose tenant has had far less than others is preferred to their guests and to the network, as long as it computes for no longer than the
+// least slice of a turn: beside attackers those would have most of the core.
 enum { preference = 8, preferred_for = 3000000 }; // ns
 
 static int64_t thread_time(void) {
@@ -58,7 +58,7 @@ static void add_time(bungee_guest *g) {
 
 // enter and leave are around guest code: what it calls is not preferred, and what Go's runtime starts there is not either.
 static void enter(bungee_guest *g) {
-  if (g->contended && g->cpu <= preferred_for) prefer(g, true);
+  if (g->ahead && g->cpu <= preferred_for) prefer(g, true);
 }
 
 static void leave(bungee_guest *g) { prefer(g, false); }

@@ -27,7 +27,7 @@ typedef struct {
   wasmtime_global fuel_global, refused_global;
   bool metered;
   bool timed; // thread time is taken
-  bool contended; // calls wait for the turn of this one
+  bool ahead; // others want the core, and its tenant has had far less
   bool preferred; // the thread is, until the guest has computed for a slice
   int nice; // of the thread otherwise
   bool entered; // guest code has called back

@@ -39,12 +39,12 @@ type run struct {
 	ctx      context.Context
 	deadline time.Time // zero is none
 	turn     *executor.Turn
-	ticks    bool          // the clock ticks for it
-	contends bool          // calls waited for its turn when it began
-	timed    bool          // its thread time is taken, which needs two system calls a crossing
-	settled  time.Duration // of its thread time
-	canceled time.Time     // when the end of ctx was seen first
-	fuel     int64         // budget
+	ticks    bool             // the clock ticks for it
+	contest  executor.Contest // for its turn, when it began
+	timed    bool             // its thread time is taken, which needs two system calls a crossing
+	settled  time.Duration    // of its thread time
+	canceled time.Time        // when the end of ctx was seen first
+	fuel     int64            // budget
 
 	// Where metered.
 	seen   time.Time // when the memory was looked at last
@@ -69,8 +69,10 @@ func (i *instance) Begin(ctx context.Context, fuel uint64) {
 	if i.run.turn != nil {
 		i.run.turn.OnWanted(i.module.clock.kick)
 	}
-	i.run.contends = i.run.turn != nil && i.run.turn.Waiting() > 0
-	i.run.timed = i.link.Metered || i.run.contends
+	if i.run.turn != nil {
+		i.run.contest = i.run.turn.Contest()
+	}
+	i.run.timed = i.link.Metered || i.run.contest.Waiting > 0
 	if i.guest != nil {
 		i.time()
 	}
@@ -92,9 +94,9 @@ func budget(fuel uint64) int64 {
 	return int64(fuel)
 }
 
-// time has the guest's thread time taken, or not, from now on, and its thread preferred where calls wait for its turn.
+// time has the guest's thread time taken, or not, from now on, and its thread preferred where others want its core and have had far more.
 func (i *instance) time() {
-	i.guest.timed, i.guest.contended, i.guest.cpu = C.bool(i.run.timed), C.bool(i.run.contends), 0
+	i.guest.timed, i.guest.ahead, i.guest.cpu = C.bool(i.run.timed), C.bool(i.run.contest.Waiting > 0 && i.run.contest.Ahead), 0
 }
 
 // settle has the turn charged for thread time.

@@ -158,7 +158,7 @@ func TestHeldUpIsNotCharged(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 		turn.Done()
 	})
-	for turn.Waiting() == 0 {
+	for turn.Contest().Waiting == 0 {
 		runtime.Gosched()
 	}
 	if _, err := in.Call(executor.WithCall(t.Context(), &executor.Call{Turn: turn}), 0, nil); err != nil {
@@ -167,7 +167,9 @@ func TestHeldUpIsNotCharged(t *testing.T) {
 	turn.Done()
 	wg.Wait()
 
+	take(long).Done() // so that it is known how much it had
 	turn = take(third)
+	lane := take(executor.NewTenant("lane", capability.Quota{})) // so that the others wait
 	order := make(chan *executor.Tenant, 2)
 	for _, tenant := range []*executor.Tenant{short, long} {
 		wg.Go(func() {
@@ -176,12 +178,13 @@ func TestHeldUpIsNotCharged(t *testing.T) {
 			turn.Done()
 		})
 	}
-	for turn.Waiting() < 2 {
+	for turn.Contest().Waiting < 3 {
 		runtime.Gosched()
 	}
-	turn.Done()
+	turn.Done() // to the one in the lane, which leaves that to the first of them
 	if first := <-order; first != short {
 		t.Errorf("%q goes first, which has computed 100 ms; want the one that was held up for 300 ms", first.Name())
 	}
+	lane.Done()
 	wg.Wait()
 }

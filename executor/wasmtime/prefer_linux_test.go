@@ -10,14 +10,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/executor"
 	"github.com/bungee-xr/bungee/executor/wasmtime"
 )
 
-// While calls wait for its turn, a guest's thread is preferred; afterwards none is, also of those that the runtime has started meanwhile.
+// While calls wait for its turn, the thread of a guest is preferred whose tenant has had far less than others; no other one is, and afterwards none
+// is, also of those that the runtime has started meanwhile.
 func TestPreference(t *testing.T) {
 	base := slices.Min(niceOfThreads(t))
 	if err := tryNice(base, base-8); err != nil {
@@ -28,40 +31,61 @@ func TestPreference(t *testing.T) {
 			(loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))))`)))
 	in := instance(t, m, executor.InstanceConfig{})
 	turns := executor.NewTurns(1)
-	turn, err := turns.Take(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
+	busy, quiet := executor.NewTenant("busy", capability.Quota{}), executor.NewTenant("quiet", capability.Quota{})
+	take := func(tenant *executor.Tenant) *executor.Turn {
+		t.Helper()
+		turn, err := turns.Take(t.Context(), tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
 	}
-	calls := func(until func() bool) {
+	calls := func(turn *executor.Turn, until func() bool) {
+		t.Helper()
 		for !until() {
 			if _, err := in.Call(executor.WithCall(t.Context(), &executor.Call{Turn: turn}), 0, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	n := 0
-	calls(func() bool { n++; return n > 20 })
+	some := func() func() bool { n := 0; return func() bool { n++; return n > 20 } }
+	waits := func(turn *executor.Turn) (waited chan struct{}) {
+		waited = make(chan struct{})
+		go func() {
+			defer close(waited)
+			if next, err := turns.Take(t.Context(), busy); err == nil {
+				next.Done()
+			}
+		}()
+		for turn.Contest().Waiting == 0 {
+			runtime.Gosched()
+		}
+		return waited
+	}
+
+	turn := take(busy)
+	calls(turn, some())
 	if least := slices.Min(niceOfThreads(t)); least < base {
 		t.Errorf("a thread has nice %d, though nobody waits; want %d", least, base)
 	}
-
-	waited := make(chan struct{})
-	go func() {
-		defer close(waited)
-		if next, err := turns.Take(t.Context(), nil); err == nil {
-			next.Done()
-		}
-	}()
-	for turn.Waiting() == 0 {
-		runtime.Gosched()
+	begin := time.Now()
+	waited := waits(turn)
+	calls(turn, func() bool { return time.Since(begin) > 50*time.Millisecond })
+	if least := slices.Min(niceOfThreads(t)); least < base {
+		t.Errorf("a thread has nice %d, though its tenant has computed all the time; want %d", least, base)
 	}
+	turn.Done()
+	<-waited
+
+	turn = take(quiet)
+	waited = waits(turn)
 	seen := make(chan struct{})
 	go func() {
 		defer close(seen)
 		for slices.Min(niceOfThreads(t)) != base-8 && t.Context().Err() == nil {
 		}
 	}()
-	calls(func() bool { return closed(seen) })
+	calls(turn, func() bool { return closed(seen) })
 	turn.Done()
 	<-waited
 	if least := slices.Min(niceOfThreads(t)); least < base {
