@@ -97,7 +97,7 @@ func basicRows() (rows []row) {
 // TestForms is the table. It generates once for all forms, in a module of its own.
 func TestForms(t *testing.T) {
 	if os.Getenv("BUNGEE_LONG") == "" {
-		t.Skip("generates and builds a program of some hundred functions; BUNGEE_LONG=1 go test ./lab/forms")
+		t.Skip("generates and builds a program of some hundred functions; BUNGEE_LONG=1 go test -count=1 ./lab/forms")
 	}
 	rows := append(readRows(t), basicRows()...)
 	if len(rows) < leastRows {
