@@ -113,6 +113,7 @@ var detectObjectsFunc = codegen.Func[Frame, Detections]{
 	ReadIn:    bungeeReadFrame,
 	AppendOut: bungeeAppendDetections,
 	ReadOut:   bungeeReadDetections,
+	Params:    []codegen.Param{{Name: "frame"}},
 }
 
 // These errors are the same on the UE and on edge hosts.

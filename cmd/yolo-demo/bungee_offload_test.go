@@ -27,7 +27,7 @@ func TestBungeeOffload(t *testing.T) {
 		"finish.go":                   "ebf76d65eaf3a3a0",
 		"judge.go":                    "32c82518e0bfa5e0",
 		"live.go":                     "d66971deea99300f",
-		"loop.go":                     "19f4bce27025de78",
+		"loop.go":                     "f65db559566bd66f",
 		"main.go":                     "1a8f9b90576d23c2",
 		"main_none.go":                "1e0f0c67881d029d",
 		"native.go":                   "898d7716793c2ad8",

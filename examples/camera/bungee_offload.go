@@ -67,6 +67,7 @@ var findMotionFunc = codegen.Func[findMotionIn, Motion]{
 	ReadIn:    bungeeReadFindMotionIn,
 	AppendOut: bungeeAppendMotion,
 	ReadOut:   bungeeReadMotion,
+	Params:    []codegen.Param{{Name: "before"}, {Name: "now"}},
 }
 
 // These errors are the same on the UE and on edge hosts.

@@ -40,4 +40,5 @@ var brightnessFunc = codegen.Func[[]byte, float64]{
 	ReadIn:    (*pack.Reader).Bytes,
 	AppendOut: pack.AppendFloat64,
 	ReadOut:   (*pack.Reader).Float64,
+	Params:    []codegen.Param{{Name: "gray"}},
 }

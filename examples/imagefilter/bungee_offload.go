@@ -58,6 +58,7 @@ var outlineFunc = codegen.Func[image.Gray, image.Gray]{
 	ReadIn:    bungeeReadImageGray,
 	AppendOut: bungeeAppendImageGray,
 	ReadOut:   bungeeReadImageGray,
+	Params:    []codegen.Param{{Name: "g"}},
 }
 
 // These errors are the same on the UE and on edge hosts.

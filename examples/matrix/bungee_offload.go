@@ -57,6 +57,7 @@ var multiplyFunc = codegen.Func[multiplyIn, Matrix]{
 	ReadIn:    bungeeReadMultiplyIn,
 	AppendOut: bungeeAppendMatrix,
 	ReadOut:   bungeeReadMatrix,
+	Params:    []codegen.Param{{Name: "a"}, {Name: "b"}},
 }
 
 // These errors are the same on the UE and on edge hosts.

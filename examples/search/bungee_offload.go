@@ -91,6 +91,7 @@ var searchFunc = codegen.Func[searchIn, Result]{
 	ReadIn:    bungeeReadSearchIn,
 	AppendOut: bungeeAppendResult,
 	ReadOut:   bungeeReadResult,
+	Params:    []codegen.Param{{Name: "notes"}, {Name: "q"}},
 }
 
 // These errors are the same on the UE and on edge hosts.

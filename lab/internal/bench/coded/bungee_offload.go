@@ -68,6 +68,7 @@ var pointsFunc = codegen.Func[[]float32, []float32]{
 	ReadIn:    pack.ReadNumbers[float32],
 	AppendOut: pack.AppendNumbers[float32],
 	ReadOut:   pack.ReadNumbers[float32],
+	Params:    []codegen.Param{{Name: "p"}},
 }
 
 // Depth is the elastic version of depth: it runs natively or on an edge host.
@@ -86,6 +87,7 @@ var depthFunc = codegen.Func[[]uint16, []uint16]{
 	ReadIn:    pack.ReadNumbers[uint16],
 	AppendOut: pack.AppendNumbers[uint16],
 	ReadOut:   pack.ReadNumbers[uint16],
+	Params:    []codegen.Param{{Name: "d"}},
 }
 
 func bungeeAppendDetection(b []byte, v Detection) []byte {

@@ -70,6 +70,7 @@ var exchangeFunc = codegen.Func[[]byte, []byte]{
 	ReadIn:    (*pack.Reader).Bytes,
 	AppendOut: pack.AppendBytes,
 	ReadOut:   (*pack.Reader).Bytes,
+	Params:    []codegen.Param{{Name: "request"}},
 }
 
 // Next is the elastic version of next: it returns n + 1: a function whose call
