@@ -70,7 +70,7 @@ func (p *listed) trouble() string {
 	}
 	for line := range strings.Lines(p.Error.Err) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			return line
+			return strings.TrimSuffix(line, "; to add:") // what follows is a command; ours comes instead
 		}
 	}
 	return p.Error.Err
