@@ -80,15 +80,20 @@ type host struct {
 	open func() (far.Endpoint, error)
 	rude func(t wire.Type, st link.Stream) // not nil: answers all streams in place of a Server
 
-	mu   sync.Mutex
+	// free has a token while nobody has conn. It is no mutex: who waits for one lets the time of a synctest bubble stand still, and
+	// whoever dials needs it.
+	free chan struct{}
 	conn *link.Conn // of the UE
-	all  []*far.Server
+
+	mu  sync.Mutex // leaf
+	all []*far.Server
 }
 
 // host starts an edge host whose far endpoints are made by open.
 func (w *world) host(name string, open func() (far.Endpoint, error)) *host {
 	w.hosts++
-	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open}
+	h := &host{w: w, name: name, addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(1+w.hosts)), Port: 4433}, open: open, free: make(chan struct{}, 1)}
+	h.free <- struct{}{}
 	var err error
 	if w.tcp {
 		h.ln = link.ListenTCP(w.air.Listen(tcp(h.addr)), w.edge, nil)
@@ -136,12 +141,12 @@ func (h *host) serve(c *link.Conn, s *far.Server) {
 
 // stop ends the host and all of its connections.
 func (h *host) stop() {
-	h.mu.Lock()
+	<-h.free
 	if h.conn != nil {
 		h.conn.Close("")
 		h.conn = nil
 	}
-	h.mu.Unlock()
+	h.free <- struct{}{}
 	h.ln.Close()
 	h.wg.Wait()
 }
@@ -160,8 +165,8 @@ func (h *host) Name() string { return h.name }
 
 // Prepare connects, unless that has been done.
 func (h *host) Prepare(ctx context.Context, _ *offload.Desc) (elastic.Host, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	<-h.free
+	defer func() { h.free <- struct{}{} }()
 	if h.conn != nil && h.conn.Err() == nil {
 		return spot{h.conn}, nil
 	}
