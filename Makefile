@@ -97,7 +97,7 @@ test lint pure: export GOFLAGS += -pgo=off
 
 test:
 	@scripts/setup.sh test
-	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 20m ./...
+	BUNGEE_RACE=1 $(GO) test -tags $(TAGS) -race -shuffle=on -timeout 30m ./...
 	$(GO) test -run TestAttacksOnMemory ./handler/host # it measures memory, which the race detector takes, too
 	$(GO) test -run 'TestSiege$$' ./lab/internal/bench # each attack must come to act, beside all others
 	$(GO) test -shuffle=on ./executor/enginetest/determinism # without the race detector: what would take minutes with it
