@@ -56,10 +56,13 @@ func (p *process) kill() {
 	p.cmd.Wait() // says that it was killed
 }
 
+// endTime is how long a process may take to end in order, beside others that have the cores.
+const endTime = 30 * time.Second
+
 // end ends the process in order.
 func (p *process) end() error {
 	p.in.Close()
-	stop := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
+	stop := time.AfterFunc(endTime, func() { p.cmd.Process.Kill() })
 	defer stop.Stop()
 	io.Copy(io.Discard, p.out) // it must not wait for a reader of what it still says
 	if err := p.cmd.Wait(); err != nil {
