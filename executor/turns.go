@@ -172,7 +172,8 @@ func (t *Turns) InUse() (n int) {
 // Yield gives the core to a waiting tenant that has had less time, or to a waiting account of its own tenant that has, and waits to get a
 // core again. It keeps the core when none waits, and as long as this turn has
 // had the core for less than a slice and that one is less than one behind: 10 ms over the calls that wait, 3 ms at least. It returns
-// false when ctx ended meanwhile; u has no core then. A spare turn gives the core to whoever waits, and returns false.
+// false when ctx ended meanwhile; u has no core then. A spare turn gives the core to whoever waits, and returns false. One in a fast lane leaves it
+// for the line as soon as its tenant is no longer far behind.
 func (u *Turn) Yield(ctx context.Context) bool {
 	t := u.turns
 	t.mu.Lock()
