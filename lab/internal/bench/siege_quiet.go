@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -204,7 +205,7 @@ func (t *quietTenant) stream(ctx context.Context) (link.Stream, error) {
 // A tally is what came of calls.
 type tally struct {
 	made, lost, crossed, redeployed int
-	why                             map[string]int // of those lost
+	why                             map[string]loss // of those lost
 	took                            []time.Duration
 	queue, run, rest                []time.Duration // parts of it; the rest is ways, reading and writing
 }
@@ -214,10 +215,7 @@ func (t *tally) count(a answer) {
 	switch {
 	case a.err != nil:
 		t.lost++
-		if t.why == nil {
-			t.why = map[string]int{}
-		}
-		t.why[reasonOf(a.err)]++
+		t.lose(reasonOf(a.err), loss{1, exampleOf(a.err)})
 		return
 	case a.crossed:
 		t.crossed++
@@ -238,13 +236,33 @@ func reasonOf(err error) string {
 	return fmt.Sprintf("%.80v", err)
 }
 
+// exampleOf is what the host says beside its code: the code alone does not tell what it lacks.
+func exampleOf(err error) string {
+	var fail *wire.Fail
+	if errors.As(err, &fail) && fail.Text != "" {
+		return fmt.Sprintf(" (%.120s)", fail.Text)
+	}
+	return ""
+}
+
+// A loss is how many calls were lost for a reason, and what was said of the first.
+type loss struct {
+	n       int
+	example string
+}
+
+func (t *tally) lose(why string, l loss) {
+	if t.why == nil {
+		t.why = map[string]loss{}
+	}
+	old := t.why[why]
+	t.why[why] = loss{old.n + l.n, cmp.Or(old.example, l.example)}
+}
+
 func (t *tally) add(o tally) {
 	t.made, t.lost, t.crossed, t.redeployed = t.made+o.made, t.lost+o.lost, t.crossed+o.crossed, t.redeployed+o.redeployed
-	for why, n := range o.why {
-		if t.why == nil {
-			t.why = map[string]int{}
-		}
-		t.why[why] += n
+	for why, l := range o.why {
+		t.lose(why, l)
 	}
 	t.took = append(t.took, o.took...)
 	t.queue, t.run, t.rest = append(t.queue, o.queue...), append(t.run, o.run...), append(t.rest, o.rest...)
@@ -252,10 +270,10 @@ func (t *tally) add(o tally) {
 
 // reasons says why calls are lost, the most frequent first.
 func (t *tally) reasons() string {
-	names := slices.SortedFunc(maps.Keys(t.why), func(a, b string) int { return t.why[b] - t.why[a] })
+	names := slices.SortedFunc(maps.Keys(t.why), func(a, b string) int { return t.why[b].n - t.why[a].n })
 	var parts []string
 	for _, why := range names[:min(3, len(names))] {
-		parts = append(parts, fmt.Sprintf("%d: %s", t.why[why], why))
+		parts = append(parts, fmt.Sprintf("%d: %s%s", t.why[why].n, why, t.why[why].example))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -149,7 +149,7 @@ func TestTally(t *testing.T) {
 	if sum.made != 5 || sum.lost != 3 || sum.crossed != 1 || sum.redeployed != 1 || len(sum.took) != 2 {
 		t.Errorf("%+v; want 5 calls, 3 lost, one crossed and with its module again, and two times", sum)
 	}
-	if got, want := sum.reasons(), "2: overloaded; 1: file already closed"; got != want {
+	if got, want := sum.reasons(), "2: overloaded (much); 1: file already closed"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
