@@ -202,6 +202,36 @@ func TestIdleInstancesMakeRoom(t *testing.T) {
 	})
 }
 
+// While a tenant's only instance makes room for another tenant, a call of it comes: it waits until it may make one again, and is
+// not refused for what is about to be given back.
+func TestCallWhileItsInstanceMakesRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := busyFake()
+		m.Stop = time.Second
+		tenant := executor.NewTenant("acme", capability.Quota{})
+		tenant.Share(nil, &sharedRoom{left: executor.DefaultMemory}, func(int64) bool { return false })
+		p := executor.NewPool(m, executor.PoolConfig{Instance: executor.InstanceConfig{Tenant: tenant}})
+		defer p.Close()
+		calls(t, p, 1)
+		var closed sync.WaitGroup
+		closed.Go(func() {
+			if !tenant.CloseIdle() {
+				t.Error("there was no idle instance")
+			}
+		})
+		synctest.Wait()
+		begin := time.Now()
+		calls(t, p, 1)
+		if took := time.Since(begin); took != time.Second+10*time.Millisecond {
+			t.Errorf("the call took %v; want a second until the instance is closed, and 10ms", took)
+		}
+		closed.Wait()
+		if got := tenant.Holding(); got.Instances != 1 {
+			t.Errorf("%+v is held, want one instance", got)
+		}
+	})
+}
+
 // A call that waits for a core holds no instance: what is idle makes room for another tenant's meanwhile.
 func TestCallsThatWaitForACoreHoldNoInstance(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -20,15 +20,15 @@ func (p *Pool) scheduleLocked() {
 
 // retireIdle closes the instances that have been idle for long.
 func (p *Pool) retireIdle() {
+	p.retireMany(func() (n int) {
+		for n < len(p.idle)-p.cfg.Keep && time.Since(p.idle[n].since) >= p.cfg.Idle {
+			n++
+		}
+		return n
+	})
 	p.mu.Lock()
-	n := 0
-	for n < len(p.idle)-p.cfg.Keep && time.Since(p.idle[n].since) >= p.cfg.Idle {
-		n++
-	}
-	old := p.retireLocked(n)
 	p.scheduleLocked()
 	p.mu.Unlock()
-	p.close(old)
 }
 
 // idleSince returns since when the oldest idle instance is idle, and whether there is one.
@@ -43,31 +43,27 @@ func (p *Pool) idleSince() (time.Time, bool) {
 
 // closeIdle closes the oldest idle instance, and says whether there was one.
 func (p *Pool) closeIdle() bool {
-	p.mu.Lock()
-	old := p.retireLocked(min(1, len(p.idle)))
-	p.mu.Unlock()
-	p.close(old)
-	return len(old) > 0
+	return p.retireMany(func() int { return min(1, len(p.idle)) }) > 0
 }
 
-// retireLocked takes out the n that have been idle for longest, which the caller
-// gives to close once p.mu is free.
-func (p *Pool) retireLocked(n int) []idleInstance {
-	old := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
-	p.stats.Instances -= n
-	p.stats.Retired += uint64(n)
-	p.closing += n
-	return old
-}
-
-// close closes instances that retireLocked took out.
-func (p *Pool) close(retired []idleInstance) {
-	closeAll(retired)
-	p.mu.Lock()
-	p.closing -= len(retired)
-	p.empty.Broadcast()
-	p.mu.Unlock()
+// retireMany closes those that have been idle for longest, as many as countLocked says, and returns how many.
+func (p *Pool) retireMany(countLocked func() int) (n int) {
+	p.cfg.Instance.Tenant.whileClosing(func() {
+		p.mu.Lock()
+		n = countLocked()
+		old := slices.Clone(p.idle[:n])
+		p.idle = slices.Delete(p.idle, 0, n)
+		p.stats.Instances -= n
+		p.stats.Retired += uint64(n)
+		p.closing += n
+		p.mu.Unlock()
+		closeAll(old)
+		p.mu.Lock()
+		p.closing -= n
+		p.empty.Broadcast()
+		p.mu.Unlock()
+	})
+	return n
 }
 
 func closeAll(instances []idleInstance) {

@@ -32,6 +32,9 @@ type Tenant struct {
 	bill   Bill
 	fuel   fuel
 	pools  map[*Pool]struct{}
+
+	closing int       // pools that are closing idle instances, whose memory still counts
+	closed  sync.Cond // on mu: one of them has
 }
 
 // A Holding is what a tenant holds at a moment.
@@ -44,6 +47,7 @@ type Holding struct {
 // NewTenant returns a tenant that holds nothing.
 func NewTenant(name string, quota capability.Quota) *Tenant {
 	t := &Tenant{name: name, pools: map[*Pool]struct{}{}}
+	t.closed.L = &t.mu
 	t.SetQuota(quota)
 	return t
 }
@@ -112,6 +116,7 @@ func (t *Tenant) HoldInstance(memory int64) error {
 		switch {
 		case err == nil:
 			return nil
+		case t.awaitClosing():
 		case errors.Is(err, errNoRoom) && t.vacate != nil && t.vacate(memory):
 		case t.quota.Memory > 0 && memory > t.quota.Memory: // it never fits
 			return err
@@ -119,6 +124,34 @@ func (t *Tenant) HoldInstance(memory int64) error {
 			return err
 		}
 	}
+}
+
+// awaitClosing waits until an idle instance of the tenant that is being closed is gone, and says whether there was one. That takes some ms, in which
+// it counts: the tenant would be refused because of what makes room for others.
+func (t *Tenant) awaitClosing() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing == 0 {
+		return false
+	}
+	t.closed.Wait()
+	return true
+}
+
+// whileClosing runs f, which closes idle instances of the tenant.
+func (t *Tenant) whileClosing(f func()) {
+	if t == nil {
+		f()
+		return
+	}
+	t.mu.Lock()
+	t.closing++
+	t.mu.Unlock()
+	f()
+	t.mu.Lock()
+	t.closing--
+	t.closed.Broadcast()
+	t.mu.Unlock()
 }
 
 // errNoRoom is the ErrQuota of a tenant that is within its quota, at a host that has no room.
