@@ -13,12 +13,13 @@ import (
 func TestFastLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := executor.NewTurns(1)
+		known := []*executor.Tenant{seen(t, turns, "quiet"), seen(t, turns, "second")}
 		busy := take(t, turns, weighted("busy", 1))
 		if c := busy.Contest(); c != (executor.Contest{}) {
 			t.Errorf("alone: got %+v", c)
 		}
 		time.Sleep(time.Second)
-		quiet := take(t, turns, weighted("quiet", 1))
+		quiet := take(t, turns, known[0])
 		if c := quiet.Contest(); c.Waiting != 1 || !c.Ahead || turns.InUse() != 1 {
 			t.Errorf("beside the busy one: got %+v, and %d cores in use", c, turns.InUse())
 		}
@@ -26,7 +27,7 @@ func TestFastLane(t *testing.T) {
 			t.Errorf("the busy one: got %+v", c)
 		}
 		second := make(chan *executor.Turn, 1)
-		go func() { second <- await(t, turns, weighted("second", 1)) }()
+		go func() { second <- await(t, turns, known[1]) }()
 		synctest.Wait()
 		if len(second) != 0 {
 			t.Error("two tenants have the fast lane of one core")

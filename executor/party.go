@@ -8,7 +8,8 @@ import (
 // A party shares cores with others: a tenant with the tenants, an account with those of its tenant.
 type party struct {
 	weight atomic.Int64  // a tenant's; 0 means 1
-	served time.Duration // time on a core over its weight; guarded by the Turns' mutex
+	served time.Duration // time on a core over its weight; guarded by the Turns' mutex, as is
+	known  bool          // it has wanted a core before
 }
 
 // charge counts time on a core. A negative one takes back what was counted.
@@ -24,8 +25,15 @@ type level struct {
 // alone. It saves up no more than that while it is idle.
 const claim = 20 * time.Millisecond
 
-// join has p, which wants a core, claim no more than it may.
-func (l *level) join(p *party) { p.served = max(p.served, l.floor-claim) }
+// join has p, which wants a core, claim no more than it may: nothing at first, or ten that have just come would compute for 200 ms before those who are there. It
+// comes by a claim as others compute.
+func (l *level) join(p *party) {
+	least := l.floor - claim
+	if !p.known {
+		p.known, least = true, l.floor
+	}
+	p.served = max(p.served, least)
+}
 
 // serve has p get a core.
 func (l *level) serve(p *party) { l.floor = max(l.floor, p.served) }

@@ -25,7 +25,15 @@ func contextOf(t *testing.T, d time.Duration) (context.Context, context.CancelFu
 	return context.WithTimeout(t.Context(), d)
 }
 
-// take takes a core at once.
+// seen returns a tenant that has had a core before, so that it comes by a claim.
+func seen(t *testing.T, turns *executor.Turns, name string) *executor.Tenant {
+	t.Helper()
+	tenant := weighted(name, 1)
+	take(t, turns, tenant).Done()
+	return tenant
+}
+
+// take takes a core, which there must be at once.
 func take(t *testing.T, turns *executor.Turns, tenant *executor.Tenant) *executor.Turn {
 	t.Helper()
 	begin := time.Now()
@@ -213,6 +221,45 @@ func TestTurnsKeepClaim(t *testing.T) {
 	})
 }
 
+// Ten tenants that have just come, each with short calls all the time, do not compute before one that was there and has used up most of its claim.
+func TestNewcomersHaveNoClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := executor.NewTurns(1)
+		quiet := seen(t, turns, "quiet")
+		busy := take(t, turns, weighted("busy", 1))
+		time.Sleep(time.Second)
+		u := take(t, turns, quiet)
+		var wg sync.WaitGroup
+		wg.Go(func() { spin(t, turns, weighted("waits", 1), time.Hour, time.Second) })
+		synctest.Wait()
+		time.Sleep(15 * time.Millisecond)
+		for range 10 {
+			tenant := weighted("newcomer", 1)
+			wg.Go(func() {
+				for range 300 {
+					v, err := turns.Take(t.Context(), tenant)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(100 * time.Microsecond)
+					v.Done()
+				}
+			})
+		}
+		synctest.Wait()
+		busy.Done()
+		u.Done()
+		begin := time.Now()
+		v := await(t, turns, quiet)
+		if waited := time.Since(begin); waited > 3*time.Millisecond {
+			t.Errorf("waited %v for those who came later; want a step of one of them at most", waited)
+		}
+		v.Done()
+		wg.Wait()
+	})
+}
+
 // A call that was held up while it had the core, and used little of it, is not behind those that compute, nor is its tenant's next one.
 func TestTurnsSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -285,12 +332,12 @@ func TestYieldAlone(t *testing.T) {
 func TestYieldPastTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := executor.NewTurns(1)
-		mine, other := weighted("mine", 1), weighted("other", 1)
+		mine, other, short := weighted("mine", 1), seen(t, turns, "other"), seen(t, turns, "short")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		u := take(t, turns, mine)
 		time.Sleep(46 * time.Millisecond)
-		lane := take(t, turns, weighted("lane", 1)) // so that the other one waits for a core
+		lane := take(t, turns, short) // in the lane, so that the other one waits for a core
 		defer lane.Done()
 		var wg sync.WaitGroup
 		wg.Go(func() {
