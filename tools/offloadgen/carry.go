@@ -65,6 +65,18 @@ func (s *slice) crosses(symbol string) bool {
 	return false
 }
 
+// fixes says whether the symbol of the linker is a variable of the package that is set before the first call, to the same everywhere.
+func (s *slice) fixes(symbol string) bool {
+	for _, d := range s.all {
+		for _, id := range d.names {
+			if s.lines.fixed[d.node] && symbol == symbolOf(s.path, id.Name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // carry writes what sets the variables in a guest.
 func (e *emitter) carry(b *strings.Builder, f *function) {
 	if len(f.carry) == 0 {

@@ -73,6 +73,13 @@
 // links the program's packages, for this machine, without running anything. It reads no more than
 // the standard library's registries of the variables there, and does not see what is changed by reflection or package unsafe.
 //
+// The assignments are found without linking, package by package and as part of go vet, by
+//
+//	go vet -vettool=$(go tool -n offloadgen) ./...
+//
+// which knows of a module the variables that its own package reads, in that package and in those that it imports,
+// and nothing of initialisation.
+//
 // # Marked types
 //
 // A line in the doc comment of a type marks it as the far endpoint of elastic channels,
@@ -263,6 +270,9 @@
 //
 //   - What the package's own code reads of its surroundings, such as the environment, files,
 //     arguments or runtime.GOOS, is told, unless //offload:module asks for it.
+//
+//   - Packages that compute in assembly natively, and in Go in the module, are told, unless each mark has ulp=: their results may
+//     differ in the last bits of floating-point numbers, or in which of several encodings they choose.
 //
 //   - Build tags are given to offloadgen: -tags. A native build with others, where they decide
 //     what is in the module, does not compile, and its error says what to run.

@@ -19,6 +19,7 @@ type emitter struct {
 	funcs   []*function
 	ends    []*endpoint
 	errs    errorPlan
+	kept    []string // variables that others can assign, and the module reads
 }
 
 // offloadGo returns the text of bungee_offload.go.
@@ -52,7 +53,14 @@ var (
 	e.errs.write(&body, e)
 	body.WriteString(e.text.String() + e.extra.String())
 	imports := "import (\n" + e.specs(slices.Collect(maps.Keys(e.imports))) + ")\n"
-	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n\n" + imports + body.String()))
+	var reads strings.Builder
+	for _, v := range e.kept {
+		reads.WriteString("\n" + readsMark + v)
+	}
+	if e.kept != nil {
+		reads.WriteString("\n")
+	}
+	return format.Source([]byte(header + "\n\npackage " + e.pkgName + "\n" + reads.String() + "\n" + imports + body.String()))
 }
 
 // callee returns the marked function as a value: a method is one of its receiver, too.

@@ -116,6 +116,7 @@ var rules = []struct {
 	{"params", (*slice).changedParams},
 	{"vars", (*slice).changingVars},
 	{"surroundings", (*slice).tellSurroundings},
+	{"assembly", (*slice).tellAssembly},
 }
 
 // switchedOff are rules that tests do without, to see that it is noticed.
@@ -144,7 +145,7 @@ func plan(s *slice, bad *complaints) *emitter {
 	if bad.err() != nil {
 		return e
 	}
-	e.errs = planErrors(s, c)
+	e.errs, e.kept = planErrors(s, c), s.keptVariables()
 	if text, err := e.offloadGo(); err == nil {
 		n.hidden(text, bad)
 	}

@@ -13,8 +13,9 @@ import (
 // An initial is the part of the program's initialisation that the guest has: all of it
 // but what provably changes nothing that the marks reach.
 type initial struct {
-	roots  map[ast.Node]string // init functions and variables, with what each may change
-	blanks []blank
+	roots    map[ast.Node]string // init functions and variables, with what each may change
+	blanks   []blank
+	assembly []string // packages that have some natively
 }
 
 // A blank is a package that the guest imports for its initialisation alone.
@@ -117,6 +118,7 @@ func (i *initialiser) list(names map[string]string) (err error) {
 	for _, p := range i.reg.native {
 		i.native[p.ImportPath], i.reg.names[p.ImportPath] = p, p.Name
 	}
+	i.assembly = inAssembly(i.reg.native)
 	return cmp.Or(err, wasmErr)
 }
 

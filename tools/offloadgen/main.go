@@ -7,9 +7,16 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/tools/go/analysis/unitchecker"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if isUnit(os.Args[1:]) {
+		unitchecker.Main(unit)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is the command. It returns the exit status: 0, 1 (failed) or 2 (usage).
 func run(args []string, stdout, stderr io.Writer) int {
@@ -60,6 +67,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func usage(fs *flag.FlagSet) {
 	fmt.Fprint(fs.Output(), `usage: offloadgen [-check] [-force] [-tags=TAG,...] [-v] [directory]
        offloadgen vet [-tags=TAG,...] [directory of a program]
+       go vet -vettool=$(go tool -n offloadgen) [packages]
 
 Offloadgen makes functions marked with //offload:func elastic, and types marked
 with //offload:endpoint the far ends of elastic channels: it writes what calls or

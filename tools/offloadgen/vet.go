@@ -239,9 +239,8 @@ func (v *vetter) assigned(marked *listed, slice *slice, guest linked.Tree, in ma
 					continue
 				}
 				for sel, symbol := range assignedIn(d, names) {
-					if _, linked := guest[symbol]; linked && !slice.crosses(symbol) {
-						v.complain("%s: %s changes %s, which the module of %s reads and keeps as it was; make it a parameter, set it in an init function, or write carry=%s in the marks that read it",
-							showIn(v.dir, s.fset.Position(sel.Pos())), d.label(), symbol, marked.ImportPath, sel.Sel.Name)
+					if _, linked := guest[symbol]; linked && !slice.crosses(symbol) && !slice.fixes(symbol) {
+						v.complain("%s: %s", showIn(v.dir, s.fset.Position(sel.Pos())), assignment{Symbol: symbol, By: d.label()}.complaint(marked.ImportPath))
 					}
 				}
 			}

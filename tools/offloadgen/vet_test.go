@@ -28,6 +28,14 @@ var Unused = 1
 
 var Limit = 1
 
+// Scale is set at the beginning.
+//
+//offload:constant
+var Scale = 2
+
+//offload:func
+func scaled(n int) int { return n * Scale }
+
 //offload:func carry=Limit
 func under(n int) bool { return n < Limit }
 
@@ -60,6 +68,7 @@ func main() {
 	lib.Threshold = 4
 	lib.Unused = 2
 	lib.Limit = 2
+	lib.Scale = 3
 	gob.Register(3)
 	slog.Info("start")
 	fmt.Println(lib.Over(context.Background(), 3))
