@@ -155,14 +155,35 @@ func write(t *testing.T, dir string, rows []row) {
 	}
 	files["app.go"] += calls + "}\n"
 	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+		put(t, dir, name, text)
+	}
+}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// aroundFile returns a file of testdata/around.txtar.
+func aroundFile(t *testing.T, name string) string {
+	t.Helper()
+	around, err := txtar.ParseFile("testdata/around.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range around.Files {
+		if f.Name == name {
+			return string(f.Data)
 		}
 	}
+	t.Fatalf("testdata/around.txtar has no %s", name)
+	return ""
 }
 
 // goDo runs the go command and returns its standard output.
@@ -174,11 +195,17 @@ func goDo(t *testing.T, dir string, args ...string) string {
 // generate runs offloadgen on the package in dir.
 func generate(t *testing.T, dir string) {
 	t.Helper()
+	do(t, dir, exec.Command(offloadgen(t)))
+}
+
+// offloadgen builds the command and returns its path.
+func offloadgen(t *testing.T) string {
+	t.Helper()
 	tool := filepath.Join(t.TempDir(), "offloadgen")
 	if out, err := exec.Command("go", "build", "-o", tool, "../../tools/offloadgen").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	do(t, dir, exec.Command(tool))
+	return tool
 }
 
 // do runs a command in a module of a test's own.
