@@ -151,6 +151,8 @@ func TestHeldUpIsNotCharged(t *testing.T) {
 		return turn
 	}
 	short, long, third := executor.NewTenant("short", capability.Quota{}), executor.NewTenant("long", capability.Quota{}), executor.NewTenant("third", capability.Quota{})
+	quick := executor.NewTenant("quick", capability.Quota{})
+	take(quick).Done() // so that it comes by a claim
 	var wg sync.WaitGroup
 	turn := take(short)
 	wg.Go(func() {
@@ -169,7 +171,7 @@ func TestHeldUpIsNotCharged(t *testing.T) {
 
 	take(long).Done() // so that it is known how much it had
 	turn = take(third)
-	lane := take(executor.NewTenant("lane", capability.Quota{})) // so that the others wait
+	lane := take(quick) // in the fast lane, so that the others wait
 	order := make(chan *executor.Tenant, 2)
 	for _, tenant := range []*executor.Tenant{short, long} {
 		wg.Go(func() {
