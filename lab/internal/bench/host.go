@@ -58,11 +58,7 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 			return err
 		}
 	}
-	addr, err := net.ResolveUDPAddr("udp", cmp.Or(h.Listen, "127.0.0.1:0"))
-	if err != nil {
-		return err
-	}
-	pc, err := net.ListenUDP("udp", addr)
+	pc, streams, err := listenBoth(cmp.Or(h.Listen, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
@@ -72,11 +68,7 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	}
 	handler, err := host.New(cfg)
 	if err != nil {
-		return errors.Join(err, pc.Close())
-	}
-	streams, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		return errors.Join(err, handler.Close(), pc.Close())
+		return errors.Join(err, pc.Close(), streams.Close())
 	}
 	handler.ServeTCP(streams)
 	fmt.Fprintln(out, pc.LocalAddr())
@@ -90,6 +82,28 @@ func (h Host) Run(ctx context.Context, engine func(cache string) (executor.Engin
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostDrain)
 	defer cancel()
 	return cmp.Or(handler.Shutdown(end), <-served)
+}
+
+// freePorts is how many free UDP ports are tried until one's TCP port is free, too: other programs have some.
+const freePorts = 8
+
+// listenBoth listens at an address by UDP, and at the same port by TCP.
+func listenBoth(at string) (pc *net.UDPConn, streams net.Listener, err error) {
+	addr, err := net.ResolveUDPAddr("udp", at)
+	if err != nil {
+		return nil, nil, err
+	}
+	for try := 1; ; try++ {
+		if pc, err = net.ListenUDP("udp", addr); err != nil {
+			return nil, nil, err
+		}
+		if streams, err = net.Listen("tcp", pc.LocalAddr().String()); err == nil {
+			return pc, streams, nil
+		}
+		if err = errors.Join(err, pc.Close()); addr.Port != 0 || try == freePorts {
+			return nil, nil, err
+		}
+	}
 }
 
 // hostDrain is how long the far endpoints of a host that ends may take to leave.
