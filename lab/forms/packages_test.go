@@ -15,8 +15,8 @@ import (
 )
 
 // TestPackages has programs that call open-source packages in marked functions, testdata/packages/*.txtar, whose modules answer
-// as they do. A line "require MODULE VERSION" says what they need, "told WORDS" what offloadgen tells of them, and "refused WORDS" why it
-// does not generate. Rows that begin with "asm" may differ, where offloadgen tells of assembly.
+// as they do. A line "require MODULE VERSION" says what they need, and "told WORDS" what offloadgen tells of them.
+// Rows that begin with "asm" may differ, where offloadgen tells of assembly.
 func TestPackages(t *testing.T) {
 	if os.Getenv("BUNGEE_LONG") == "" {
 		t.Skip("gets ten open-source packages from the module proxy, and builds a program and a module of each; BUNGEE_LONG=1 go test -count=1 -run TestPackages -v ./lab/forms")
@@ -32,7 +32,7 @@ func TestPackages(t *testing.T) {
 }
 
 // A package's program says what it needs, and what offloadgen is to say of it.
-type needs struct{ require, told, refused []string }
+type needs struct{ require, told []string }
 
 func readNeeds(t *testing.T, comment string) (n needs) {
 	t.Helper()
@@ -43,8 +43,6 @@ func readNeeds(t *testing.T, comment string) (n needs) {
 			n.require = append(n.require, value)
 		case "told":
 			n.told = append(n.told, value)
-		case "refused":
-			n.refused = append(n.refused, value)
 		case "":
 		default:
 			t.Fatalf("%q says nothing of a program", line)
@@ -74,13 +72,6 @@ func checkPackage(t *testing.T, tool, path string) {
 		put(t, dir, f.Name, string(f.Data))
 	}
 	said, err := online(dir, exec.Command(tool))
-	if n.refused != nil {
-		if err == nil {
-			t.Fatalf("offloadgen generates; want it to refuse: %q", n.refused)
-		}
-		contains(t, said, n.refused)
-		return
-	}
 	if err != nil {
 		t.Fatalf("offloadgen: %v\n%s", err, clip(said))
 	}
