@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func (y *yard) sweep(ctx context.Context) (s *sweep, err error) {
 	for i, e := range edges {
 		h := sweptHost{Name: e.name, Cores: e.cores, IdleMs: quantile(idle[i][0].Run, 0.5), PerSecond: flat[i][0].perSecond(), Fits: map[string]int{}}
 		if h.IdleMs <= 0 || h.PerSecond <= 0 {
-			return nil, fmt.Errorf("%s has answered nothing in time: %s %s", e.name, idle[i][0].Why, flat[i][0].Why)
+			return nil, fmt.Errorf("%s has answered nothing in time: %s", e.name, cmp.Or(idle[i][0].Why, idle[i][0].Lost, flat[i][0].Why, flat[i][0].Lost, "each frame took too long"))
 		}
 		s.Hosts = append(s.Hosts, h)
 	}

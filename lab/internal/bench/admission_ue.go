@@ -41,6 +41,7 @@ type UEReport struct {
 	Sent     []float64 `json:"sent_ms,omitempty"`    // of each frame: when it was due
 	Latency  []float64 `json:"latency_ms,omitempty"` // since then; -1: it had no answer in time
 	Run      []float64 `json:"run_ms,omitempty"`     // of those answered, in their order: time in the host
+	Lost     string    `json:"lost,omitempty"`       // why the first frame was lost that came to an error
 	Hosts    []string  `json:"hosts,omitempty"`      // that answered, each time it was another one
 	LateSent float64   `json:"late_sent_ms"`         // that a frame was sent after it was due, at most
 }
@@ -198,6 +199,9 @@ func (s *stream) frame(ctx context.Context, i int, due time.Time) {
 	r.Sent = append(r.Sent, ms(due.Sub(s.begun)))
 	if err != nil || t.Host == "" || took > admissionWithin {
 		r.Latency = append(r.Latency, -1)
+		if err != nil && r.Lost == "" {
+			r.Lost = err.Error()
+		}
 		return
 	}
 	r.Latency = append(r.Latency, tenth(ms(took)))
