@@ -18,8 +18,10 @@ setup:
 
 # wasmtime's static library is 68 MB. With these flags the linker leaves out what
 # is not called, and bungee is half as large. The profile is that of "make pgo".
+BUILD = CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -pgo=cmd/bungee/default.pgo -tags $(TAGS) -o $(BIN)/
+
 build: setup
-	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -pgo=cmd/bungee/default.pgo -tags $(TAGS) -o $(BIN)/ ./cmd/bungee ./cmd/yolo-demo ./lab/bungee-lab
+	$(BUILD) ./cmd/bungee ./cmd/yolo-demo ./lab/bungee-lab
 
 # What an operator installs, see docs/operate.md. Both are without OpenCV, so that they need nothing
 # else; networks run on ONNX Runtime where its library is, which a static program cannot load.
@@ -51,9 +53,13 @@ yardstick:
 	cd lab/yardstick && $(GO) build -o ../../$(BIN)/ .
 	CGO_LDFLAGS="-O2 -g -Wl,--gc-sections" $(GO) build -o $(BIN)/bungee-lab-bare ./lab/bungee-lab
 
-# The run of the README: a UE with a quarter of a core, flat out.
-demo: build
-	$(BIN)/yolo-demo -ue-cpu 0.25 -frames 600 -out $(OUT)
+# The run of the README: a UE with a quarter of a core, flat out. It says how long packages and the build took, for who
+# waits for the first picture.
+demo:
+	@begin=$$(date +%s) && scripts/setup.sh demo && there=$$(date +%s) && \
+		echo "demo: building, which takes some minutes the first time" && $(BUILD) ./cmd/bungee ./cmd/yolo-demo && \
+		echo "demo: $$((there - begin)) s for packages, $$(($$(date +%s) - there)) s for the build"
+	$(BIN)/yolo-demo -ue-cpu 0.25 -frames 400 -out $(OUT)
 
 # README's picture, of a run on this machine, which should do nothing else.
 picture: demo

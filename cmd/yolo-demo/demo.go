@@ -26,6 +26,7 @@ import (
 
 // A demo is all that a run needs. Its fields are set by newDemo.
 type demo struct {
+	began      time.Time
 	opt        options
 	log        *slog.Logger
 	model      catalog.Found
@@ -51,7 +52,7 @@ func newDemo(ctx context.Context, o options) (*demo, error) {
 	if o.verbose {
 		level = slog.LevelInfo
 	}
-	d := &demo{opt: o, fidelities: fidelities(o.quality, o.levels), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	d := &demo{began: time.Now(), opt: o, fidelities: fidelities(o.quality, o.levels), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	steps := []func(context.Context) error{
 		d.openOut, d.openVideo, d.findModel, d.beginEdge, d.openModel, d.awaitEdge, d.limitUE, d.openDevice, d.openHandler, d.openViews, d.openControl,
 	}

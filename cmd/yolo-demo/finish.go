@@ -24,7 +24,7 @@ import (
 func (d *demo) run(ctx context.Context) error {
 	l := d.newLoop()
 	energy := d.device.Sample()
-	show := newProgress(d.opt.frames)
+	show := newProgress(d.opt.frames, d.began)
 	err := l.frames(ctx, show.frame)
 	show.end()
 	if ctx.Err() != nil {

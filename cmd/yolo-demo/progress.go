@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,10 +25,11 @@ type bar struct {
 	total int
 	bar   *progressbar.ProgressBar // nil: no terminal
 	line  time.Time                // of the last line
+	out   io.Writer                // stderr
 }
 
 func newBar(total int, what string) *bar {
-	b := &bar{what: what, total: total, line: time.Now()}
+	b := &bar{what: what, total: total, line: time.Now(), out: os.Stderr}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		b.bar = progressbar.NewOptions(total,
 			progressbar.OptionSetWriter(os.Stderr),
@@ -50,7 +52,7 @@ func (b *bar) set(done int) {
 	}
 	if time.Since(b.line) >= lineEvery {
 		b.line = time.Now()
-		fmt.Fprintf(os.Stderr, "%s: %d of %d\n", b.what, done, b.total)
+		fmt.Fprintf(b.out, "%s: %d of %d\n", b.what, done, b.total)
 	}
 }
 
@@ -60,12 +62,30 @@ func (b *bar) end() {
 	}
 }
 
-// A progress is the bar of a run.
-type progress struct{ *bar }
+// say prints a line above the bar.
+func (b *bar) say(format string, args ...any) {
+	if b.bar != nil {
+		_ = b.bar.Clear()
+	}
+	fmt.Fprintf(b.out, format+"\n", args...)
+}
 
-func newProgress(frames int) *progress { return &progress{newBar(frames, "frames")} }
+// A progress is the bar of a run, and says how long a new user waits for an edge host's first answer.
+type progress struct {
+	*bar
+	began  time.Time // the program
+	edgeIn bool      // an edge host has answered
+}
+
+func newProgress(frames int, began time.Time) *progress {
+	return &progress{bar: newBar(frames, "frames"), began: began}
+}
 
 func (p *progress) frame(f *report.Frame) {
+	if f.Where == report.Edge && !p.edgeIn {
+		p.edgeIn = true
+		p.say("edge: the first frame at an edge host, %.0f s after the demo's start", time.Since(p.began).Seconds())
+	}
 	p.what = fmt.Sprintf("%-4s %5.1f FPS", f.Where, f.FPS)
 	p.set(f.Number + 1)
 }
