@@ -39,7 +39,7 @@ func TestOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	packages := filepath.Join(dir, "packages")
-	for name, deb := range map[string]string{"bungee.deb": b.deb, "next.deb": b.next} {
+	for name, deb := range map[string]string{"bungee_1_amd64.deb": b.deb, "next.deb": b.next} {
 		if err := os.MkdirAll(packages, 0o755); err != nil {
 			t.Fatal(err)
 		}

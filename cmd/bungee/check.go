@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -158,6 +159,10 @@ func (k *check) cache(f *hostFlags) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := canMake(dir); err != nil {
+			k.note(what, "%s is not there, and this user cannot make it (%v); systemd makes it for the service, without that: install -d -m 0700 -o USER %[1]s", dir, err)
+			return
+		}
 		k.note(what, "%s is not there; the host will make it", dir)
 		return
 	case err == nil && !info.IsDir():
@@ -174,6 +179,22 @@ func (k *check) cache(f *hostFlags) {
 		return
 	}
 	k.ok(what, "%s", dir)
+}
+
+// canMake says why dir cannot be made. It leaves nothing behind.
+func canMake(dir string) error {
+	parent := filepath.Dir(dir)
+	for {
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) || parent == filepath.Dir(parent) {
+			break
+		}
+		parent = filepath.Dir(parent)
+	}
+	try, err := os.MkdirTemp(parent, ".bungee-check-")
+	if err != nil {
+		return err
+	}
+	return os.Remove(try)
 }
 
 // networks looks for the networks without fetching any.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,22 @@ func TestCheckOfAGoodHost(t *testing.T) {
 	out, exit = checkHost(t, "--listen=127.0.0.1:0")
 	if exit != 0 || !strings.Contains(out, "note   certificates: those in ") || !strings.Contains(out, "note   cache: ") || !strings.Contains(out, "ok     policy: the built-in one") {
 		t.Errorf("nothing is there yet: exit %d: %s", exit, out)
+	}
+}
+
+// A folder that neither the check nor the host can make is told, with what to do; the service's is made by systemd, so the check does not fail.
+func TestCacheThatCannotBeMade(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc, where nobody makes folders; on Linux: go test -run TestCacheThatCannotBeMade ./cmd/bungee")
+	}
+	const nowhere = "/proc/bungee/cache"
+	if out, exit := checkHost(t, "--listen=127.0.0.1:0", "--cache", nowhere); exit != 0 || !strings.Contains(out, "note   cache: "+nowhere+" is not there, and this user cannot make it") {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+	cmd := exec.Command(program, "host", "--listen=127.0.0.1:0", "--cache", nowhere)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "name another one with --cache") {
+		t.Errorf("the host, %v: %s", err, out)
 	}
 }
 

@@ -193,7 +193,10 @@ func cacheDir(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, os.MkdirAll(dir, 0o700)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("folder for compiled modules: %w; make it for this user (install -d -m 0700 -o USER %s), or name another one with --cache", err, dir)
+	}
+	return dir, nil
 }
 
 // cachePath returns dir, by default one in the user's cache.

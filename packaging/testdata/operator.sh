@@ -68,7 +68,7 @@ before=$(cat /etc/bungee/certs/*.pem /etc/bungee/host.toml | sha256sum)
 dpkg -i --force-confold next.deb
 call "after the upgrade"
 dpkg -i --force-confold next.deb
-dpkg -i --force-confold --force-downgrade bungee.deb
+dpkg -i --force-confold --force-downgrade bungee_*.deb
 call "after the way back"
 [ "$(cat /etc/bungee/certs/*.pem /etc/bungee/host.toml | sha256sum)" = "$before" ] || fail "it has changed files of the operator"
 /var/lib/dpkg/info/bungee.postinst configure ''
