@@ -11,21 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bungee-xr/bungee/internal/video"
 	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
-// An admissionOptions is what the flags of the experiment are kept in.
-type admissionOptions struct {
-	model, video string
-}
-
 func admissionCommand() *cobra.Command {
 	b := &bench.Admission{UE: admissionUE, Say: os.Stderr}
-	var o admissionOptions
+	var s scene
 	var asJSON *bool
 	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
-		if err := o.prepare(ctx, b); err != nil {
+		if err := prepareAdmission(ctx, b, &s); err != nil {
 			return nil, err
 		}
 		table := io.Writer(os.Stdout)
@@ -56,30 +50,27 @@ target is missed. All runs take some two and a half hours; --case and --repeats 
 	f := c.Flags()
 	f.StringVar(&b.Out, "out", "out/paper000", "folder for results, compiled modules and figures")
 	f.IntVar(&b.Repeats, "repeats", 0, "repeats of a case at most (default: ten of what is judged first, else five or three)")
-	f.StringVar(&b.Work.Module, "module", "cmd/yolo-demo/bungee_offload.wasm.gz", "file of yolo-demo's module")
-	f.StringVar(&o.model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames, one of Darknet with the labels of COCO")
-	f.StringVar(&o.video, "video", "", "file of the video (default: the one that BUNGEE_VIDEO names, else the one of yolo-demo, out of a Debian package)")
+	s.flags(f, &b.Work)
 	return c
 }
 
-// prepare makes the folder and the frames, which are encoded beforehand.
-func (o *admissionOptions) prepare(ctx context.Context, b *bench.Admission) error {
-	b.Work.Network = o.model
+// prepareAdmission makes the folder and the frames, which are encoded beforehand.
+func prepareAdmission(ctx context.Context, b *bench.Admission, s *scene) error {
+	network, path, err := s.find(ctx, &b.Work, b.Say)
+	if err != nil {
+		return err
+	}
 	b.Work.Frames = filepath.Join(b.Out, "frames")
 	if err := os.MkdirAll(b.Work.Frames, 0o755); err != nil {
 		return err
 	}
 	if have, err := filepath.Glob(filepath.Join(b.Work.Frames, "*")); err != nil || len(have) < bench.AdmissionFrames {
-		path, _, err := video.Resolve(ctx, o.video, video.Options{Say: func(what string) { fmt.Fprintln(b.Say, what) }})
-		if err != nil {
-			return err
-		}
 		if err := writeFrames(path, b.Work.Frames, bench.AdmissionFrames); err != nil {
 			return fmt.Errorf("encode the frames: %w", err)
 		}
 	}
 	policy := filepath.Join(b.Out, "policy.toml")
-	if err := os.WriteFile(policy, fmt.Appendf(nil, probedPolicy, o.model), 0o644); err != nil {
+	if err := os.WriteFile(policy, fmt.Appendf(nil, probedPolicy, b.Work.Network), 0o644); err != nil {
 		return err
 	}
 	b.Edge = func(h bench.Host) *exec.Cmd {
@@ -88,7 +79,7 @@ func (o *admissionOptions) prepare(ctx context.Context, b *bench.Admission) erro
 			bungee = "bungee" // its start says that there is none
 		}
 		args := []string{"host", "--certs", h.Certs, "--cache", h.Cache, "--listen", h.Listen, "--name", h.Name, "--until-eof", "--policy", policy,
-			"--calls", "1", "--nets", "1", "--threads", "1", "--model", o.model, "--nn", "opencv"}
+			"--calls", "1", "--nets", "1", "--threads", "1", "--model", s.hostModel(network), "--nn", "opencv"}
 		if h.Manager != "" {
 			args = append(args, "--manager", h.Manager)
 		}

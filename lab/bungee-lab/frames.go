@@ -41,9 +41,6 @@ func writeFrames(video, dir string, n int) error {
 
 // videoRate returns how many frames a second a video has.
 func videoRate(video string) (float64, error) {
-	if video == "" {
-		return 0, fmt.Errorf("name a video with --video or BUNGEE_VIDEO")
-	}
 	src, err := gocv.VideoCaptureFile(video)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", video, err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ import (
 // streamCommand is a UE of paper 000's experiment for a machine of its own.
 func streamCommand() *cobra.Command {
 	u := bench.AdmissionUE{}
-	var model, video string
+	var s scene
 	c := &cobra.Command{
 		Use:   "stream",
 		Short: "Paper 000: be one UE, on a machine of its own",
@@ -30,8 +29,12 @@ fixed rate, and prints a line of JSON with what it saw: "outcome" is served, ref
 				return err
 			}
 			defer os.RemoveAll(frames)
-			u.Work.Network, u.Work.Frames = model, frames
-			if err := writeFrames(video, frames, u.Frames); err != nil {
+			_, path, err := s.find(c.Context(), &u.Work, os.Stderr)
+			if err != nil {
+				return err
+			}
+			u.Work.Frames = frames
+			if err := writeFrames(path, frames, u.Frames); err != nil {
 				return fmt.Errorf("encode the frames: %w", err)
 			}
 			return runStream(c, u)
@@ -43,9 +46,7 @@ fixed rate, and prints a line of JSON with what it saw: "outcome" is served, ref
 	f.StringVar(&u.Certs, "certs", "", "folder with the UE's certificates")
 	f.Float64Var(&u.Rate, "rate", 6, "frames a second, which the manager is told, too")
 	f.IntVar(&u.Frames, "frames", bench.AdmissionFrames, "frames to send")
-	f.StringVar(&u.Work.Module, "module", filepath.FromSlash("cmd/yolo-demo/bungee_offload.wasm.gz"), "file of yolo-demo's module")
-	f.StringVar(&model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames")
-	f.StringVar(&video, "video", os.Getenv("BUNGEE_VIDEO"), "file of the video (default: the one that BUNGEE_VIDEO names)")
+	s.flags(f, &u.Work)
 	return c
 }
 

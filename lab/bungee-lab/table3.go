@@ -11,16 +11,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/lab/internal/bench"
 )
 
 func table3Command() *cobra.Command {
 	b := &bench.Table3{UE: admissionUE}
-	var model, video, out string
+	var s scene
+	var out string
 	var asJSON *bool
 	c := channelBench(&b.Setup, func(ctx context.Context) ([]bench.Figure, error) {
-		if err := prepareTable3(ctx, b, model, video, out); err != nil {
+		if err := prepareTable3(ctx, b, &s, out); err != nil {
 			return nil, err
 		}
 		table := io.Writer(os.Stdout)
@@ -40,36 +40,34 @@ in the repository's folder. All runs take some 16 minutes; --runs and --length m
 	f := c.Flags()
 	f.IntVar(&b.Runs, "runs", 0, "how many runs (default 30, or 2 if --quick)")
 	f.DurationVar(&b.Length, "length", 0, "how much of the video a run takes (default 30s, or 3s if --quick)")
-	f.StringVar(&b.Work.Module, "module", "cmd/yolo-demo/bungee_offload.wasm.gz", "file of yolo-demo's module")
-	f.StringVar(&model, "model", "yolo-fastest-1.1-xl", "network that looks at the frames")
-	f.StringVar(&video, "video", os.Getenv("BUNGEE_VIDEO"), "file of the video (default: the one that BUNGEE_VIDEO names)")
+	s.flags(f, &b.Work)
 	f.StringVar(&out, "out", "out/table3", "folder for frames and the compiled module; the module's is made anew")
 	return c
 }
 
 // prepareTable3 makes the folders and the frames, which are encoded beforehand.
-func prepareTable3(ctx context.Context, b *bench.Table3, model, video, out string) (err error) {
-	b.Cache, b.Work.Frames, b.Work.Network = filepath.Join(out, "modules"), filepath.Join(out, "frames"), model
+func prepareTable3(ctx context.Context, b *bench.Table3, s *scene, out string) (err error) {
+	network, path, err := s.find(ctx, &b.Work, os.Stderr)
+	if err != nil {
+		return err
+	}
+	b.Cache, b.Work.Frames = filepath.Join(out, "modules"), filepath.Join(out, "frames")
 	if err := os.RemoveAll(b.Cache); err != nil { // what it takes is told
 		return err
 	}
 	if err := errors.Join(os.MkdirAll(b.Work.Frames, 0o755), os.MkdirAll(b.Cache, 0o700)); err != nil {
 		return err
 	}
-	if b.Rate, err = videoRate(video); err != nil {
+	if b.Rate, err = videoRate(path); err != nil {
 		return err
 	}
 	if have, err := filepath.Glob(filepath.Join(b.Work.Frames, "*")); err != nil || len(have) < b.Frames() {
-		if err := writeFrames(video, b.Work.Frames, b.Frames()); err != nil {
+		if err := writeFrames(path, b.Work.Frames, b.Frames()); err != nil {
 			return fmt.Errorf("encode the frames: %w", err)
 		}
 	}
-	found, err := catalog.Resolve(ctx, model, catalog.Options{Offline: true})
-	if err != nil {
-		return err
-	}
 	b.Network = nil
-	for _, file := range found.Model.Files {
+	for _, file := range network.Model.Files {
 		b.Network = append(b.Network, file.Path)
 	}
 	if b.Program, err = beside("bungee"); err != nil {
@@ -77,7 +75,7 @@ func prepareTable3(ctx context.Context, b *bench.Table3, model, video, out strin
 	}
 	b.Edge = func(h bench.Host) *exec.Cmd {
 		return exec.Command(b.Program, "host", "--certs", h.Certs, "--cache", h.Cache, "--listen", h.Listen, "--name", h.Name, "--until-eof",
-			"--nets", "1", "--threads", "1", "--model", model, "--nn", "opencv")
+			"--nets", "1", "--threads", "1", "--model", s.hostModel(network), "--nn", "opencv")
 	}
 	return nil
 }

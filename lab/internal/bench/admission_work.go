@@ -22,8 +22,9 @@ import (
 type Work struct {
 	// Module is the file of yolo-demo's module, compressed, as offloadgen writes it. Empty means that of package marked.
 	Module string
-	// Network is the name of the network that is to look at the frames.
-	Network string
+	// Network is the name of the network that is to look at the frames, Head says how its outputs are read, and Classes how many labels it has.
+	Network, Head string
+	Classes       int
 	// Frames is a folder of encoded frames, in the order of their names.
 	Frames string
 }
@@ -68,7 +69,7 @@ func (w Work) open() (*task, error) {
 	t.desc = &f.Desc
 	t.call = func(ctx context.Context, i int) error {
 		n := uint64(i)
-		got, err := f.Call(ctx, videoFrame{n, t.frames[i%len(t.frames)], w.Network})
+		got, err := f.Call(ctx, videoFrame{n, t.frames[i%len(t.frames)], w})
 		if err == nil && got != n {
 			return fmt.Errorf("frame %d has the answer of frame %d", n, got)
 		}
@@ -79,9 +80,9 @@ func (w Work) open() (*task, error) {
 
 // A videoFrame is what detectObjects of yolo-demo takes.
 type videoFrame struct {
-	number  uint64
-	image   []byte
-	network string
+	number uint64
+	image  []byte
+	work   Work
 }
 
 // errOnUE says that a frame was not computed on an edge host: these UEs compute nothing themselves.
@@ -116,15 +117,14 @@ func detection(path string) (*codegen.Func[videoFrame, uint64], error) {
 // maxModule bounds a module that is read.
 const maxModule = 64 << 20
 
-// appendVideoFrame is the codec of yolo-demo's Frame. The network is one of Darknet, with the labels of COCO.
+// appendVideoFrame is the codec of yolo-demo's Frame.
 func appendVideoFrame(b []byte, f videoFrame) []byte {
-	const head, classes = "darknet", 80
 	b = pack.AppendArray(b, 5)
 	b = pack.AppendUint(b, f.number)
 	b = pack.AppendBytes(b, f.image)
-	b = pack.AppendString(b, f.network)
-	b = pack.AppendString(b, head)
-	return pack.AppendInt(b, classes)
+	b = pack.AppendString(b, f.work.Network)
+	b = pack.AppendString(b, f.work.Head)
+	return pack.AppendInt(b, int64(f.work.Classes))
 }
 
 // readDetections reads yolo-demo's Detections, and returns the frame's number, which is their first field.

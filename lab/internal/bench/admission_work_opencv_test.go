@@ -62,7 +62,7 @@ func TestWorkIsThatOfTheDemo(t *testing.T) {
 	defer in.Close()
 
 	const number = 7
-	reply, err := in.Call(t.Context(), 0, f.AppendIn(nil, videoFrame{number, picture, catalog.Default}))
+	reply, err := in.Call(t.Context(), 0, f.AppendIn(nil, videoFrame{number, picture, Work{Network: found.Model.Name, Head: found.Head, Classes: len(found.Labels)}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 func (p *process) line() (string, error) {
 	s, err := p.out.ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("%s says no more: %w", p.cmd.Path, err)
+		return "", fmt.Errorf("a process has ended too soon, and what it said is above: %q: %w", strings.Join(p.cmd.Args, " "), err)
 	}
 	return strings.TrimSpace(s), nil
 }
