@@ -30,7 +30,7 @@ func (y *yard) sweep(ctx context.Context) (s *sweep, err error) {
 	for i, e := range edges {
 		h := sweptHost{Name: e.name, Cores: e.cores, IdleMs: quantile(idle[i][0].Run, 0.5), PerSecond: flat[i][0].perSecond(), Fits: map[string]int{}}
 		if h.IdleMs <= 0 || h.PerSecond <= 0 {
-			return nil, fmt.Errorf("%s has answered nothing in time: %s", e.name, cmp.Or(idle[i][0].Why, idle[i][0].Lost, flat[i][0].Why, flat[i][0].Lost, "each frame took too long"))
+			return nil, fmt.Errorf("%s, which has %g of a core, has answered no frame within %v; a faster network (--model) or machine is needed, unless this is why: %s", e.name, e.cores, admissionWithin, cmp.Or(idle[i][0].Why, idle[i][0].Lost, flat[i][0].Why, flat[i][0].Lost, "each frame took too long"))
 		}
 		s.Hosts = append(s.Hosts, h)
 	}
