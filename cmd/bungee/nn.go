@@ -81,7 +81,7 @@ func (o *nnOptions) open(ctx context.Context, models []model.Model, nets int, lo
 	return all, nil
 }
 
-// tellNone logs why the default network is not served, except in a build without OpenCV.
+// tellNone logs why the default network is not served though its files are at hand, which is no news in a build without OpenCV.
 func tellNone(log *slog.Logger, why error) {
 	level := slog.LevelInfo
 	if withOpenCV {
@@ -106,8 +106,9 @@ func (o *nnOptions) split(models []model.Model) (forONNX, forOpenCV []model.Mode
 func (o *nnOptions) resolve(ctx context.Context, log *slog.Logger) ([]model.Model, error) {
 	if len(o.models) == 0 {
 		found, err := catalog.Resolve(ctx, "", catalog.Options{Offline: true})
-		if err != nil {
-			tellNone(log, err)
+		if err != nil { // nobody has asked for one, so where it was looked for is no news
+			log.Info("no network is served; name one with --model, which is fetched where it is not at hand")
+			log.Debug("the default network is not at hand", "why", err)
 			return nil, nil
 		}
 		log.Info("network", "name", found.Model.Name, "why", found.Why)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -99,3 +101,23 @@ type empty struct{}
 func (empty) Graph(string) (nn.BackendGraph, error) { return nil, nn.ErrNoGraph }
 
 func (empty) Find([sha256.Size]byte) (string, bool) { return "", false }
+
+// A host whose operator has asked for no network says in a short line that it serves none, and warns of nothing.
+func TestNoNetworkWasAskedFor(t *testing.T) {
+	t.Setenv("BUNGEE_MODELS", "")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir()) // where there is no XDG
+	o, err := nnFlagsOf(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	models, err := o.resolve(t.Context(), slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil || len(models) != 0 {
+		t.Fatalf("%v, %v; want no network and no error", models, err)
+	}
+	const longest = 200
+	if text := said.String(); strings.Count(text, "\n") != 1 || len(text) > longest || strings.Contains(text, "WARN") || !strings.Contains(text, "--model") {
+		t.Errorf("it says %q; want one short line that names --model", text)
+	}
+}
