@@ -50,7 +50,7 @@ target is missed. All runs take some two and a half hours; --case and --repeats 
 	f := c.Flags()
 	f.StringVar(&b.Out, "out", "out/paper000", "folder for results, compiled modules and figures")
 	f.IntVar(&b.Repeats, "repeats", 0, "repeats of a case at most (default: ten of what is judged first, else five or three)")
-	s.flags(f, &b.Work)
+	s.flags(c, &b.Work)
 	return c
 }
 

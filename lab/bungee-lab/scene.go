@@ -6,7 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/bungee-xr/bungee/hostfunc/nn/catalog"
 	"github.com/bungee-xr/bungee/internal/video"
@@ -18,7 +18,8 @@ type scene struct {
 	model, video string
 }
 
-func (s *scene) flags(f *pflag.FlagSet, w *bench.Work) {
+func (s *scene) flags(c *cobra.Command, w *bench.Work) {
+	f := c.Flags()
 	f.StringVar(&w.Module, "module", filepath.FromSlash("cmd/yolo-demo/bungee_offload.wasm.gz"), "file of yolo-demo's module")
 	f.StringVar(&s.model, "model", "", "network that looks at the frames, as yolo-demo takes it (default: "+catalog.Default+", or centernet where that cannot be fetched)")
 	f.StringVar(&s.video, "video", "", "file of the video (default: the one that BUNGEE_VIDEO names, else the one of yolo-demo, out of a Debian package)")

@@ -46,7 +46,7 @@ fixed rate, and prints a line of JSON with what it saw: "outcome" is served, ref
 	f.StringVar(&u.Certs, "certs", "", "folder with the UE's certificates")
 	f.Float64Var(&u.Rate, "rate", 6, "frames a second, which the manager is told, too")
 	f.IntVar(&u.Frames, "frames", bench.AdmissionFrames, "frames to send")
-	s.flags(f, &u.Work)
+	s.flags(c, &u.Work)
 	return c
 }
 

@@ -40,7 +40,7 @@ in the repository's folder. All runs take some 16 minutes; --runs and --length m
 	f := c.Flags()
 	f.IntVar(&b.Runs, "runs", 0, "how many runs (default 30, or 2 if --quick)")
 	f.DurationVar(&b.Length, "length", 0, "how much of the video a run takes (default 30s, or 3s if --quick)")
-	s.flags(f, &b.Work)
+	s.flags(c, &b.Work)
 	f.StringVar(&out, "out", "out/table3", "folder for frames and the compiled module; the module's is made anew")
 	return c
 }
