@@ -264,7 +264,8 @@ func isGone(errno syscall.Errno) bool {
 // alertNoProtocol is TLS alert no_application_protocol (RFC 7301 section 3.2).
 const alertNoProtocol = 120
 
-// Open opens a stream. It waits while the peer allows no further one.
+// Open opens a stream. It waits until the connection is Confirmed, so that nobody can repeat what is sent, and while the peer allows
+// no further one. (quic-go v0.65 also reads the peer's parameters for a new stream while the handshake may write them.)
 func (c *Conn) Open(ctx context.Context) (Stream, error) { return c.open(ctx) }
 
 // Accept returns the next stream which the peer opened.

@@ -50,6 +50,18 @@ func (s quicStream) CloseRead() { s.CancelRead(0) }
 func (s quicStream) Number() int64 { return int64(s.StreamID()) }
 
 func (c *quicConn) open(ctx context.Context) (Stream, error) {
+	select {
+	case <-c.confirmed():
+		return c.openNow(ctx)
+	case <-c.done():
+		return nil, c.err()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// openNow opens a stream also before the handshake is done.
+func (c *quicConn) openNow(ctx context.Context) (Stream, error) {
 	st, err := c.qc.OpenStreamSync(ctx)
 	if err != nil && c.refused(ctx, err) {
 		st, err = c.qc.OpenStreamSync(ctx)

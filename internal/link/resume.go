@@ -104,7 +104,7 @@ func (c *quicConn) early(ctx context.Context, f func(Stream) error) error {
 }
 
 func (c *quicConn) onStream(ctx context.Context, f func(Stream) error) error {
-	st, err := c.open(ctx)
+	st, err := c.openNow(ctx)
 	if err != nil {
 		return err
 	}

@@ -106,6 +106,47 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// What a stream of Open carries may not be sent twice, so it goes out after the handshake: nobody can record it as early data and repeat it.
+func TestOpenWaitsForTheHandshake(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.meet(t)
+		ue, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 101}), hostAddr, w.ue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ue.Close("")
+		select {
+		case <-ue.Confirmed():
+			t.Fatal("the handshake is done, so the test shows nothing")
+		default:
+		}
+		given, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("given up")
+		cancel(why)
+		if _, err := ue.Open(given); !errors.Is(err, why) {
+			t.Errorf("Open that is given up: %v, want %v", err, why)
+		}
+		begin := time.Now()
+		if _, err := ue.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ue.Confirmed():
+		default:
+			t.Errorf("Open returns after %v, before the handshake is done", time.Since(begin))
+		}
+
+		lost, err := link.Dial(t.Context(), w.air.Endpoint(&net.UDPAddr{IP: ueAddr.IP, Port: 102}), hostAddr, w.ue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost.Close("")
+		if _, err := lost.Open(t.Context()); err == nil {
+			t.Error("Open on a connection that has ended before its handshake: no error")
+		}
+	})
+}
+
 // The host knows who it is before the handshake is done, and that it is not done.
 func TestEarlyPeer(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
