@@ -214,6 +214,9 @@ func (h *Host) learn(now time.Time) {
 		return
 	}
 	h.stretch = 1 + wait/load
+	if h.inFlight <= 1 && h.stretch <= 1 {
+		return // nobody waits for nobody, however few turns there are
+	}
 	expected := Stretch(h.learned, load, h.inFlight)
 	before := float64(prior)
 	if h.stretch < expected {

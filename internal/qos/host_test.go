@@ -68,6 +68,23 @@ func TestHostLearnsSlowlyFromFewCalls(t *testing.T) {
 	}
 }
 
+// A session that is alone waits for nobody, whatever the host has: that it does not says nothing of how many turns there are.
+func TestHostLearnsNothingFromOne(t *testing.T) {
+	for _, tt := range []struct {
+		wait        time.Duration
+		least, most float64
+	}{{0, 1, 1}, {10 * ms, 0.5, 0.9}} { // who does wait is slowed down by something
+		var h Host
+		for i := range 60 {
+			n := 40 * time.Duration(i)
+			h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 1, InFlight: 1, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * (10*ms + tt.wait), S: n * 10 * ms}}})
+		}
+		if got := h.Capacity(); got.Learned < tt.least || got.Learned > tt.most {
+			t.Errorf("one call at a time waits for %v: %+v; want %v to %v turns", tt.wait, got, tt.least, tt.most)
+		}
+	}
+}
+
 // Counts that go back, or that fit no call, are those of another process: nothing is learned from them, and the next ones count from there.
 func TestHostOfBadBeats(t *testing.T) {
 	for _, bad := range []ModuleBeat{

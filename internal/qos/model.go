@@ -34,6 +34,16 @@ func Stretch(turns, load, inFlight float64) float64 {
 	return min(most, slow*(1+math.Pow(busy, math.Sqrt(2*(c+1))-1)/(c*(1-busy))))
 }
 
+// AtOnce returns how many calls of a session are in a host at once, as far as they wait for each other: those that come while one
+// has its turn. It sends so many a second, evenly, and never more than inFlight at once; at a rate of 0 as many as that allows.
+func AtOnce(rate, service, inFlight float64) float64 {
+	rate, inFlight = sane(rate), max(1, sane(inFlight))
+	if rate == 0 {
+		return inFlight
+	}
+	return min(inFlight, max(1, rate*sane(service)))
+}
+
 // Missed predicts which share of calls takes longer than bound, where the mean call takes mean and one in a hundred over p99.
 // It takes the tail to fall exponentially between them. All three are in one unit.
 func Missed(bound, mean, p99 float64) float64 {

@@ -32,6 +32,26 @@ func TestStretch(t *testing.T) {
 	}
 }
 
+func TestAtOnce(t *testing.T) {
+	tests := []struct {
+		rate, service, inFlight, want float64
+		why                           string
+	}{
+		{0, 0.1, 4, 4, "the next one as soon as one has ended"},
+		{0, 0.1, 0, 1, "one at least"},
+		{4, 0.1, 2, 1, "one has ended before the next one comes"},
+		{15, 0.1, 2, 1.5, "each second one meets another"},
+		{30, 0.1, 2, 2, "no more than there may be"},
+		{30, 0, 2, 1, "nothing is known of its calls"},
+		{math.NaN(), math.Inf(1), math.NaN(), 1, "no number"},
+	}
+	for _, tt := range tests {
+		if got := AtOnce(tt.rate, tt.service, tt.inFlight); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%v a second of %v s, %v in flight: got %v, want %v: %s", tt.rate, tt.service, tt.inFlight, got, tt.want, tt.why)
+		}
+	}
+}
+
 func TestMissed(t *testing.T) {
 	tests := []struct{ bound, mean, p99, want float64 }{
 		{20, 10, 20, 0.01},

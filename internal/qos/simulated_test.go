@@ -64,7 +64,7 @@ func (r *record) at(now float64, w world) Beat {
 	r.beat.R99 = duration(r.quantile(0.99))
 	b := Beat{Turns: float64(w.turns), Modules: []ModuleBeat{r.beat}}
 	for _, l := range w.sessions {
-		b.InFlight += float64(l.inFlight)
+		b.InFlight += AtOnce(l.rate, mean, float64(l.inFlight))
 	}
 	return b
 }
@@ -92,7 +92,7 @@ func (s scenario) simulate(seed uint64) (got, before, truth guess) {
 	l := w.sessions[0]
 	n := float64(len(w.sessions))
 	rate := h.Service(now, Digest{}).Rate / n
-	got = predictHost(&h, now, rate, float64(l.inFlight)*(n+1))
+	got = predictHost(&h, now, rate, AtOnce(l.rate, mean, float64(l.inFlight))*(n+1))
 	before = predictBefore(all, float64(s.turns), rate, n*float64(l.inFlight), float64(l.inFlight))
 
 	w.sessions = append(w.sessions, l)

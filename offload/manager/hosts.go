@@ -259,7 +259,8 @@ func (l *ledger) learn(now time.Time, h *host, f wire.Beat) {
 	b := qos.Beat{Turns: float64(h.register.Turns)}
 	for _, le := range h.leases {
 		if le == le.s.primary {
-			b.InFlight += float64(need(le.s.ask.Need))
+			n, s := le.s.ask.Need, h.learned.Service(now, le.s.ask.Module)
+			b.InFlight += qos.AtOnce(n.Rate, s.Time.Seconds(), float64(need(n)))
 		}
 	}
 	for _, m := range f.Modules {

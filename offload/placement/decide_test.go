@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,50 @@ func TestDecide(t *testing.T) {
 }
 
 // Which of two hosts is best, and by what.
+// A slow host has sessions that send calls evenly for as long as they are in time: a session does not wait for its own calls, and
+// for no more than those of the others that may be before one.
+func TestEvenSessions(t *testing.T) {
+	slow := func(turns float64, service time.Duration) Host {
+		return edge("edge-1", func(h *Host) { h.Turns, h.Modules[0].Service, h.Modules[0].Tail = turns, service, 2 })
+	}
+	tests := []struct {
+		host     Host
+		rate     float64
+		inFlight int
+		want     int // sessions
+		why      string
+	}{
+		{slow(1, 130*time.Millisecond), 4, 2, 1, "alone it has half a turn and 260 ms, together they would have more than 0.85"},
+		{slow(1, 130*time.Millisecond), 2, 2, 2, "0.52 turns, each call after one of the other at times"},
+		{slow(1, 90*time.Millisecond), 4, 2, 2, "0.72 turns, each call after one of the other and of its own"},
+		{slow(1, 90*time.Millisecond), 2, 2, 3, "a fourth would be after three others and one of its own"},
+		{slow(1, 130*time.Millisecond), 0, 2, 0, "it sends two at once as often as it can"},
+		{slow(1, 130*time.Millisecond), 7, 2, 0, "0.91 turns"},
+		{slow(0.5, 90*time.Millisecond), 4, 2, 1, "half a turn makes a call twice as long"},
+	}
+	for _, tt := range tests {
+		s := world([]Host{tt.host})
+		got := 0
+		for i := range 10 {
+			x := headset(fmt.Sprint("ue-", i), []string{"edge-1 2ms"}, func(x *Session) {
+				x.Need.Latency, x.Need.Rate, x.Need.InFlight = 500*time.Millisecond, tt.rate, tt.inFlight
+			})
+			s.SetSession(x)
+			d := Decide(now, s, x.ID)
+			if d.Verdict != Placed {
+				s.RemoveSession(x.ID)
+				continue
+			}
+			got++
+			x.Primary = d.Primary
+			s.SetSession(x)
+		}
+		if got != tt.want {
+			t.Errorf("%v a second of %v on %v turns: %d sessions are placed, want %d: %s", tt.rate, tt.host.Modules[0].Service, tt.host.Turns, got, tt.want, tt.why)
+		}
+	}
+}
+
 func TestBest(t *testing.T) {
 	both := []string{"edge-1 2ms", "edge-2 2ms"}
 	tests := []struct {

@@ -19,7 +19,7 @@ func Example() {
 	for _, ue := range []string{"headset-1", "headset-2", "headset-3"} {
 		x := placement.Session{
 			ID: ue, Module: module,
-			Need:  placement.Need{Latency: 33 * time.Millisecond, Rate: 30, InFlight: 2, Memory: 16 << 20},
+			Need:  placement.Need{Latency: 28 * time.Millisecond, Rate: 30, InFlight: 2, Memory: 16 << 20},
 			Links: []placement.Link{{Host: "edge-1", RTT: time.Millisecond}, {Host: "edge-2", RTT: 9 * time.Millisecond}},
 		}
 		s.SetSession(x)
@@ -29,7 +29,7 @@ func Example() {
 		s.SetSession(x)
 	}
 	// Output:
-	// headset-1 placed on edge-1, since it asked (predicted: 22.0 ms, of which 9.1 in the host, 24 % of its turns)
-	// headset-2 placed on edge-2, since it asked (predicted: 25.0 ms, of which 8.0 in the host, 6 % of its turns): edge-1 would take 37.7 ms, over 33.0
-	// headset-3 placed on edge-2, since it asked (predicted: 25.0 ms, of which 8.0 in the host, 12 % of its turns): edge-1 would take 37.7 ms, over 33.0
+	// headset-1 placed on edge-1, since it asked (predicted: 17.0 ms, of which 8.0 in the host, 24 % of its turns)
+	// headset-2 placed on edge-2, since it asked (predicted: 25.0 ms, of which 8.0 in the host, 6 % of its turns): edge-1 would take 28.6 ms, over 28.0
+	// headset-3 placed on edge-2, since it asked (predicted: 25.0 ms, of which 8.0 in the host, 12 % of its turns): edge-1 would take 28.6 ms, over 28.0
 }

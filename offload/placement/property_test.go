@@ -130,7 +130,8 @@ func TestDecisionsKeepTheRules(t *testing.T) {
 			if d.Verdict == Moves && !forced {
 				moves++
 				here := s.hosts[x.Primary]
-				p, _, _ := here.try(&x, x.link(x.Primary)).predict(now)
+				at := here.try(&x, x.link(x.Primary))
+				p := at.predict(at.crowd(now))
 				if d.Predicted.Latency > seconds(Gain*p.Latency.Seconds()) {
 					t.Fatalf("%v: it takes %v where it is", d, p.Latency)
 				}
@@ -230,7 +231,7 @@ func keeps(t *testing.T, s *Snapshot, d Decision) {
 	load, memory, inFlight := 0.0, int64(0), 0.0
 	for _, x := range h.here {
 		at := h.try(x, x.link(h.Name))
-		p, _, _ := at.predict(now)
+		p := at.predict(at.crowd(now))
 		if x.Need.Latency > 0 && p.Latency > x.Need.Latency+time.Microsecond {
 			t.Fatalf("%v: then %s takes %v of %v", d, x.ID, p.Latency, x.Need.Latency)
 		}

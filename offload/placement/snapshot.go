@@ -31,22 +31,25 @@ type host struct {
 	learned  float64    // as far as calls wait
 	here     []*Session // whose primary it is, by ID
 	standby  []*Session // whose standby it is, by ID
-	inFlight float64    // calls at once, of those that are here
+	inFlight float64    // calls at once that those here may have
+	atOnce   float64    // of these, as many as wait for each other
 	memory   int64      // of all instances
 	newest   []present  // those here, by when they were first shown, the latest first
 	tightest slack      // of those here
 }
 
-// A present is a session that is here, and the turns that its calls use.
+// A present is a session that is here, the turns that its calls use, and the time that they may take before another one, in s.
 type present struct {
 	*Session
-	load float64
+	load, ahead float64
 }
 
-// A slack is the most that a host may stretch the calls of a session so that they are in time.
+// A slack is the most that a host may do to the calls of a session so that they are in time: stretch them so much, or let so
+// many others be ahead of them.
 type slack struct {
 	session string // "": none has a bound
-	most    float64
+	stretch float64
+	ahead   float64 // s
 }
 
 // SetHost adds a host, or replaces what is known of the one of its name. Its sessions stay.
@@ -240,17 +243,16 @@ func (s *Snapshot) labelled(labels []string) []*host {
 func (h *host) sum() {
 	h.turns = sane(h.Turns)
 	h.learned = cmp.Or(sane(h.Learned), h.turns)
-	h.inFlight, h.memory, h.tightest = 0, 0, slack{most: math.Inf(1)}
+	h.inFlight, h.atOnce, h.memory, h.tightest = 0, 0, 0, slack{"", math.Inf(1), math.Inf(1)}
 	clear(h.newest)
 	h.newest = h.newest[:0]
 	for _, x := range h.here {
 		t := h.try(x, x.link(h.Name))
-		h.newest = append(h.newest, present{x, t.load()})
+		h.newest = append(h.newest, present{x, t.load(), t.turnsTaken()})
 		h.inFlight += x.Need.inFlight()
+		h.atOnce += t.atOnce()
 		h.memory = add(h.memory, x.Need.memory())
-		if most := t.slack(); most < h.tightest.most {
-			h.tightest = slack{x.ID, most}
-		}
+		h.tightest = h.tightest.and(t.slack())
 	}
 	slices.SortStableFunc(h.newest, func(a, b present) int { return compareShown(b.Session, a.Session) })
 	for _, x := range h.standby {
@@ -258,9 +260,18 @@ func (h *host) sum() {
 	}
 }
 
-// reserved returns the turns that sessions which have not settled use beyond what the host has counted.
-func (h *host) reserved(now time.Time) float64 {
-	var load float64
+// and returns what is too much for neither s nor o.
+func (s slack) and(o slack) slack {
+	if o.stretch < s.stretch {
+		s.session, s.stretch = o.session, o.stretch
+	}
+	s.ahead = min(s.ahead, o.ahead)
+	return s
+}
+
+// reserved returns the turns that sessions which have not settled use beyond what the host has counted, and the time that their
+// calls may take before another one, in s.
+func (h *host) reserved(now time.Time) (load, ahead float64) {
 	for _, x := range h.newest {
 		share := 1.0
 		if !x.Shown.IsZero() {
@@ -270,8 +281,9 @@ func (h *host) reserved(now time.Time) float64 {
 			break
 		}
 		load += min(share, 1) * x.load
+		ahead += min(share, 1) * x.ahead
 	}
-	return load
+	return load, ahead
 }
 
 // arriving returns how many sessions are on their way from another host.

@@ -84,12 +84,25 @@ func (t trial) load() float64 {
 	return t.x.Need.inFlight() // one ends, and the next begins
 }
 
-// slack returns how much the host may stretch its calls.
-func (t trial) slack() float64 {
+// atOnce returns how many of its calls wait for each other.
+func (t trial) atOnce() float64 {
+	return qos.AtOnce(t.x.Need.Rate, t.service.Seconds(), t.x.Need.inFlight())
+}
+
+// turnsTaken returns the time that those of its calls take that may be before another one, in s.
+func (t trial) turnsTaken() float64 { return t.atOnce() * t.service.Seconds() }
+
+// slack returns what the host may do to its calls.
+func (t trial) slack() slack {
 	if t.x.Need.Latency <= 0 {
-		return math.Inf(1)
+		return slack{t.x.ID, math.Inf(1), math.Inf(1)}
 	}
-	return qos.MostStretch(t.rest(), t.service.Seconds(), t.tail, t.h.Stretch)
+	return slack{t.x.ID, qos.MostStretch(t.rest(), t.service.Seconds(), t.tail, t.h.Stretch), t.rest() - t.p99Now()}
+}
+
+// p99Now returns the 99th percentile of its calls' time as the host stretches calls now, in s.
+func (t trial) p99Now() float64 {
+	return qos.P99(t.service.Seconds(), t.tail, t.h.Stretch, t.h.Stretch)
 }
 
 // A Prediction is what a decision expects of a session at a host.
@@ -106,27 +119,52 @@ type option struct {
 	Prediction
 }
 
-// predict says how its calls would be, by how much the host would stretch all calls, and how many there may be at once.
-func (t trial) predict(now time.Time) (p Prediction, stretch, inFlight float64) {
+// A crowd is what a host would have to do.
+type crowd struct {
+	load     float64 // turns in use by calls
+	inFlight float64 // calls that there may be
+	stretch  float64 // of all calls
+	ahead    float64 // s, that the calls take which it has not shown to have, and that may be before another
+}
+
+// crowd returns what the host would have to do with t there.
+func (t trial) crowd(now time.Time) crowd {
 	h := t.h
-	load, inFlight := sane(h.Load)+h.reserved(now), h.inFlight
+	load, ahead := h.reserved(now)
+	c := crowd{load: sane(h.Load) + load, inFlight: h.inFlight, ahead: ahead}
+	atOnce := h.atOnce
 	if !t.here() {
-		load += t.load()
-		inFlight += t.x.Need.inFlight()
+		c.load += t.load()
+		c.inFlight += t.x.Need.inFlight()
+		c.ahead += t.turnsTaken()
+		atOnce += t.atOnce()
 	}
-	stretch = qos.Stretch(h.learned, load, inFlight)
-	mean, p99 := 0.0, qos.P99(t.service.Seconds(), t.tail, h.Stretch, stretch)
-	if t.service > 0 { // else it takes no time, however long it waits
-		mean = t.service.Seconds() * stretch
+	switch {
+	case c.load > qos.MaxLoad*h.capacity(): // those that wait become as many as there may be
+		c.ahead, atOnce = math.Inf(1), c.inFlight
+	case h.learned < 1: // each call is slower
+		c.ahead /= h.learned
+	}
+	c.stretch = qos.Stretch(h.learned, c.load, atOnce)
+	return c
+}
+
+// predict says how its calls would be in a crowd. However much the host stretches calls, one waits for no more than those
+// that are ahead of it beyond what it waits for now.
+func (t trial) predict(c crowd) (p Prediction) {
+	h, service := t.h, t.service.Seconds()
+	mean, p99 := 0.0, min(qos.P99(service, t.tail, h.Stretch, c.stretch), t.p99Now()+c.ahead)
+	if service > 0 { // else it takes no time, however long it waits
+		mean = min(service*c.stretch, service*max(1, sane(h.Stretch))+c.ahead)
 	}
 	p = Prediction{Inference: seconds(mean), Latency: later(t.way, seconds(p99)), Load: math.Inf(1)}
 	if h.turns > 0 {
-		p.Load = load / h.capacity()
+		p.Load = c.load / h.capacity()
 	}
 	if t.x.Need.Latency > 0 {
 		p.Missed = qos.Missed(t.rest(), mean, p99)
 	}
-	return p, stretch, inFlight
+	return p
 }
 
 // capacity returns the turns that calls may use.
@@ -139,7 +177,8 @@ func (t trial) judge(now time.Time, thetaNet time.Duration) (option, Rejection) 
 		return o, r
 	}
 	h, need := t.h, &t.x.Need
-	p, stretch, inFlight := t.predict(now)
+	c := t.crowd(now)
+	p := t.predict(c)
 	o.Prediction = p
 	memory := h.memory
 	if !t.here() && t.x.Standby != h.Name {
@@ -148,12 +187,12 @@ func (t trial) judge(now time.Time, thetaNet time.Duration) (option, Rejection) 
 	switch {
 	case memory > h.Memory:
 		return o, t.reject(Memory, float64(memory), float64(h.Memory), "")
-	case p.Load > qos.MaxLoad && inFlight > h.capacity():
+	case p.Load > qos.MaxLoad && c.inFlight > h.capacity():
 		return o, t.reject(Turns, p.Load*h.capacity(), qos.MaxLoad*h.capacity(), "")
 	case need.Latency > 0 && p.Latency > need.Latency:
 		return o, t.reject(Latency, ms(p.Latency), ms(need.Latency), "")
-	case !t.here() && stretch > h.tightest.most:
-		return o, t.reject(OthersLatency, stretch, h.tightest.most, h.tightest.session)
+	case !t.here() && c.stretch > h.tightest.stretch && c.ahead > h.tightest.ahead:
+		return o, t.reject(OthersLatency, c.stretch, h.tightest.stretch, h.tightest.session)
 	}
 	return o, Rejection{}
 }
