@@ -135,37 +135,47 @@ func simulate(t *testing.T, seed uint64) {
 	w.checkEnd()
 }
 
-// promises are the bytes that hosts are promised to hold for sessions, by host and session.
-type promises map[string]map[sessionKey]int64
+// A promise is what a host holds for a session.
+type promise struct {
+	bytes int64
+	left  bool // the session is about to leave, and its UE may still be there
+}
+
+// promises are those of hosts, by host and session.
+type promises map[string]map[sessionKey]promise
 
 func (w *world) promises() promises {
 	all := promises{}
 	for _, s := range w.l.sessions {
-		for _, le := range []*lease{s.primary, s.standby} {
+		for i, le := range append([]*lease{s.primary, s.standby}, s.leaving...) {
 			if le == nil {
 				continue
 			}
 			if all[le.Host] == nil {
-				all[le.Host] = map[sessionKey]int64{}
+				all[le.Host] = map[sessionKey]promise{}
 			}
-			all[le.Host][s.key] = s.ask.Need.Memory * int64(need(s.ask.Need))
+			all[le.Host][s.key] = promise{s.ask.Need.Memory * int64(need(s.ask.Need)), i > 1}
 		}
 	}
 	return all
 }
 
 // checkMemory looks at what hosts are promised: no decision puts a session on a host that has no room for it. A host may
-// have too little room since a session there needs more, or since a manager has taken leases over, until these are looked at again.
+// have too little room since a session there needs more, since one has stayed whose next host was lost, or since a manager has taken
+// leases over, until these are looked at again.
 func (w *world) checkMemory(before promises, adopted uint64, last string) promises {
 	now := w.promises()
 	for name, sessions := range now {
 		var sum, fresh int64
 		grown := false
-		for k, n := range sessions {
-			sum += n
-			if was := before[name][k]; was == 0 {
-				fresh += n
-			} else if n > was {
+		for k, p := range sessions {
+			if p.left {
+				continue
+			}
+			sum += p.bytes
+			if was, ok := before[name][k]; !ok {
+				fresh += p.bytes
+			} else if p.bytes > was.bytes {
 				grown = true
 			}
 		}
@@ -220,6 +230,7 @@ func (w *world) checkEnd() {
 		case s == nil:
 		case !u.up || !u.wants:
 			w.t.Errorf("%s is away, and its session is %s", u.id.Name, s.state)
+		case s.state == asked && w.now.Sub(s.asking) < time.Second: // no host had room, and it has just asked again
 		case s.state != running && s.state != local:
 			w.t.Errorf("%s is %s", u.id.Name, s.state)
 		case s.state == running && u.attach[hostOf(s.primary)] != s.primary.ID:
