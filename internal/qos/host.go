@@ -50,6 +50,7 @@ type ModuleBeat struct {
 // fewer. Few calls say little: their waits are averaged with those of further calls that waited as expected. Each beat moves
 // what is learned by an eighth.
 type Host struct {
+	since           time.Time // of the first beat
 	turns, inFlight float64
 	learned         float64
 	load, stretch   float64
@@ -80,6 +81,9 @@ func (h *Host) Beat(now time.Time, b Beat) {
 	h.turns, h.inFlight = sane(b.Turns), sane(b.InFlight)
 	if h.modules == nil {
 		h.modules = map[Digest]*module{}
+	}
+	if h.since.IsZero() {
+		h.since = now
 	}
 	for _, m := range b.Modules {
 		h.module(now, m.Module).beat(now, m)
@@ -193,6 +197,8 @@ func (m *module) tail(now time.Time) float64 {
 // learn makes the sums of the host, and moves what it seems to have.
 func (h *Host) learn(now time.Time) {
 	var load, wait, weight float64 // turns; calls that wait on average, or are slowed down; calls
+	var used float64               // turns, on average over the window: a module that is called anew was not before
+	window := min(rateWindow, now.Sub(h.since)).Seconds()
 	for _, d := range h.sorted() {
 		m := h.modules[d]
 		sum, seconds := m.over(now.Add(-rateWindow))
@@ -201,10 +207,11 @@ func (h *Host) learn(now time.Time) {
 			continue
 		}
 		load += sum.n / seconds * service
+		used += sum.n / max(seconds, window) * service
 		wait += (sum.r - sum.s) / seconds
 		weight += sum.n
 	}
-	h.load = load
+	h.load = used
 	if h.learned <= 0 || h.turns <= 0 {
 		h.learned = h.turns
 	}

@@ -85,6 +85,44 @@ func TestHostLearnsNothingFromOne(t *testing.T) {
 	}
 }
 
+// A module that is called anew was not before: its calls use as many turns as they did on average over the window, and those who
+// count what its session needs until then do not count it twice.
+func TestHostLoadRises(t *testing.T) {
+	var h Host
+	now, calls := begin, uint64(0)
+	second := func(n int) float64 {
+		now, calls = now.Add(time.Second), calls+uint64(n)
+		took := time.Duration(calls) * 10 * ms
+		h.Beat(now, Beat{Turns: 2, InFlight: 2, Modules: []ModuleBeat{{Module: module1, Calls: calls, R: took, S: took}}})
+		return h.Capacity().Load
+	}
+	for range 30 {
+		if got := second(0); got != 0 {
+			t.Fatalf("nobody calls, and the load is %v", got)
+		}
+	}
+	for i := 1; i <= 20; i++ {
+		if got, want := second(50), 0.5*min(1, float64(i)/10); math.Abs(got-want) > 1e-6 {
+			t.Errorf("after %d s of 50 calls of 10 ms: load %.3f, want %.3f", i, got, want)
+		}
+	}
+	if got := h.Service(now, module1).Rate; math.Abs(got-50) > 1e-6 {
+		t.Errorf("%v calls a second, want 50", got)
+	}
+}
+
+// What a host did before it is first heard of is not known: its load is that of what it has shown.
+func TestHostLoadOfTheFirstBeats(t *testing.T) {
+	var h Host
+	for i := range 3 {
+		n := 50 * time.Duration(i)
+		h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 2, InFlight: 2, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * 10 * ms, S: n * 10 * ms}}})
+	}
+	if got := h.Capacity().Load; math.Abs(got-0.5) > 1e-6 {
+		t.Errorf("load %v after 2 s, want 0.5", got)
+	}
+}
+
 // Counts that go back, or that fit no call, are those of another process: nothing is learned from them, and the next ones count from there.
 func TestHostOfBadBeats(t *testing.T) {
 	for _, bad := range []ModuleBeat{

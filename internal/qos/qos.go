@@ -3,7 +3,7 @@
 //   - [Window] keeps the times of the last calls: how many, how many were late, the median, the tail.
 //   - [Link] keeps what is known of the way to a host: round-trip time, jitter, loss.
 //   - [Host] learns from a host's beats what it can take, and what a call costs there.
-//   - [Stretch] and [Missed] predict how calls will be.
+//   - [Stretch], [AtOnce] and [Missed] predict how calls will be.
 //   - [Trust] compares what a host says with what UEs felt there.
 //
 // The UE offload handler, the host offload handler and the offload manager use it, each for its part. Nothing
