@@ -4,8 +4,8 @@ import "math"
 
 const (
 	// MaxLoad is the share of a host's turns that calls may use on average. Beyond it a small error of what
-	// is known makes a large one of what is predicted.
-	MaxLoad = 0.85
+	// is known makes a large one of what is predicted; up to it, the latency that is predicted decides.
+	MaxLoad = 0.9
 	// FirstTail is the tail of a host of which none is known.
 	FirstTail = 2
 	// MaxTail bounds the tail: one call in a hundred that took very long is no reason never to use a host.

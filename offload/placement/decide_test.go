@@ -88,8 +88,8 @@ func TestDecide(t *testing.T) {
 			Decision{Verdict: Local, Cause: Asked}, "edge-1 costs 1 an hour, over 0.5"},
 		{"memory", []Host{edge("edge-1")}, headset("ue", both, func(x *Session) { x.Need.Memory = 1 << 30 }),
 			Decision{Verdict: Local, Cause: Asked}, "edge-1 would need 2048 MiB, over 1024"},
-		{"full", []Host{edge("edge-1", load(3.3))}, headset("ue", both, func(x *Session) { x.Need.InFlight = 8 }),
-			Decision{Verdict: Local, Cause: Asked}, "edge-1 would use 3.45 turns, over 3.40"},
+		{"full", []Host{edge("edge-1", load(3.5))}, headset("ue", both, func(x *Session) { x.Need.InFlight = 8 }),
+			Decision{Verdict: Local, Cause: Asked}, "edge-1 would use 3.65 turns, over 3.60"},
 		{"a turn for each call", []Host{edge("edge-1")}, headset("ue", both, func(x *Session) { x.Need.Rate, x.Need.InFlight = 0, 4 }),
 			Decision{Verdict: Placed, Primary: "edge-1", Cause: Asked}, "100 % of its turns"},
 		{"too slow", []Host{edge("edge-1", service(49*time.Millisecond))}, headset("ue", both),
@@ -154,12 +154,12 @@ func TestEvenSessions(t *testing.T) {
 		want     int // sessions
 		why      string
 	}{
-		{slow(1, 130*time.Millisecond), 4, 2, 1, "alone it has half a turn and 260 ms, together they would have more than 0.85"},
+		{slow(1, 130*time.Millisecond), 4, 2, 1, "alone it has half a turn and 260 ms, together they would have more than 0.9"},
 		{slow(1, 130*time.Millisecond), 2, 2, 2, "0.52 turns, each call after one of the other at times"},
 		{slow(1, 90*time.Millisecond), 4, 2, 2, "0.72 turns, each call after one of the other and of its own"},
 		{slow(1, 90*time.Millisecond), 2, 2, 3, "a fourth would be after three others and one of its own"},
 		{slow(1, 130*time.Millisecond), 0, 2, 0, "it sends two at once as often as it can"},
-		{slow(1, 130*time.Millisecond), 7, 2, 0, "0.91 turns"},
+		{slow(1, 130*time.Millisecond), 7, 2, 0, "0.91 turns, and two calls at once"},
 		{slow(0.5, 90*time.Millisecond), 4, 2, 1, "half a turn makes a call twice as long"},
 	}
 	for _, tt := range tests {
