@@ -222,7 +222,7 @@ func (h *Host) learn(now time.Time) {
 	}
 	h.stretch = 1 + wait/load
 	if h.inFlight <= 1 && h.stretch <= 1 {
-		return // nobody waits for nobody, however few turns there are
+		return // a call that is alone does not wait, however few turns there are
 	}
 	expected := Stretch(h.learned, load, h.inFlight)
 	before := float64(prior)

@@ -140,7 +140,6 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// Which of two hosts is best, and by what.
 // A slow host has sessions that send calls evenly for as long as they are in time: a session does not wait for its own calls, and
 // for no more than those of the others that may be before one.
 func TestEvenSessions(t *testing.T) {
@@ -185,6 +184,7 @@ func TestEvenSessions(t *testing.T) {
 	}
 }
 
+// Which of two hosts is best, and by what.
 func TestBest(t *testing.T) {
 	both := []string{"edge-1 2ms", "edge-2 2ms"}
 	tests := []struct {
