@@ -9,13 +9,18 @@ import (
 
 var module1 = Digest{1}
 
-// steady returns the beats of a host of 2 turns, of which calls of 10 ms use one: 100 a second, which wait.
+// steady gives h the beats of a host of 2 turns, of which calls of 10 ms use one: 100 a second, which wait. It returns the time of the last one.
 func steady(h *Host, seconds int, wait time.Duration) time.Time {
-	now := begin
+	return evenly(h, seconds, Beat{Turns: 2, InFlight: 100}, ModuleBeat{Calls: 100, S: 10 * ms, R: 10*ms + wait, R99: 30 * ms})
+}
+
+// evenly gives h a beat each second that is b with one module, of which there are so many calls a second that take R, and S of it in a turn.
+func evenly(h *Host, seconds int, b Beat, each ModuleBeat) (now time.Time) {
 	for i := range seconds {
 		now = begin.Add(time.Duration(i) * time.Second)
-		n := 100 * time.Duration(i)
-		h.Beat(now, Beat{Turns: 2, InFlight: 100, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * (10*ms + wait), S: n * 10 * ms, R99: 30 * ms}}})
+		n := each.Calls * uint64(i)
+		b.Modules = []ModuleBeat{{Module: module1, Calls: n, R: time.Duration(n) * each.R, S: time.Duration(n) * each.S, R99: each.R99}}
+		h.Beat(now, b)
 	}
 	return now
 }
@@ -55,10 +60,7 @@ func TestHostLearns(t *testing.T) {
 // That a few calls did not wait says little: by chance they need not.
 func TestHostLearnsSlowlyFromFewCalls(t *testing.T) {
 	var h Host
-	for i := range 30 {
-		n := 10 * time.Duration(i)
-		h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 1, InFlight: 100, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * 10 * ms, S: n * 10 * ms}}})
-	}
+	evenly(&h, 30, Beat{Turns: 1, InFlight: 100}, ModuleBeat{Calls: 10, R: 10 * ms, S: 10 * ms})
 	if got := h.Capacity().Learned; got < 1 || got > 1.6 {
 		t.Errorf("300 calls that use a tenth of a turn do not wait: it seems to have %.2f turns; want 1 to 1.6", got)
 	}
@@ -75,10 +77,7 @@ func TestHostLearnsNothingFromOne(t *testing.T) {
 		least, most float64
 	}{{0, 1, 1}, {10 * ms, 0.5, 0.9}} { // who does wait is slowed down by something
 		var h Host
-		for i := range 60 {
-			n := 40 * time.Duration(i)
-			h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 1, InFlight: 1, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * (10*ms + tt.wait), S: n * 10 * ms}}})
-		}
+		evenly(&h, 60, Beat{Turns: 1, InFlight: 1}, ModuleBeat{Calls: 40, R: 10*ms + tt.wait, S: 10 * ms})
 		if got := h.Capacity(); got.Learned < tt.least || got.Learned > tt.most {
 			t.Errorf("one call at a time waits for %v: %+v; want %v to %v turns", tt.wait, got, tt.least, tt.most)
 		}
@@ -114,10 +113,7 @@ func TestHostLoadRises(t *testing.T) {
 // What a host did before it is first heard of is not known: its load is that of what it has shown.
 func TestHostLoadOfTheFirstBeats(t *testing.T) {
 	var h Host
-	for i := range 3 {
-		n := 50 * time.Duration(i)
-		h.Beat(begin.Add(time.Duration(i)*time.Second), Beat{Turns: 2, InFlight: 2, Modules: []ModuleBeat{{Module: module1, Calls: uint64(n), R: n * 10 * ms, S: n * 10 * ms}}})
-	}
+	evenly(&h, 3, Beat{Turns: 2, InFlight: 2}, ModuleBeat{Calls: 50, R: 10 * ms, S: 10 * ms})
 	if got := h.Capacity().Load; math.Abs(got-0.5) > 1e-6 {
 		t.Errorf("load %v after 2 s, want 0.5", got)
 	}
