@@ -16,6 +16,10 @@ const (
 	MaxModules = 128
 	// maxBeats bounds the beats of the longest window, however often they come: it has those of a minute, one each second.
 	maxBeats = 64
+	// coldTimes is how many times longer than the shortest sample of probes their median may be.
+	coldTimes = 1.5
+	// maxSamples bounds what is kept of a module's probes.
+	maxSamples = 32
 	// prior is how many calls say as much as what was taken for true before them.
 	prior = 50
 	// priorWaits is how many waits must be missing to say as much. That calls do not wait is learned more slowly than
@@ -67,6 +71,13 @@ type module struct {
 	beats  []calls // of the last minute, in order of time
 	probe  time.Duration
 	probed time.Time
+	probes []sample // of the last minute, in order of time
+}
+
+// A sample is the time in the host of one of a probe's runs, in s.
+type sample struct {
+	at time.Time
+	s  float64
 }
 
 // calls are those between two beats.
@@ -92,7 +103,8 @@ func (h *Host) Beat(now time.Time, b Beat) {
 	h.learn(now)
 }
 
-// Probe adds the times in the host of a probe's calls: L_inf.
+// Probe adds the times in the host of a probe's calls: L_inf. One probe says little, as the first run is cold and an idle machine is fast, and
+// a session that is refused brings the next probe. So the median over a minute counts, not the luckiest probe.
 func (h *Host) Probe(now time.Time, d Digest, samples []time.Duration) {
 	all := slices.DeleteFunc(slices.Clone(samples), func(s time.Duration) bool { return s <= 0 })
 	if len(all) == 0 {
@@ -101,9 +113,14 @@ func (h *Host) Probe(now time.Time, d Digest, samples []time.Duration) {
 	if h.modules == nil {
 		h.modules = map[Digest]*module{}
 	}
-	slices.Sort(all)
 	m := h.module(now, d)
-	m.probe, m.probed = all[(len(all)-1)/2], now // of two the shorter one: what disturbs a run only adds to it
+	for _, s := range all {
+		m.probes = append(m.probes, sample{now, s.Seconds()})
+	}
+	first := slices.IndexFunc(m.probes, func(p sample) bool { return now.Sub(p.at) < serviceWindow })
+	m.probes = slices.Delete(m.probes, 0, max(first, len(m.probes)-maxSamples))
+	slices.Sort(all)
+	m.probe, m.probed = all[(len(all)-1)/2], now
 	h.trim()
 }
 
@@ -175,12 +192,28 @@ func (m *module) over(t time.Time) (sum calls, seconds float64) {
 	return sum, seconds
 }
 
-// service returns the mean time of a call in a turn in the last minute, or the probe's, in s. It is 0 when nothing is known.
+// service returns the mean time of a call in a turn in the last minute, or that of the probes, in s. It is 0 when nothing is known.
 func (m *module) service(now time.Time) float64 {
 	if sum, _ := m.over(now.Add(-serviceWindow)); sum.n > 0 && sum.s > 0 {
 		return sum.s / sum.n
 	}
-	return m.probe.Seconds()
+	return m.median(now)
+}
+
+// median returns the median of the probes of the last minute, or the last probe's, in s. It is 0 where there was none. A probe that
+// is much longer than the shortest was cold, and does not count.
+func (m *module) median(now time.Time) float64 {
+	var all []float64
+	for _, p := range m.probes {
+		if now.Sub(p.at) < serviceWindow {
+			all = append(all, p.s)
+		}
+	}
+	if len(all) == 0 {
+		return m.probe.Seconds()
+	}
+	slices.Sort(all)
+	return min((all[(len(all)-1)/2]+all[len(all)/2])/2, all[0]*coldTimes)
 }
 
 // tail returns the p99 of a call's time in the host over its mean.

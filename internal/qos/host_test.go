@@ -171,9 +171,41 @@ func TestHostProbes(t *testing.T) {
 	if got.Probe != 9*ms || got.Time != 9*ms || got.Age != time.Second {
 		t.Errorf("%+v; want the median 9 ms, a second old", got)
 	}
+	if got := h.Service(begin.Add(time.Hour), module1); got.Time != 9*ms {
+		t.Errorf("an hour later: %+v; want the last probe's", got)
+	}
 	h.Probe(begin, Digest{2}, nil)
 	if got := h.Service(begin, Digest{2}); got != (Service{Tail: FirstTail}) {
 		t.Errorf("a probe without samples: %+v", got)
+	}
+}
+
+// Of probes that vary the median over a minute counts: neither the first one, which is cold, nor the one that happened to be fast.
+func TestHostProbesAgain(t *testing.T) {
+	var h Host
+	for i, p := range []struct{ probe, want time.Duration }{
+		{300 * ms, 300 * ms},
+		{140 * ms, 210 * ms},
+		{160 * ms, 160 * ms},
+		{100 * ms, 150 * ms},
+		{150 * ms, 150 * ms},
+		{90 * ms, 135 * ms},
+	} {
+		now := begin.Add(time.Duration(i) * 5 * time.Second)
+		h.Probe(now, module1, []time.Duration{p.probe})
+		if got := h.Service(now, module1); got.Time != p.want || got.Probe != p.probe {
+			t.Errorf("after probe %d, of %v: %v in all, %v the last; want %v", i, p.probe, got.Time, got.Probe, p.want)
+		}
+	}
+	late := begin.Add(serviceWindow + 15*time.Second)
+	if got := h.Service(late, module1); got.Time != 120*ms {
+		t.Errorf("of the last minute: %v, want the median of 90 and 150 ms", got.Time)
+	}
+	for i := range 1000 {
+		h.Probe(late.Add(time.Duration(i)), module1, []time.Duration{ms, ms})
+	}
+	if n := len(h.modules[module1].probes); n > maxSamples {
+		t.Errorf("%d samples are kept, want %d at most", n, maxSamples)
 	}
 }
 
