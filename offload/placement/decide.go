@@ -53,12 +53,13 @@ func Decide(now time.Time, s *Snapshot, session string) Decision {
 // options returns the feasible hosts but the one where x is, and notes why the others are not.
 func (d *Decision) options(now time.Time, s *Snapshot, x *Session) []option {
 	all := make([]option, 0, len(x.Links))
+	slowest := s.slowest(x)
 	for i := range x.Links {
 		h := s.hosts[x.Links[i].Host]
 		if h == nil || h.Name == x.Primary {
 			continue
 		}
-		o, r := h.try(x, &x.Links[i]).judge(now, s.ThetaNet)
+		o, r := h.try(x, &x.Links[i]).noFasterThan(slowest).judge(now, s.ThetaNet)
 		if r.Bound != NoBound {
 			d.reject(r)
 			continue

@@ -96,6 +96,10 @@ func TestDecide(t *testing.T) {
 			Decision{Verdict: Local, Cause: Asked}, "edge-1 would take 51.0 ms, over 50.0"},
 		{"unknown module", []Host{edge("edge-1", func(h *Host) { h.Modules = nil })}, headset("ue", both),
 			Decision{Verdict: Placed, Primary: "edge-1", Cause: Asked}, "placed on edge-1"},
+		{"unknown there, and elsewhere too slow", []Host{edge("edge-1", func(h *Host) { h.Modules = nil }), edge("edge-2", service(49*time.Millisecond))}, headset("ue", both),
+			Decision{Verdict: Local, Cause: Asked}, "edge-1 would take 51.0 ms, over 50.0"},
+		{"unknown there, and fast elsewhere", []Host{edge("edge-1", func(h *Host) { h.Modules = nil }), edge("edge-2")}, headset("ue", both),
+			Decision{Verdict: Placed, Primary: "edge-2", Standby: "edge-1", Cause: Asked}, "placed on edge-2"},
 
 		{"fine", []Host{edge("edge-1"), edge("edge-2")}, headset("ue", both, on("edge-2")),
 			Decision{Verdict: Stays, Primary: "edge-2", Standby: "edge-1", Cause: Fine}, "stays on edge-2, since nothing is wrong"},

@@ -67,6 +67,26 @@ func (t *trial) guess() time.Duration {
 	return seconds(longest / 2)
 }
 
+// slowest returns what a call of x takes in a turn on the slowest of the hosts that it could be on, of those of which that is known.
+func (s *Snapshot) slowest(x *Session) (longest time.Duration) {
+	for i := range x.Links {
+		if h := s.hosts[x.Links[i].Host]; h != nil {
+			if t := h.try(x, &x.Links[i]); t.m.Service > 0 {
+				longest = max(longest, t.service)
+			}
+		}
+	}
+	return longest
+}
+
+// noFasterThan returns t with a guess that is no shorter than service: what nothing is known of is not chosen for being fast.
+func (t trial) noFasterThan(service time.Duration) trial {
+	if t.m.Service <= 0 {
+		t.service = max(t.service, service)
+	}
+	return t
+}
+
 // rest returns how long a call may be in the host, in s.
 func (t *trial) rest() float64 { return max(0, (t.x.Need.Latency - t.way).Seconds()) }
 
