@@ -17,7 +17,7 @@ import (
 // Bounds of a probe.
 const (
 	maxProbes = 16                     // runs, or samples of calls
-	probeTime = 250 * time.Millisecond // for all its runs: a manager waits for 300 ms, and the answer has a way to go
+	probeTime = 450 * time.Millisecond // for all its runs: a manager waits for 500 ms, and the answer has a way to go
 )
 
 // leftOut is how many hundredths longer a call takes than its stand-in, which leaves out the guest's own work, and the frame's way in and out.

@@ -22,12 +22,12 @@ func TestRation(t *testing.T) {
 				r.spend(now, took, gaveWay)
 				spent, probes = spent+took, probes+1
 			}
-			most := long/probePart + 2*probeTime
+			most := now.Sub(begin)/probePart + 2*probeTime
 			if gaveWay {
 				most = min(most, took*time.Duration(1+long/probeRest))
 			}
 			if spent > most {
-				t.Errorf("probes of %v, which give way: %v: %d of them had %v in %v, want %v at most", took, gaveWay, probes, spent, long, most)
+				t.Errorf("probes of %v, which give way: %v: %d of them had %v in %v, want %v at most", took, gaveWay, probes, spent, now.Sub(begin), most)
 			}
 			if spent < long/probePart-2*probeTime && !gaveWay {
 				t.Errorf("probes of %v: %d of them had %v in %v, and nobody else wanted more", took, probes, spent, long)

@@ -22,7 +22,7 @@ const (
 	silence    = 60 * time.Second       // of a UE and its hosts, after which a session ends
 	probeFresh = 60 * time.Second       // since a host's calls or probe said how long a module takes there
 	probeAlone = 5 * time.Second        // since a probe, where no calls say it
-	probeTime  = 300 * time.Millisecond // that a decision waits for probes
+	probeTime  = 500 * time.Millisecond // that a decision waits for probes
 	probeCalls = 5
 	orderTime  = 5 * time.Second // that a host may take to answer: a module of 10 MB compiles in 3 s
 	grace      = 2 * time.Second // that a lease is left to calls under way

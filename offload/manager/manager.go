@@ -191,7 +191,7 @@ func (m *Manager) begin() error {
 	return nil
 }
 
-// tickEvery is how often the ledger looks at the clock: the shortest of its times is a probe's, 300 ms.
+// tickEvery is how often the ledger looks at the clock: the shortest of its times is a probe's, 500 ms.
 const tickEvery = 100 * time.Millisecond
 
 // run is the ledger's goroutine. It ends with Close.
