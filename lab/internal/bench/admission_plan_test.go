@@ -4,6 +4,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bungee-xr/bungee/handler/ue"
 )
 
 // The numbers of runs, each with its own name, and the arms of a repeat beside one another.
@@ -122,5 +126,24 @@ func TestTodo(t *testing.T) {
 	r.runs = append(r.runs, &ranRun{runPlan: runPlan{"light", modeOpen, armOurs, 1}})
 	if got := a.todo(r); len(got) != 1 || got[0].Repeat != 2 {
 		t.Errorf("to do are %v, want the second repeat: the first one is there", got)
+	}
+}
+
+// A UE whose next frame follows the answer asks for no rate, one at a time, and its lease refuses no frame of a fast host. The others ask for what
+// their load is.
+func TestNeeds(t *testing.T) {
+	y := &yard{Admission: &Admission{Speed: 1}}
+	for mode, want := range map[string]ue.Need{
+		modeClosed: {InFlight: 1, Latency: admissionWithin},
+		modeOpen:   {Rate: 0.4 * madeSweep().fastest().PerSecond, InFlight: 2, Latency: admissionWithin},
+		modeSlots:  {Rate: 0.4 * madeSweep().fastest().PerSecond, InFlight: 2, Latency: admissionWithin},
+	} {
+		u, _ := y.planned(madeSweep(), runPlan{Load: "matched", Mode: mode})
+		if diff := cmp.Diff(want, u.need()); diff != "" {
+			t.Errorf("%s: %s", mode, diff)
+		}
+		if mode == modeClosed && (u.Loops != 1 || u.Sends != closedMost) {
+			t.Errorf("closed: %+v", u)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func (y *yard) planned(s *sweep, p runPlan) (u AdmissionUE, at []time.Duration) 
 	}
 	switch p.Mode {
 	case modeClosed:
-		u.Loops, u.Sends = 1, closedMost
+		u.Rate, u.Loops, u.Sends = 0, 1, closedMost
 	case modeSlots:
 		u.Hold = slotTime / time.Duration(y.Speed)
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,7 +24,7 @@ type AdmissionUE struct {
 	Manager string        // address of the offload manager
 	Edge    string        // or of an edge host that has none
 	Work    Work          // that it has computed
-	Rate    float64       // frames a second, as it says to the manager
+	Rate    float64       // frames a second, as it says to the manager; 0: as many as Loops allow
 	Sends   float64       // frames a second that it sends, at most; 0: Rate
 	Loops   int           // that send the next frame after the answer; 0: a frame is sent when it is due
 	Frames  int           // that it sends
@@ -70,7 +71,7 @@ func (u AdmissionUE) Run(ctx context.Context, in io.Reader, out io.Writer) error
 	c := ue.Config{TLS: conf, Edge: u.Edge, Logger: slog.New(heard)}
 	if u.Manager != "" {
 		c.Managers = ue.Addresses{u.Manager}
-		c.Need = ue.Need{Rate: u.Rate, InFlight: 2, Latency: admissionWithin}
+		c.Need = u.need()
 	}
 	fmt.Fprintln(out, "ready")
 	lines := bufio.NewReader(in)
@@ -88,6 +89,12 @@ func (u AdmissionUE) Run(ctx context.Context, in io.Reader, out io.Writer) error
 		s.report.Outcome, s.report.Why = outcomeFailed, err.Error()
 	}
 	return json.NewEncoder(out).Encode(s.report)
+}
+
+// need is what it asks the manager for. One whose next frame follows the answer has as many under way as it has loops, at no rate of its own:
+// a lease of a rate would refuse the frames of a fast host.
+func (u AdmissionUE) need() ue.Need {
+	return ue.Need{Rate: u.Rate, InFlight: cmp.Or(u.Loops, 2), Latency: admissionWithin}
 }
 
 // A stream is what a UE does.
