@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// rateWindow is what rates and waits are taken over.
-	rateWindow = 10 * time.Second
+	// RateWindow is what rates and waits are taken over.
+	RateWindow = 10 * time.Second
 	// serviceWindow is what the time in a turn is taken over.
 	serviceWindow = 60 * time.Second
 	// MaxModules bounds the modules that a Host keeps. Of further ones those go that were called last the longest ago.
@@ -18,6 +18,8 @@ const (
 	maxBeats = 64
 	// coldTimes is how many times longer than the shortest sample of probes their median may be.
 	coldTimes = 1.5
+	// maxLeft bounds the departures that are kept; of further ones the oldest go, and what they left counts a little longer.
+	maxLeft = 256
 	// maxSamples bounds what is kept of a module's probes.
 	maxSamples = 32
 	// prior is how many calls say as much as what was taken for true before them.
@@ -59,6 +61,13 @@ type Host struct {
 	learned         float64
 	load, stretch   float64
 	modules         map[Digest]*module
+	left            []departure // of the last RateWindow, in order of time
+}
+
+// A departure is the load of calls that come no more.
+type departure struct {
+	at   time.Time
+	load float64
 }
 
 // A module is what is known of a module at a host.
@@ -122,6 +131,29 @@ func (h *Host) Probe(now time.Time, d Digest, samples []time.Duration) {
 	slices.Sort(all)
 	m.probe, m.probed = all[(len(all)-1)/2], now
 	h.trim()
+}
+
+// Left takes note that calls which used load turns, on average over the last [RateWindow], come no more. What was measured has them for as long,
+// and less from beat to beat.
+func (h *Host) Left(now time.Time, load float64) {
+	if load = sane(load); load == 0 {
+		return
+	}
+	first := slices.IndexFunc(h.left, func(d departure) bool { return now.Sub(d.at) < RateWindow })
+	if first < 0 {
+		first = len(h.left)
+	}
+	h.left = slices.Delete(h.left, 0, max(first, len(h.left)-maxLeft+1))
+	h.left = append(h.left, departure{now, load})
+	h.load = max(0, h.load-load)
+}
+
+// gone returns the turns that what has left still has of what was measured.
+func (h *Host) gone(now time.Time) (load float64) {
+	for _, d := range h.left {
+		load += d.load * max(0, 1-max(0, now.Sub(d.at)).Seconds()/RateWindow.Seconds())
+	}
+	return load
 }
 
 // module returns what is known of d.
@@ -231,10 +263,10 @@ func (m *module) tail(now time.Time) float64 {
 func (h *Host) learn(now time.Time) {
 	var load, wait, weight float64 // turns; calls that wait on average, or are slowed down; calls
 	var used float64               // turns, on average over the window: a module that is called anew was not before
-	window := min(rateWindow, now.Sub(h.since)).Seconds()
+	window := min(RateWindow, now.Sub(h.since)).Seconds()
 	for _, d := range h.sorted() {
 		m := h.modules[d]
-		sum, seconds := m.over(now.Add(-rateWindow))
+		sum, seconds := m.over(now.Add(-RateWindow))
 		service := m.service(now)
 		if seconds <= 0 || sum.n == 0 || service <= 0 {
 			continue
@@ -244,7 +276,7 @@ func (h *Host) learn(now time.Time) {
 		wait += (sum.r - sum.s) / seconds
 		weight += sum.n
 	}
-	h.load = used
+	h.load = max(0, used-h.gone(now))
 	if h.learned <= 0 || h.turns <= 0 {
 		h.learned = h.turns
 	}
@@ -297,7 +329,7 @@ func unstretch(stretch, load, inFlight, most float64) float64 {
 type Capacity struct {
 	Turns   float64 // that it says it has
 	Learned float64 // that it seems to have, as far as calls wait
-	Load    float64 // turns in use by calls, on average
+	Load    float64 // turns in use by calls, on average, without those that have left
 	Stretch float64 // how many times longer than in a turn calls took in the host
 }
 
@@ -325,7 +357,7 @@ func (h *Host) Service(now time.Time, d Digest) Service {
 	if m.probed.After(m.called) {
 		s.Age = max(0, now.Sub(m.probed))
 	}
-	if sum, seconds := m.over(now.Add(-rateWindow)); seconds > 0 {
+	if sum, seconds := m.over(now.Add(-RateWindow)); seconds > 0 {
 		s.Rate = sum.n / seconds
 	}
 	return s

@@ -209,6 +209,39 @@ func TestHostProbesAgain(t *testing.T) {
 	}
 }
 
+// The load of calls that come no more counts no more, though they are in what was measured for 10 s.
+func TestHostIsLeft(t *testing.T) {
+	var h Host
+	now := steady(&h, 60, 0)
+	load := h.Capacity().Load
+	if load <= 0 {
+		t.Fatal("there is no load")
+	}
+	h.Left(now, load)
+	h.Left(now, math.NaN())
+	h.Left(now, -1)
+	m := h.modules[module1]
+	for i := range 12 {
+		if got := h.Capacity().Load; got > 0.02*load {
+			t.Errorf("%d s after all have left, the load is %.3f of what it was", i, got/load)
+		}
+		now = now.Add(time.Second)
+		h.Beat(now, Beat{Turns: 2, Modules: []ModuleBeat{{Module: module1, Calls: m.calls, R: m.r, S: m.s}}})
+	}
+	var half Host
+	now = steady(&half, 60, 0)
+	half.Left(now, load/2)
+	if got := half.Capacity().Load; got < 0.45*load || got > 0.55*load {
+		t.Errorf("when half have left, the load is %.2f of what it was", got/load)
+	}
+	for range 1000 {
+		half.Left(now, load)
+	}
+	if n := len(half.left); n > maxLeft || half.Capacity().Load != 0 {
+		t.Errorf("%d departures are kept, want %d at most; the load is %g, want none", n, maxLeft, half.Capacity().Load)
+	}
+}
+
 func TestHostIsBounded(t *testing.T) {
 	var h Host
 	for i := range uint32(3 * MaxModules) {
