@@ -74,3 +74,57 @@ func TestSlowProbeIsNotForEver(t *testing.T) {
 		t.Errorf("%d probes, want another one", w.l.count.Probes)
 	}
 }
+
+// A session that leaves makes room at once, though what its host has measured still has its calls for ten seconds.
+func TestPlaceOfOneThatHasLeft(t *testing.T) {
+	w := newWorld(t, 1, "edge-1")
+	w.host("edge-1").service = 100 * time.Millisecond // of which 30 a second are 3 of 4 turns
+	large := func(name string) *modelUE {
+		u := w.addUE(name)
+		u.need.Latency, u.need.InFlight = 500*time.Millisecond, 4
+		return u
+	}
+	w.run(2 * time.Second)
+	first := large("headset-1")
+	w.run(30 * time.Second)
+	first.is(running, "edge-1")
+	second := large("headset-2")
+	w.run(time.Second)
+	second.is(local, "")
+	second.bye()
+	first.bye()
+	w.run(200 * time.Millisecond)
+	third := large("headset-3")
+	w.run(2 * time.Second)
+	third.is(running, "edge-1")
+}
+
+// A lease's rate is that of its last 10 to 20 s, and a host that has begun anew counts from there.
+func TestRateOfLease(t *testing.T) {
+	var le lease
+	if got := le.rate(epoch); got != 0 {
+		t.Errorf("not shown: %g calls a second", got)
+	}
+	now, calls := epoch, uint64(7000)
+	beats := func(seconds int, each uint64) {
+		for range seconds {
+			now, calls = now.Add(time.Second), calls+each
+			le.count(now, calls)
+		}
+	}
+	for _, tt := range []struct {
+		seconds     int
+		each        uint64
+		least, most float64
+	}{{6, 10, 4, 6}, {60, 10, 9.9, 10.1}, {40, 3, 2.9, 3.1}, {30, 0, 0, 0}} {
+		beats(tt.seconds, tt.each)
+		if got := le.rate(now); got < tt.least || got > tt.most {
+			t.Errorf("after %d s of %d calls each: %g a second, want %g to %g", tt.seconds, tt.each, got, tt.least, tt.most)
+		}
+	}
+	calls = 0
+	beats(30, 5)
+	if got := le.rate(now); got < 4.9 || got > 5.1 {
+		t.Errorf("after another run: %g a second, want 5", got)
+	}
+}

@@ -289,7 +289,8 @@ func (l *ledger) showLease(now time.Time, h *host, b wire.SessionBeat) {
 	if b.Used {
 		ev = showsUsed
 	}
-	le.state, le.calls = le.state.next(ev), b.Calls
+	le.state = le.state.next(ev)
+	le.count(now, b.Calls)
 	s := le.s
 	if b.Used && b.Idle < silence {
 		s.heard = latest(s.heard, now.Add(-b.Idle))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bungee-xr/bungee/capability"
 	"github.com/bungee-xr/bungee/internal/identity"
+	"github.com/bungee-xr/bungee/internal/qos"
 	"github.com/bungee-xr/bungee/internal/wire"
 	"github.com/bungee-xr/bungee/offload/cluster"
 	"github.com/bungee-xr/bungee/offload/placement"
@@ -182,6 +183,33 @@ type lease struct {
 	addrs []string // where the host wants this UE; none: its own
 	since time.Time
 	calls uint64
+	marks [2]mark // of its calls: one of 10 to 20 s ago, or the first, and a later one
+}
+
+// A mark is how many calls a beat has shown.
+type mark struct {
+	at    time.Time
+	calls uint64
+}
+
+// count takes the calls that a beat shows.
+func (le *lease) count(now time.Time, calls uint64) {
+	if le.marks[0].at.IsZero() || calls < le.calls { // of another run of the host
+		le.marks = [2]mark{{now, calls}, {now, calls}}
+	}
+	if now.Sub(le.marks[1].at) >= qos.RateWindow {
+		le.marks = [2]mark{le.marks[1], {now, calls}}
+	}
+	le.calls = calls
+}
+
+// rate returns how many calls a second it has had lately, on average over the last 10 to 20 s.
+func (le *lease) rate(now time.Time) float64 {
+	m := le.marks[0]
+	if m.at.IsZero() {
+		return 0
+	}
+	return float64(le.calls-m.calls) / max(now.Sub(m.at), qos.RateWindow).Seconds()
 }
 
 // An order waits for its Did.

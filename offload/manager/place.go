@@ -293,9 +293,20 @@ func (l *ledger) stop(now time.Time, le *lease, by time.Duration) {
 		return
 	}
 	le.state = le.state.next(toStop)
+	l.leaves(now, le)
 	if !l.order(now, l.hosts[le.Host], wire.Order{Kind: wire.OrderStop, ID: le.ID, By: by}, le) {
 		l.drop(le)
 	}
+}
+
+// leaves takes note that a lease's calls come no more to its host, which would look full of them for a while.
+func (l *ledger) leaves(now time.Time, le *lease) {
+	h := l.hosts[le.Host]
+	if h == nil {
+		return
+	}
+	h.learned.Left(now, le.rate(now)*h.learned.Service(now, le.Module).Time.Seconds())
+	l.setHost(now, h)
 }
 
 // order gives a host an order, if it is connected. It is answered by a Did, or failed when it is late.
