@@ -92,6 +92,9 @@ func (a *Admission) runAll(ctx context.Context, r *results, todo []runPlan) (err
 	if len(todo) == 0 {
 		return nil
 	}
+	if r.sweep != nil && r.sweep.Network != a.Work.Network {
+		return fmt.Errorf("the results in %s are of %q, and this would go on with %q; name the one, another --out, or take the file away to begin anew", r.path, r.sweep.Network, a.Work.Network)
+	}
 	y, err := a.yard()
 	if err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 
 // A sweep is what hosts can really take, measured before the runs. All runs of a results file have the same.
 type sweep struct {
-	Hosts []sweptHost `json:"hosts"`
-	Quick bool        `json:"quick,omitempty"` // a short one, of which nothing may be judged
+	Network string      `json:"network"` // that looked at the frames
+	Hosts   []sweptHost `json:"hosts"`
+	Quick   bool        `json:"quick,omitempty"` // a short one, of which nothing may be judged
 }
 
 // A sweptHost is what a host can take.

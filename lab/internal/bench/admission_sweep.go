@@ -26,7 +26,7 @@ func (y *yard) sweep(ctx context.Context) (s *sweep, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &sweep{Quick: y.Quick || y.Unlimited}
+	s = &sweep{Network: y.Work.Network, Quick: y.Quick || y.Unlimited}
 	for i, e := range edges {
 		h := sweptHost{Name: e.name, Cores: e.cores, IdleMs: quantile(idle[i][0].Run, 0.5), PerSecond: flat[i][0].perSecond(), Fits: map[string]int{}}
 		if h.IdleMs <= 0 || h.PerSecond <= 0 {

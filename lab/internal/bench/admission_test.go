@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -104,5 +105,23 @@ func TestAdmissionWithoutFrames(t *testing.T) {
 	a.Only = "no such case"
 	if _, err := a.Run(t.Context(), &bytes.Buffer{}); err == nil {
 		t.Error("no case has that name, and nothing is said")
+	}
+}
+
+// Results of one network are not gone on with by another: the loads come from what the hosts could take with the first.
+func TestAdmissionOfAnotherNetwork(t *testing.T) {
+	a := Admission{Setup: *quick(t), UE: func(AdmissionUE) *exec.Cmd { t.Error("a UE is started"); return exec.Command("true") }, Work: Work{Network: "slow", Frames: t.TempDir()}, Out: t.TempDir(), Unlimited: true, Speed: 20}
+	r, err := openResults(filepath.Join(a.Out, a.pickName()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := madeSweep()
+	s.Network = "fast"
+	if err := r.add(line{Sweep: s}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Run(t.Context(), &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), `are of "fast", and this would go on with "slow"`) {
+		t.Errorf("got %v", err)
 	}
 }
