@@ -81,7 +81,7 @@ func TestPlaceOfOneThatHasLeft(t *testing.T) {
 	w.host("edge-1").service = 100 * time.Millisecond // of which 30 a second are 3 of 4 turns
 	large := func(name string) *modelUE {
 		u := w.addUE(name)
-		u.need.Latency, u.need.InFlight = 500*time.Millisecond, 4
+		u.need.Latency, u.need.InFlight = 500*time.Millisecond, 8
 		return u
 	}
 	w.run(2 * time.Second)
