@@ -139,12 +139,9 @@ func (h *Host) Left(now time.Time, load float64) {
 	if load = sane(load); load == 0 {
 		return
 	}
-	first := slices.IndexFunc(h.left, func(d departure) bool { return now.Sub(d.at) < RateWindow })
-	if first < 0 {
-		first = len(h.left)
-	}
-	h.left = slices.Delete(h.left, 0, max(first, len(h.left)-maxLeft+1))
 	h.left = append(h.left, departure{now, load})
+	first := slices.IndexFunc(h.left, func(d departure) bool { return now.Sub(d.at) < RateWindow })
+	h.left = slices.Delete(h.left, 0, max(first, len(h.left)-maxLeft))
 	h.load = max(0, h.load-load)
 }
 
